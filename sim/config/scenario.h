@@ -1,0 +1,107 @@
+// A scenario after parsing: plain typed structs, units checked, unknown keys refused, defaults filled in.
+// Nobody but sim/config sees YAML. `resolved_yaml` is the scenario with every default written out; running
+// it again gives the same result.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/core/time.h"
+#include "sim/core/units.h"
+#include "sim/model/cache_geometry.h"
+#include "sim/model/hardware.h"
+#include "sim/model/model.h"
+
+namespace v4cap {
+
+struct Deployment {
+  std::int64_t tensor_parallel = 1;  // GPUs of the one replica; KV is repeated on each
+};
+
+struct EngineConfig {
+  std::string scheduler = "fcfs";     // name in the scheduler registry
+  std::int64_t max_running = 256;     // cap on running requests
+  Tokens step_tokens{8192};           // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;                 // longer requests are refused; default: the model's
+};
+
+enum class TailStorage : std::uint8_t {
+  stored,  // compressor rows are kept with each point: resume at any block boundary
+  none,    // only CSA's rows are kept: resume at multiples of 128
+};
+
+struct KvCacheConfig {
+  std::string layout = "ideal";  // name in the layout registry
+  std::string swa_policy = "full";  // "full", "checkpoint=2048", "recompute": name[=argument]
+  Tokens block{256};                // tokens per cached block
+  TailStorage tails = TailStorage::none;
+  IndexerFormat indexer = IndexerFormat::fp8;
+  EntryFormat entry;                // bytes of entries, from the model file and `indexer`
+  std::optional<Bytes> memory;      // KV memory of one GPU; empty = what weights and reserve leave
+  double memory_fraction = 0.9;     // of GPU memory that the engine may use
+  Bytes reserve;                    // activations, graphs, communication buffers on each GPU
+  bool reuse_generated = true;      // generated tokens stay cached for the session's next turn
+  std::optional<Tokens> recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
+};
+
+// Where arrivals come from.
+enum class ArrivalMode : std::uint8_t {
+  trace,        // times of the trace
+  closed_loop,  // a fixed number of sessions at a time; think times of the trace
+  poisson,      // open loop at `rate_per_s`, order of the trace
+  burst,        // everything at once
+};
+
+struct LengthSpec {  // generator: tokens per prompt part or output
+  std::string kind = "constant";  // constant | uniform | lognormal | exponential | table
+  double mean = 0, min = 0, max = 0, sigma = 0;
+  std::string table;  // a length table; column chosen by use
+};
+
+// The synthetic generator's parameters (traces/generate.h).
+struct SyntheticSpec {
+  std::int64_t sessions = 0;
+  std::int64_t turns_min = 1, turns_max = 1;
+  Tokens shared_prefix;           // system prompt common to `prefix_groups` groups of sessions
+  std::int64_t prefix_groups = 1;
+  LengthSpec first_prompt, next_prompt, output;
+  double think_mean_s = 0;
+  std::string arrivals = "poisson";  // poisson | gamma | table
+  double rate_per_s = 1, burstiness = 1;
+  std::string rate_table;
+  Tokens block{64};
+};
+
+struct WorkloadConfig {
+  std::string trace;   // path, resolved; empty = synthetic
+  std::string format;  // reader; empty = told from the content
+  std::optional<SyntheticSpec> synthetic;
+  ArrivalMode arrivals = ArrivalMode::trace;
+  std::int64_t sessions_at_a_time = 1;  // closed_loop
+  double rate_per_s = 0;                // poisson
+  double time_scale = 1;                // arrival times are multiplied by it
+  bool spread_instants = false;         // spread requests of one instant evenly up to the next
+  std::int64_t max_requests = 0;        // 0 = all; sessions are cut at the request
+};
+
+struct Slo {  // 0 = not asked for
+  Duration ttft_p99{}, tpot_p99{};
+};
+
+struct Scenario {
+  std::string file;
+  std::string name;  // file name without directory and extension
+  ModelSpec model;
+  HardwareSpec hardware;
+  Deployment deployment;
+  EngineConfig engine;
+  KvCacheConfig kv_cache;
+  WorkloadConfig workload;
+  Slo slo;
+  std::uint64_t seed = 1;
+  std::string resolved_yaml;
+};
+
+}  // namespace v4cap
