@@ -27,8 +27,8 @@ struct EntryFormat {
 EntryFormat entry_on_rank(const EntryFormat& format, const ModelSpec& model,
                           std::int64_t tensor_parallel);
 
-// Everything the cache asks about bytes. `format` is that of one GPU (entry_on_rank). All amounts are per GPU that holds the sequence (V4 has one KV
-// head, so tensor parallelism repeats all of it).
+// Everything the cache asks about bytes. All amounts are per GPU that holds the sequence, and `format` is that
+// GPU's (entry_on_rank). V4 has one KV head, so tensor parallelism repeats all of it.
 class CacheGeometry {
  public:
   CacheGeometry(const ModelSpec& model, const EntryFormat& format);

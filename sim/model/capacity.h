@@ -51,7 +51,7 @@ class Capacity {
   std::int64_t cached_sequences(Tokens length) const;
 
  private:
-  const CacheGeometry& geometry_;
+  CacheGeometry geometry_;
   RetentionPolicy policy_;
   Bytes kv_memory_;
 };

@@ -1,10 +1,14 @@
 #include "sim/model/parameters.h"
 
+#include <algorithm>
+#include <string>
+
 #include "sim/core/error.h"
 
 namespace v4cap {
 namespace {
 
+constexpr double kBytesMax = 9e18;  // models beyond it fit nowhere, and are still numbers
 constexpr double kFp32Bytes =
     4;  // hyper-connection weights, whatever the rest of the checkpoint is
 
@@ -27,8 +31,8 @@ class Counter {
   }
 
   void add(WeightPart part, std::int64_t total, std::int64_t active) {
-    out_[part].total += total;
-    out_[part].active += active;
+    out_[part].total += static_cast<double>(total);
+    out_[part].active += static_cast<double>(active);
   }
   void add(WeightPart part, std::int64_t weights) { add(part, weights, weights); }
 
@@ -139,21 +143,21 @@ std::string_view name_of(WeightPart part) {
   return names[static_cast<std::size_t>(part)];
 }
 
-std::int64_t Parameters::total() const {
-  std::int64_t sum = 0;
+double Parameters::total() const {
+  double sum = 0;
   for (const PartParameters& p : parts) sum += p.total;
   return sum;
 }
 
-std::int64_t Parameters::active() const {
-  std::int64_t sum = 0;
+double Parameters::active() const {
+  double sum = 0;
   for (const PartParameters& p : parts) sum += p.active;
   return sum;
 }
 
 double Parameters::bytes() const {
   double sum = 0;
-  for (const PartParameters& p : parts) sum += static_cast<double>(p.total) * p.bytes_per_weight;
+  for (const PartParameters& p : parts) sum += p.total * p.bytes_per_weight;
   return sum;
 }
 
@@ -188,9 +192,9 @@ Bytes weight_bytes_of_rank(const ModelSpec& model, std::int64_t tensor_parallel)
   double sum = 0;
   for (const PartParameters& p : parameters_of(model).parts) {
     const double ranks = p.divided ? static_cast<double>(tensor_parallel) : 1;
-    sum += static_cast<double>(p.total) * p.bytes_per_weight / ranks;
+    sum += p.total * p.bytes_per_weight / ranks;
   }
-  return {static_cast<std::int64_t>(sum)};
+  return {static_cast<std::int64_t>(std::min(sum, kBytesMax))};
 }
 
 }  // namespace v4cap

@@ -37,8 +37,8 @@ inline constexpr std::size_t kWeightParts = 11;
 std::string_view name_of(WeightPart part);
 
 struct PartParameters {
-  std::int64_t total = 0;
-  std::int64_t active = 0;      // used by one token; of the embedding nothing (one row)
+  double total = 0;
+  double active = 0;            // used by one token; of the embedding nothing (one row)
   double bytes_per_weight = 0;  // as in the checkpoint, scales included
   bool divided = false;         // over the GPUs of a tensor-parallel group
 };
@@ -50,8 +50,8 @@ struct Parameters {
   const PartParameters& operator[](WeightPart p) const {
     return parts[static_cast<std::size_t>(p)];
   }
-  std::int64_t total() const;
-  std::int64_t active() const;
+  double total() const;
+  double active() const;
   double bytes() const;
 };
 
