@@ -28,18 +28,22 @@ inline constexpr std::uint32_t kNoRequest = 0xffffffffU;
 inline constexpr std::int32_t kNoSession = -1;
 
 struct TraceRequest {
-  Tokens prompt;                      // > 0
-  Tokens output;                      // >= 0; 0 = aborted after its prompt was read
-  Duration arrival{};                 // from the trace's start; meaningful when Trace::has_arrivals
+  Tokens prompt;  // > 0
+  Tokens output;  // >= 0; 0 = aborted after its prompt was read
+  // From the trace's start; meaningful when Trace::has_arrivals. A request with `after` really
+  // starts `think` after they have finished; its arrival is then when it would if serving took no
+  // time.
+  Duration arrival{};
   Duration think{};                   // closed loop: pause after the last of `after` has finished
   std::int32_t session = kNoSession;  // index into Trace::session_names, or kNoSession
   std::int32_t turn = 0;              // position within the session, in file order, from 0
   std::int32_t group = -1;            // rollouts of one prompt share a group; -1 = none
   std::uint32_t runs_begin = 0, runs_end = 0;  // prompt block ids: Trace::runs[begin, end)
-  std::uint32_t after_begin = 0,
-                after_end = 0;  // requests that must finish first: Trace::after[begin, end)
+  // Requests that must finish first: Trace::after[begin, end). Always earlier in file order.
+  std::uint32_t after_begin = 0, after_end = 0;
   // The first later request of the session whose prompt continues this prompt with its output (its
   // ids begin with all full blocks of this prompt and it is at least prompt + output tokens long).
+  // A prompt shorter than a block shows no prefix and is continued by none.
   std::uint32_t continued_by = kNoRequest;
 };
 
