@@ -22,8 +22,13 @@ struct EntryFormat {
   std::int64_t hca_tail_row_bytes = 0;  // one row of HCA compressor state of one HCA layer (4,096)
 };
 
-// Everything the cache asks about bytes. All amounts are per GPU that holds the sequence (V4 has one KV
-// head, so tensor parallelism repeats all of it).
+// The format as one GPU of a tensor-parallel group stores it. Entries that all heads share (V4, MLA) and
+// indexer keys are repeated on every GPU; GQA heads are divided, at least one to a GPU.
+EntryFormat entry_on_rank(const EntryFormat& format, const ModelSpec& model,
+                          std::int64_t tensor_parallel);
+
+// Everything the cache asks about bytes. All amounts are per GPU that holds the sequence, and `format` is that
+// GPU's (entry_on_rank). V4 has one KV head, so tensor parallelism repeats all of it.
 class CacheGeometry {
  public:
   CacheGeometry(const ModelSpec& model, const EntryFormat& format);

@@ -1,5 +1,7 @@
 #include "sim/model/cache_kind.h"
 
+#include "sim/core/error.h"
+
 namespace v4cap {
 
 std::string_view name_of(CacheKind kind) {
@@ -17,7 +19,7 @@ std::string_view name_of(CacheKind kind) {
     case CacheKind::kv:
       return "kv";
   }
-  return "?";
+  V4CAP_CHECK(false, "a cache kind without a name");
 }
 
 }  // namespace v4cap

@@ -1,0 +1,91 @@
+#include "sim/cost/plan_sums.h"
+
+#include <algorithm>
+#include <string>
+
+#include "sim/core/error.h"
+#include "sim/model/compression.h"
+
+namespace v4cap {
+namespace {
+
+constexpr std::int64_t kNoLimit = std::int64_t{1} << 31;  // beyond every context length
+constexpr std::int64_t kContextLimit = std::int64_t{1} << 31;
+
+// Reads of a chunk whose last query has `context` tokens and whose queries see `pairs` keys out of
+// the `visible` first ones: every visible key once, but no more reads than pairs.
+KeyReads chunk_reads(std::int64_t pairs, std::int64_t visible) {
+  return {.pairs = pairs, .entries = std::min(pairs, visible)};
+}
+
+KeyReads& operator+=(KeyReads& a, const KeyReads& b) {
+  a.pairs += b.pairs;
+  a.entries += b.entries;
+  return a;
+}
+
+// One query: what it sees is what it reads.
+KeyReads single(std::int64_t keys) {
+  return {.pairs = keys, .entries = keys};
+}
+
+void add_decode(PlanSums& sums, std::int64_t context, const ViewLimits& limits) {
+  const std::int64_t csa_entries = context / kCsaTokensPerEntry;
+  const std::int64_t hca_entries = context / kHcaTokensPerEntry;
+  sums.decode_tokens += 1;
+  sums.window += single(std::min(context, limits.window));
+  sums.csa_scores += single(csa_entries);
+  sums.csa_selected += single(std::min(csa_entries, limits.top_k));
+  sums.hca += single(hca_entries);
+  sums.dense += single(context);
+  sums.dense_decode += single(context);
+  sums.dsa_selected += single(std::min(context, limits.top_k));
+  sums.csa_emitted += context % kCsaTokensPerEntry == 0 ? 1 : 0;
+  sums.hca_emitted += context % kHcaTokensPerEntry == 0 ? 1 : 0;
+  sums.kv_written += 1;
+}
+
+void add_chunk(PlanSums& sums, const StepPiece& piece, const ViewLimits& limits) {
+  const std::int64_t past = piece.past.value;
+  const std::int64_t context = past + piece.tokens.value;  // of the last query
+  const auto view = [past, context](std::int64_t per_entry, std::int64_t limit) {
+    return view_sum(context, per_entry, limit) - view_sum(past, per_entry, limit);
+  };
+  const std::int64_t csa_entries = context / kCsaTokensPerEntry;
+  const std::int64_t hca_entries = context / kHcaTokensPerEntry;
+  const std::int64_t windowed =
+      piece.tokens.value + std::min(past, std::max<std::int64_t>(limits.window - 1, 0));
+  sums.window += chunk_reads(view(1, limits.window), windowed);
+  sums.csa_scores += chunk_reads(view(kCsaTokensPerEntry, kNoLimit), csa_entries);
+  sums.csa_selected += chunk_reads(view(kCsaTokensPerEntry, limits.top_k), csa_entries);
+  sums.hca += chunk_reads(view(kHcaTokensPerEntry, kNoLimit), hca_entries);
+  sums.dense += chunk_reads(view(1, kNoLimit), context);
+  sums.dsa_selected += chunk_reads(view(1, limits.top_k), context);
+  if (piece.kind != PieceKind::rebuild) {
+    sums.csa_emitted += csa_entries - past / kCsaTokensPerEntry;
+    sums.hca_emitted += hca_entries - past / kHcaTokensPerEntry;
+    sums.kv_written += piece.tokens.value;
+  }
+}
+
+}  // namespace
+
+PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
+  PlanSums sums;
+  for (const StepPiece& piece : plan.pieces) {
+    V4CAP_CHECK(piece.past.value >= 0 && piece.tokens.value > 0 &&
+                    piece.past.value < kContextLimit - piece.tokens.value,
+                "piece of " + std::to_string(piece.tokens.value) + " tokens after " +
+                    std::to_string(piece.past.value));
+    sums.tokens += piece.tokens.value;
+    sums.emitting_rows += piece.emits_token ? 1 : 0;
+    if (piece.kind == PieceKind::decode && piece.tokens.value == 1) {
+      add_decode(sums, piece.past.value + 1, limits);
+    } else {
+      add_chunk(sums, piece, limits);
+    }
+  }
+  return sums;
+}
+
+}  // namespace v4cap

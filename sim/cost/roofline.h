@@ -1,0 +1,64 @@
+// A roofline as cost model: every launch of an operator takes a fixed cost plus the longer of
+// moving its bytes and doing its arithmetic, at the fractions of the datasheet peaks that the
+// hardware file states; operators follow one another, and a step adds a fixed cost on the host.
+// Nothing of it was measured, so all of the time is counted as roofline share.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "sim/cost/cost_model.h"
+#include "sim/cost/operators.h"
+#include "sim/model/hardware.h"
+
+namespace v4cap {
+
+enum class Bound : std::uint8_t { memory, compute, link, fixed };
+
+// "memory", "compute", "link", "fixed": what takes most of an operator's time.
+std::string_view name_of(Bound bound);
+
+// All launches of one operator in a step.
+struct OperatorTime {
+  std::string_view name;
+  std::int64_t count = 0;
+  double flops = 0, bytes = 0, link_bytes = 0;  // of all launches, one GPU
+  double seconds = 0;
+  double floor_seconds = 0;  // at datasheet peaks, without fixed cost
+  Bound bound{};
+};
+
+class RooflineCost final : public CostModel {
+ public:
+  RooflineCost(const StepSetting& setting, const HardwareSpec& hardware);
+
+  StepTime step_time(const StepPlan& plan) const override;
+
+  // The same step by operator, in layer order; a last line "host" holds the fixed cost of the step.
+  // Seconds sum to step_time().total.
+  std::vector<OperatorTime> breakdown(const StepPlan& plan) const;
+
+  const StepOperators& operators() const { return operators_; }
+
+ private:
+  // Seconds per byte and per FLOP, so that the hot path multiplies.
+  struct Rates {
+    double s_per_byte = 0, s_per_link_byte = 0;
+    double s_per_flop_bf16 = 0, s_per_flop_fp8 = 0, s_per_flop_fp4 = 0;
+  };
+  // Seconds of one launch by what it waits for.
+  struct LaunchTime {
+    double memory = 0, compute = 0, link = 0;
+    double longest() const;
+  };
+
+  static Rates rates_of(const HardwareSpec& hardware, const RooflineEfficiency& efficiency);
+  static LaunchTime launch_time(const Operator& op, const Rates& rates);
+  double fixed_seconds(const Operator& op) const;
+
+  StepOperators operators_;
+  Rates reached_, peak_;
+  double fixed_per_operator_s_ = 0, fixed_per_step_s_ = 0, link_latency_s_ = 0;
+};
+
+}  // namespace v4cap
