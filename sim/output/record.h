@@ -18,15 +18,9 @@ struct RequestRecord {
   std::uint32_t id = 0;  // position in the workload
   std::int32_t session = -1, turn = 0;
   RequestEnd end = RequestEnd::finished;
-<<<<<<< HEAD
   // kSimStart where it never happened.
   SimTime arrival{}, admitted{}, first_token{}, second_token{}, finished{};
   Tokens prompt{}, output{};
-=======
-  SimTime arrival, admitted, first_token, second_token,
-      finished;  // kSimStart where it never happened
-  Tokens prompt, output;
->>>>>>> main
   // At first admission prompt = hit + computed; rebuilt (layer-tokens / layers) comes on top.
   Tokens hit{}, computed{}, rebuilt{};
   Tokens recomputed_after_preemption{};
@@ -35,15 +29,9 @@ struct RequestRecord {
 
 // Memory in use at an instant: by cache kind, of running requests and cached together.
 struct OccupancySample {
-<<<<<<< HEAD
   SimTime at{};
   KindBytes in_use{};  // referenced by running requests
   KindBytes cached{};  // kept for reuse, evictable
-=======
-  SimTime at;
-  KindBytes in_use;  // referenced by running requests
-  KindBytes cached;  // kept for reuse, evictable
->>>>>>> main
   std::int64_t running = 0, waiting = 0;
 };
 
