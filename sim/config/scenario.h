@@ -1,6 +1,6 @@
-// A scenario after parsing: plain typed structs, units checked, unknown keys refused, defaults filled in.
-// Nobody but sim/config sees YAML. `resolved_yaml` is the scenario with every default written out; running
-// it again gives the same result.
+// A scenario after parsing: plain typed structs, units checked, unknown keys refused, defaults
+// filled in. Nobody but sim/config sees YAML. `resolved_yaml` is the scenario with every default
+// written out; running it again gives the same result.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ struct Deployment {
 };
 
 struct EngineConfig {
-  std::string scheduler = "fcfs";     // name in the scheduler registry
-  std::int64_t max_running = 256;     // cap on running requests
-  Tokens step_tokens{8192};           // token budget of a step (prefill chunk + decodes)
-  Tokens max_context;                 // longer requests are refused; default: the model's
+  std::string scheduler = "fcfs";  // name in the scheduler registry
+  std::int64_t max_running = 256;  // cap on running requests
+  Tokens step_tokens{8192};        // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;              // longer requests are refused; default: the model's
 };
 
 enum class TailStorage : std::uint8_t {
@@ -33,17 +33,18 @@ enum class TailStorage : std::uint8_t {
 };
 
 struct KvCacheConfig {
-  std::string layout = "ideal";  // name in the layout registry
+  std::string layout = "ideal";     // name in the layout registry
   std::string swa_policy = "full";  // "full", "checkpoint=2048", "recompute": name[=argument]
   Tokens block{256};                // tokens per cached block
   TailStorage tails = TailStorage::none;
   IndexerFormat indexer = IndexerFormat::fp8;
-  EntryFormat entry;                // bytes of entries, from the model file and `indexer`
-  std::optional<Bytes> memory;      // KV memory of one GPU; empty = what weights and reserve leave
-  double memory_fraction = 0.9;     // of GPU memory that the engine may use
-  Bytes reserve;                    // activations, graphs, communication buffers on each GPU
-  bool reuse_generated = true;      // generated tokens stay cached for the session's next turn
-  std::optional<Tokens> recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
+  EntryFormat entry;             // bytes of entries, from the model file and `indexer`
+  std::optional<Bytes> memory;   // KV memory of one GPU; empty = what weights and reserve leave
+  double memory_fraction = 0.9;  // of GPU memory that the engine may use
+  Bytes reserve;                 // activations, graphs, communication buffers on each GPU
+  bool reuse_generated = true;   // generated tokens stay cached for the session's next turn
+  std::optional<Tokens>
+      recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
 };
 
 // Where arrivals come from.
@@ -54,7 +55,7 @@ enum class ArrivalMode : std::uint8_t {
   burst,        // everything at once
 };
 
-struct LengthSpec {  // generator: tokens per prompt part or output
+struct LengthSpec {               // generator: tokens per prompt part or output
   std::string kind = "constant";  // constant | uniform | lognormal | exponential | table
   double mean = 0, min = 0, max = 0, sigma = 0;
   std::string table;  // a length table; column chosen by use
@@ -64,7 +65,7 @@ struct LengthSpec {  // generator: tokens per prompt part or output
 struct SyntheticSpec {
   std::int64_t sessions = 0;
   std::int64_t turns_min = 1, turns_max = 1;
-  Tokens shared_prefix;           // system prompt common to `prefix_groups` groups of sessions
+  Tokens shared_prefix;  // system prompt common to `prefix_groups` groups of sessions
   std::int64_t prefix_groups = 1;
   LengthSpec first_prompt, next_prompt, output;
   double think_mean_s = 0;

@@ -15,11 +15,12 @@ TEST_CASE("parameters against the model cards") {
     const char* name;
     double total, total_digit, active, active_digit;
   };
-  const Row rows[] = {{"deepseek-v4-pro", 1.6e12, 0.1e12, 49e9, 1e9},
-                      {"deepseek-v4-flash", 284e9, 1e9, 13e9, 1e9},
-                      {"deepseek-v3.2", 671e9, 3e9, 37e9, 1e9},  // the indexer came after the figure
-                      {"deepseek-v3", 671e9, 1e9, 37e9, 1e9},
-                      {"gqa-70b", 70.6e9, 0.1e9, 69.5e9, 0.1e9}};  // active without the embedding
+  const Row rows[] = {
+      {"deepseek-v4-pro", 1.6e12, 0.1e12, 49e9, 1e9},
+      {"deepseek-v4-flash", 284e9, 1e9, 13e9, 1e9},
+      {"deepseek-v3.2", 671e9, 3e9, 37e9, 1e9},  // the indexer came after the figure
+      {"deepseek-v3", 671e9, 1e9, 37e9, 1e9},
+      {"gqa-70b", 70.6e9, 0.1e9, 69.5e9, 0.1e9}};  // active without the embedding
   for (const Row& row : rows) {
     CAPTURE(row.name);
     const Parameters p = parameters_of(known_model(row.name).spec);
@@ -42,8 +43,9 @@ TEST_CASE("checkpoint bytes of V4 against the published files") {
   }
 }
 
-// Sums worked by hand from the shapes of the V4 configs and the formats of their checkpoints, MB per layer:
-// Pro CSA 177.6 + 1684.5 routed, HCA 142.4 + 1684.5; Flash TP4 CSA 91.8, HCA 70.5 + 855.6.
+// Sums worked by hand from the shapes of the V4 configs and the formats of their checkpoints, MB
+// per layer: Pro CSA 177.6 + 1684.5 routed, HCA 142.4 + 1684.5; Flash TP4 CSA 91.8, HCA 70.5 +
+// 855.6.
 TEST_CASE("weights of one rank") {
   const ModelSpec& pro = known_model("deepseek-v4-pro").spec;
   const ModelSpec& flash = known_model("deepseek-v4-flash").spec;

@@ -1,0 +1,300 @@
+#include "sim/config/section.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <type_traits>
+
+namespace v4cap {
+
+using Kind = YamlNode::Kind;
+
+// What has been read, in the order of reading.
+struct Section::Resolved {
+  std::string key;
+  std::string text;  // of a value; empty for a map
+  bool is_map = false;
+  std::vector<std::unique_ptr<Resolved>> children;
+
+  Resolved& add(std::string_view name) {
+    children.push_back(std::make_unique<Resolved>());
+    children.back()->key = name;
+    return *children.back();
+  }
+
+  void write(std::string& out, std::size_t depth) const {
+    for (const auto& child : children) {
+      if (child->is_map && child->children.empty()) continue;
+      out.append(2 * depth, ' ');
+      out += yaml_scalar(child->key) + ':';
+      out += child->is_map ? "\n" : ' ' + child->text + '\n';
+      child->write(out, depth + 1);
+    }
+  }
+};
+
+struct Document::State {
+  YamlNode root;
+  std::string file;
+  std::vector<Diagnostic> errors;
+  std::map<std::string, Place> places;
+  Section::Resolved resolved;
+};
+
+Document::Document(YamlNode root, std::string file) : state_(std::make_unique<State>()) {
+  state_->root = std::move(root);
+  state_->file = std::move(file);
+  state_->resolved.is_map = true;
+}
+Document::~Document() = default;
+Document::Document(Document&&) noexcept = default;
+Document& Document::operator=(Document&&) noexcept = default;
+
+Section Document::root() {
+  YamlNode& root = state_->root;
+  if (root.kind != Kind::map && root.kind != Kind::invalid) {
+    add_error(root.place, "expected keys and values (key: value), got " + shown(root));
+    root.kind = Kind::invalid;
+  }
+  return Section(*state_, &root, state_->resolved, "");
+}
+
+void Document::add_error(Place place, std::string message) {
+  state_->errors.push_back({std::move(place), std::move(message)});
+}
+
+void Document::add_errors(const InputError& error) {
+  for (const Diagnostic& d : error.diagnostics()) state_->errors.push_back(d);
+}
+
+void Document::checkpoint() const {
+  if (state_->errors.empty()) return;
+  std::vector<Diagnostic> errors = state_->errors;
+  std::ranges::stable_sort(errors, {}, [](const Diagnostic& d) {
+    return std::tie(d.place.file, d.place.line, d.place.column);
+  });
+  throw InputError(std::move(errors));
+}
+
+std::string Document::resolved() const {
+  std::string out;
+  state_->resolved.write(out, 0);
+  return out;
+}
+
+const std::map<std::string, Place>& Document::places() const {
+  return state_->places;
+}
+
+Section::Section(Document::State& state, const YamlNode* node, Resolved& resolved, std::string path)
+    : state_(&state), node_(node), resolved_(&resolved), path_(std::move(path)) {
+  resolved_->is_map = true;
+}
+
+std::string Section::path_of(std::string_view key) const {
+  return path_.empty() ? std::string(key) : path_ + '.' + std::string(key);
+}
+
+bool Section::has(std::string_view key) const {
+  return node_ != nullptr && node_->find(key) != nullptr;
+}
+
+void Section::error(std::string_view key, const std::string& message) {
+  const YamlNode* node = node_ == nullptr ? nullptr : node_->find(key);
+  if (node_ != nullptr && node_->kind == Kind::invalid) return;
+  const Place place = node != nullptr    ? node->place
+                      : node_ != nullptr ? node_->place
+                                         : Place{state_->file, 0, 0};
+  state_->errors.push_back({place, path_of(key) + ": " + message});
+}
+
+void Section::add_errors(const InputError& error) {
+  for (const Diagnostic& d : error.diagnostics()) state_->errors.push_back(d);
+}
+
+const YamlNode* Section::take(std::string_view key) {
+  known_.emplace_back(key);
+  const YamlNode* node = node_ == nullptr ? nullptr : node_->find(key);
+  if (node != nullptr) state_->places[path_of(key)] = node->place;
+  return node;
+}
+
+const YamlNode* Section::take_required(std::string_view key) {
+  const YamlNode* node = take(key);
+  if (node == nullptr) error(key, "expected a value, the key is missing");
+  return node;
+}
+
+void Section::expected(const YamlNode& node, std::string_view key, const std::string& what,
+                       const std::string& hint) {
+  if (node.kind == Kind::invalid) return;
+  state_->errors.push_back(
+      {node.place, path_of(key) + ": expected " + what + ", got " + shown(node) + hint});
+}
+
+template <class T>
+std::optional<T> Section::value_of(const YamlNode& node, std::string_view key,
+                                   const Limits<T>& limits, const std::string& alternative) {
+  std::string hint;
+  if (node.kind == Kind::scalar && (!node.quoted || !std::is_same_v<T, bool>)) {
+    const std::optional<T> value = parse_value<T>(node.text, hint);
+    if (value && limits.admit(*value)) return value;
+  }
+  expected(node, key, expected_text(limits) + alternative, hint);
+  return std::nullopt;
+}
+
+namespace {
+
+template <class T>
+std::string yaml_text(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return yaml_scalar(value);
+  } else {
+    return value_text(value);
+  }
+}
+
+}  // namespace
+
+template <class T>
+T Section::required(std::string_view key, const Limits<T>& limits) {
+  const YamlNode* node = take_required(key);
+  const auto value = node == nullptr ? std::nullopt : value_of(*node, key, limits, "");
+  if (!value) return T{};
+  record(key, yaml_text(*value));
+  return *value;
+}
+
+template <class T>
+T Section::optional(std::string_view key, const T& fallback, const Limits<T>& limits) {
+  const YamlNode* node = take(key);
+  const T value = node == nullptr ? fallback : value_of(*node, key, limits, "").value_or(fallback);
+  record(key, yaml_text(value));
+  return value;
+}
+
+template <class T>
+std::optional<T> Section::optional_or(std::string_view key, std::string_view word,
+                                      const Limits<T>& limits) {
+  const YamlNode* node = take(key);
+  std::optional<T> value;
+  if (node != nullptr && !(node->kind == Kind::scalar && node->text == word)) {
+    value = value_of(*node, key, limits, ", or '" + std::string(word) + "'");
+  }
+  record(key, value ? yaml_text(*value) : std::string(word));
+  return value;
+}
+
+template <class T>
+std::vector<T> Section::required_list(std::string_view key, const Limits<T>& limits) {
+  const YamlNode* node = take_required(key);
+  std::vector<T> values;
+  if (node == nullptr) return values;
+  if (node->kind != Kind::list || node->children.empty()) {
+    expected(*node, key, "a list such as [a, b]");
+    return values;
+  }
+  std::string text;
+  for (const YamlNode& item : node->children) {
+    if (const auto value = value_of(item, key, limits, "")) {
+      text += (text.empty() ? "" : ", ") + yaml_text(*value);
+      values.push_back(*value);
+    }
+  }
+  record(key, '[' + text + ']');
+  return values;
+}
+
+std::size_t Section::choice(std::string_view key, const std::vector<std::string>& names,
+                            std::optional<std::size_t> fallback) {
+  const YamlNode* node = fallback ? take(key) : take_required(key);
+  std::size_t position = fallback.value_or(0);
+  if (node != nullptr) {
+    const auto it = node->kind == Kind::scalar ? std::ranges::find(names, node->text) : names.end();
+    if (it != names.end()) {
+      position = static_cast<std::size_t>(it - names.begin());
+    } else {
+      expected(*node, key, "one of its names",
+               suggestion(node->kind == Kind::scalar ? node->text : "", names));
+    }
+  }
+  record(key, yaml_scalar(names[position]));
+  return position;
+}
+
+Section Section::child(std::string_view key, bool is_required) {
+  const YamlNode* node = is_required ? take_required(key) : take(key);
+  static const YamlNode broken = YamlNode::made(Kind::invalid, {});
+  if (node == nullptr && (is_required || (node_ != nullptr && node_->kind == Kind::invalid))) {
+    node = &broken;
+  } else if (node != nullptr && node->kind != Kind::map && node->kind != Kind::invalid) {
+    expected(*node, key, "a map (key: value)");
+    node = &broken;
+  }
+  return Section(*state_, node, resolved_->add(key), path_of(key));
+}
+
+const YamlNode* Section::node(std::string_view key) {
+  return take(key);
+}
+
+void Section::record(std::string_view key, const std::string& yaml_text) {
+  resolved_->add(key).text = yaml_text;
+}
+
+void Section::reject_unknown() {
+  if (node_ == nullptr || node_->kind != Kind::map) return;
+  const std::string where = path_.empty() ? "at the top level" : "in '" + path_ + "'";
+  for (const YamlNode& entry : node_->children) {
+    if (std::ranges::find(known_, entry.key) != known_.end()) continue;
+    const std::string key = shown(entry.key);
+    state_->errors.push_back({entry.key_place, "unknown key '" + key.substr(1, key.size() - 2) +
+                                                   "' " + where + suggestion(entry.key, known_)});
+  }
+}
+
+std::string yaml_scalar(const std::string& text) {
+  static const std::vector<std::string> kWords = {"true", "false", "null", "Null", "NULL", "~"};
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_-./=+ ").find(c) != std::string_view::npos;
+  };
+  const bool plain = !text.empty() && std::ranges::all_of(text, is_plain) && text.front() != ' ' &&
+                     text.back() != ' ' && text.front() != '-' && text.front() != '.' &&
+                     std::ranges::find(kWords, text) == kWords.end();
+  if (plain) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    constexpr std::string_view kHex = "0123456789abcdef";
+    if (c == '"' || c == '\\') {
+      out += std::string("\\") + c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += std::string("\\x") + kHex[byte >> 4U] + kHex[byte & 0xfU];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+#define V4CAP_READABLE(T)                                                            \
+  template T Section::required(std::string_view, const Limits<T>&);                  \
+  template T Section::optional(std::string_view, const T&, const Limits<T>&);        \
+  template std::optional<T> Section::optional_or(std::string_view, std::string_view, \
+                                                 const Limits<T>&);                  \
+  template std::vector<T> Section::required_list(std::string_view, const Limits<T>&);
+V4CAP_READABLE(bool)
+V4CAP_READABLE(std::int64_t)
+V4CAP_READABLE(std::uint64_t)
+V4CAP_READABLE(double)
+V4CAP_READABLE(std::string)
+V4CAP_READABLE(Tokens)
+V4CAP_READABLE(Bytes)
+V4CAP_READABLE(Duration)
+V4CAP_READABLE(BytesPerSecond)
+V4CAP_READABLE(FlopPerSecond)
+#undef V4CAP_READABLE
+
+}  // namespace v4cap
