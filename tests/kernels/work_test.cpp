@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <initializer_list>
 
 #include "kernels/all_reduce/work.h"
 #include "kernels/attention_csa/work.h"

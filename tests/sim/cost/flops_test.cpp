@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/models.h"
 
 namespace v4cap {
@@ -17,7 +19,7 @@ double giga(double flops) {
 // GFLOP per decoded token, worked from the published shapes and maths.
 TEST_CASE("FLOPs per token at context lengths") {
   struct Row {
-    const char* model;
+    std::string model;
     std::int64_t context;
     double gflop;
   };
@@ -70,7 +72,7 @@ TEST_CASE("FLOPs per token by part, V4-Pro, V4-Flash and V3.2 at 2^20 tokens") {
 // tokens.
 TEST_CASE("FLOPs at a million tokens against V3.2") {
   struct Row {
-    const char* model;
+    std::string model;
     double raw_min, raw_max, weighted_min, weighted_max;  // percent
   };
   const Row rows[] = {{"deepseek-v4-pro", 26.15, 26.55, 26.45, 26.85},

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <initializer_list>
+#include <string>
 
 #include "sim/model/parameters.h"
 #include "tests/models.h"
@@ -10,8 +12,8 @@
 namespace v4cap {
 namespace {
 
-constexpr const char* kModels[] = {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2",
-                                   "deepseek-v3", "gqa-70b"};
+const std::string kModels[] = {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2",
+                               "deepseek-v3", "gqa-70b"};
 
 StepPlan prefill(std::int64_t past, std::int64_t tokens, bool emits = true) {
   StepPlan plan;
@@ -48,7 +50,7 @@ double total(const OperatorList& list, double (*of)(const Operator&)) {
 // Two ways to the same answer: a chunk long enough to touch every expert reads every weight of the
 // rank but the embedding once, so operators and parameters must agree for every model and width.
 TEST_CASE("a long chunk reads the weights that the rank has loaded") {
-  for (const char* name : kModels) {
+  for (const std::string& name : kModels) {
     for (const std::int64_t width : {1, 2, 8}) {
       CAPTURE(name);
       CAPTURE(width);
@@ -68,7 +70,7 @@ TEST_CASE("a long chunk reads the weights that the rank has loaded") {
 
 // A token with no context to speak of multiplies each active weight once.
 TEST_CASE("FLOPs of a token are twice the active parameters") {
-  for (const char* name : kModels) {
+  for (const std::string& name : kModels) {
     CAPTURE(name);
     const StepSetting setting = known_setting(name, 1);
     const double flops = total(StepOperators(setting).list(decode(1)),
@@ -92,13 +94,14 @@ TEST_CASE("tensor parallelism divides heads and experts, repeats cache reads and
   const StepPlan plan = decode(1 << 17, 4);
   const OperatorList one = StepOperators(known_setting("deepseek-v4-pro", 1)).list(plan);
   const OperatorList eight = StepOperators(known_setting("deepseek-v4-pro", 8)).list(plan);
-  for (const char* name :
+  for (const std::string name :
        {"attention_csa", "attention_hca", "linear q_b", "linear o_a", "linear o_b", "experts"}) {
     CAPTURE(name);
     CHECK(find(one, name)->work.flops() == doctest::Approx(8 * find(eight, name)->work.flops()));
   }
-  for (const char* name : {"linear q_a kv", "compressor_csa", "compressor_hca", "indexer_query",
-                           "indexer_scores", "topk", "router", "mlp shared expert", "mhc_pre"}) {
+  for (const std::string name :
+       {"linear q_a kv", "compressor_csa", "compressor_hca", "indexer_query", "indexer_scores",
+        "topk", "router", "mlp shared expert", "mhc_pre"}) {
     CAPTURE(name);
     CHECK(find(one, name)->work.flops() == find(eight, name)->work.flops());
     CHECK(find(one, name)->work.bytes() == find(eight, name)->work.bytes());

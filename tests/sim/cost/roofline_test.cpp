@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <string>
 
 #include "sim/core/random.h"
 #include "tests/models.h"
@@ -50,14 +51,14 @@ StepPlan random_plan(Draw& draw) {
 }
 
 struct Case {
-  const char* model;
-  const char* hardware;
+  std::string model;
+  std::string hardware;
   std::int64_t tensor_parallel;
 };
 
-constexpr Case kCases[] = {{"deepseek-v4-pro", "hgx-b200", 8},   {"deepseek-v4-pro", "hgx-h200", 8},
-                           {"deepseek-v4-flash", "hgx-h100", 4}, {"deepseek-v3.2", "hgx-b200", 8},
-                           {"deepseek-v3", "hgx-h200", 8},       {"gqa-70b", "hgx-h100", 2}};
+const Case kCases[] = {{"deepseek-v4-pro", "hgx-b200", 8},   {"deepseek-v4-pro", "hgx-h200", 8},
+                       {"deepseek-v4-flash", "hgx-h100", 4}, {"deepseek-v3.2", "hgx-b200", 8},
+                       {"deepseek-v3", "hgx-h200", 8},       {"gqa-70b", "hgx-h100", 2}};
 
 RooflineCost cost_of(const Case& c) {
   return {known_setting(c.model, c.tensor_parallel), known_hardware(c.hardware)};
@@ -168,8 +169,8 @@ TEST_CASE("a step worked by hand") {
                        (2048000 + 4000);
   const StepTime step = cost.step_time(plan_of({decode_piece(100)}));
   CHECK(step.total.count() ==
-        doctest::Approx(bytes / 0.5e12 * 1e9 + 9 * 5'000 + 70'000).epsilon(1e-6));
-  CHECK(step.roofline_floor.count() == doctest::Approx(bytes / 1e12 * 1e9).epsilon(1e-6));
+        doctest::Approx(bytes / 0.5e12 * 1e9 + 9 * 5'000 + 70'000).epsilon(1e-4));
+  CHECK(step.roofline_floor.count() == doctest::Approx(bytes / 1e12 * 1e9).epsilon(1e-4));
 }
 
 // V4-Pro in TP8 on B200. A rank reads, MB per layer: latent projections 14.7, its eighth of 285.2
@@ -179,23 +180,94 @@ TEST_CASE("a step worked by hand") {
 // At 7.7 TB/s: 1.50 ms. Cache and activations at context 8192 add 30 x (1152 x 584 + 2048 x 132) +
 // 31 x 192 x 584 = 31.8 MB, 4 us. Floor: 1.51 ms.
 //
-// One chunk of 8192 tokens. FLOPs per rank: shared expert 132.1 M a token x 8192 x 61 = 66.0 TF,
-// routed 6/8 of it = 49.5, latent projections 29.4 M = 14.7, heads' part 71.3 M = 35.6, all FP8
-// at 4.5 PF/s: 36.8 ms. BF16: compressors 29.4 M x 30 + 14.7 M x 31 = 10.9 TF, core attention 16
-// heads x 2048 x (30 x 7.34 M + 31 x 1.30 M pairs) = 8.5 TF, router 2.8 TF, together 9.9 ms;
-// indexer 30 x (26.1 M x 8192 + 16384 x 8.39 M) = 10.5 TF, 2.5 ms. Weights, activations and
-// hyper-connections (28 d x 2 x 61 x 8192 = 201 GB) bind their own operators: 122 x 28 x 7168 x
-// 8192 B / 7.7 TB/s = 26.0 ms. In sum near 80 ms.
+// One chunk of 8192 tokens, ms at peak rates. FP8 products, TF per rank: shared expert 66.0, latent
+// projections 14.7, heads' eighth of Wq_b, Wo_a, Wo_b 35.6, indexer queries 6.4 = 122.7 TF at 4.5
+// PF/s: 27.3. BF16 products: compressors 12.7, core attention 16 heads x 2048 x 30 x 7.3 M pairs
+// = 7.2, router 2.8 = 22.7 TF at 2.25 PF/s: 10.1. Index scores 16384 x 8.39 M x 30 = 4.1 TF in FP8:
+// 0.9. Bound by memory at 7.7 TB/s: experts (102.8 GB of weights, 8.1 of rows) 14.4,
+// hyper-connections 72.0 + 128.9 GB 26.1, norms 21.7 GB 2.8, rotation 17.2 GB 2.2, HCA
+// attention 8.5 GB 1.1, top-k and head and embedding 0.3. All-reduce 122 x 117.4 MB x 7/4 at 900
+// GB/s: 27.9. In sum 113.1.
 TEST_CASE("V4-Pro in TP8 on B200: floors worked by hand") {
   const RooflineCost cost = cost_of(kCases[0]);
   const StepTime decode = cost.step_time(plan_of({decode_piece(8192)}));
   MESSAGE("decode, one sequence at 8192: " << to_ms(decode.total) << " ms, floor "
                                            << to_ms(decode.roofline_floor) << " ms");
-  CHECK(to_ms(decode.roofline_floor) == doctest::Approx(1.51).epsilon(0.02));
+  CHECK(to_ms(decode.roofline_floor) == doctest::Approx(1.51).epsilon(0.01));
   const StepTime prefill = cost.step_time(plan_of({chunk_piece(0, 8192)}));
   MESSAGE("prefill, one chunk of 8192: " << to_ms(prefill.total) << " ms, floor "
                                          << to_ms(prefill.roofline_floor) << " ms");
-  CHECK(to_ms(prefill.roofline_floor) == doctest::Approx(80).epsilon(0.1));
+  CHECK(to_ms(prefill.roofline_floor) == doctest::Approx(113.1).epsilon(0.005));
+}
+
+// Launches of one layer of a kind, from the latent projections to the output projection.
+double module_ms(const RooflineCost& cost, const StepPlan& plan, std::string_view attention) {
+  const bool csa = attention == "attention_csa";
+  double seconds = 0;
+  for (const OperatorTime& op : cost.breakdown(plan)) {
+    const bool projection = op.name.substr(0, 6) == "linear" || op.name == "q_rope_kv_store";
+    const bool indexing = op.name.substr(0, 7) == "indexer" || op.name == "topk" ||
+                          op.name.substr(0, 14) == "compressor_csa";
+    const bool mine = projection || op.name == attention || (csa && indexing) ||
+                      (!csa && op.name == "compressor_hca");
+    if (mine) seconds += op.seconds / kernels::real(op.count);
+  }
+  return seconds * 1e3;
+}
+
+// For information: attention modules of V4-Pro in TP8 as ai-dynamo/aiconfigurator measured them
+// with vLLM 0.24.0 (systems/data/{b200,h200}_sxm/sparse_attention). Its CSA rows hold a top-k over
+// equal scores, which takes 20 to 30 times as long as one over real scores, and its attention pads
+// 16 heads to 64.
+TEST_CASE("attention modules beside published measurements") {
+  struct Row {
+    std::string hardware;
+    std::string attention;
+    std::int64_t batch, past, tokens;
+    double measured_ms;
+  };
+  const Row rows[] = {{"hgx-b200", "attention_csa", 1, 1023, 1, 0.079},
+                      {"hgx-b200", "attention_csa", 1, 65535, 1, 0.089},
+                      {"hgx-b200", "attention_csa", 512, 1023, 1, 0.206},
+                      {"hgx-b200", "attention_hca", 1, 1023, 1, 0.054},
+                      {"hgx-b200", "attention_hca", 512, 1023, 1, 0.142},
+                      {"hgx-b200", "attention_csa", 1, 0, 8192, 4.09},
+                      {"hgx-b200", "attention_hca", 1, 0, 8192, 1.25},
+                      {"hgx-h200", "attention_csa", 1, 1023, 1, 0.087},
+                      {"hgx-h200", "attention_hca", 1, 1023, 1, 0.070},
+                      {"hgx-h200", "attention_csa", 512, 1023, 1, 0.308},
+                      {"hgx-h200", "attention_hca", 512, 1023, 1, 0.211},
+                      {"hgx-h200", "attention_csa", 1, 0, 8192, 6.60},
+                      {"hgx-h200", "attention_hca", 1, 0, 8192, 2.13}};
+  for (const Row& row : rows) {
+    const RooflineCost cost(known_setting("deepseek-v4-pro", 8), known_hardware(row.hardware));
+    StepPlan plan;
+    for (std::int64_t i = 0; i < row.batch; ++i) {
+      plan.pieces.push_back(row.tokens == 1 ? decode_piece(row.past + 1)
+                                            : chunk_piece(row.past, row.tokens));
+    }
+    const double ms = module_ms(cost, plan, row.attention);
+    MESSAGE(row.hardware << " " << row.attention << " batch " << row.batch << " past " << row.past
+                         << " tokens " << row.tokens << ": roofline " << ms << " ms, measured "
+                         << row.measured_ms << " ms, ratio " << ms / row.measured_ms);
+    CHECK(ms > 0);
+  }
+}
+
+TEST_CASE("a step with sixteen decodes is cheap to time") {
+  const RooflineCost cost = cost_of(kCases[0]);
+  StepPlan plan;
+  for (std::int64_t i = 0; i < 16; ++i) plan.pieces.push_back(decode_piece(1000 + 7919 * i));
+  constexpr int kSteps = 20'000;
+  std::int64_t sum = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kSteps; ++i) {
+    plan.pieces[static_cast<std::size_t>(i) % 16].past += Tokens{1};
+    sum += cost.step_time(plan).total.count();
+  }
+  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
+  MESSAGE("step_time with 16 decodes: " << took.count() / kSteps << " ns");
+  CHECK(sum > 0);
 }
 
 }  // namespace

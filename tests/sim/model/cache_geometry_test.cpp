@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/models.h"
 
 namespace v4cap {
@@ -20,7 +22,7 @@ double bytes_per_token(const ModelSpec& model, const EntryFormat& format, bool f
 // (V3.2).
 TEST_CASE("bytes per token follow from entry formats and layer counts") {
   struct Row {
-    const char* name;
+    std::string name;
     bool fp4, full_window;
     double expected;
   };
@@ -42,7 +44,7 @@ TEST_CASE("bytes per token follow from entry formats and layer counts") {
 
 TEST_CASE("cache at a million tokens against V3.2, within half a point of the report") {
   const ModelData& v32 = known_model("deepseek-v3.2");
-  const auto share = [&](const char* model, bool fp4) {
+  const auto share = [&](const std::string& model, bool fp4) {
     const ModelData& data = known_model(model);
     const CacheGeometry v4(data.spec, fp4 ? *data.entry_fp4 : data.entry_fp8);
     const CacheGeometry base(v32.spec, v32.entry_fp8);
@@ -94,7 +96,7 @@ TEST_CASE("window, tails and kept points of V4-Pro") {
 }
 
 TEST_CASE("models without windows keep neither windows nor tails") {
-  for (const char* name : {"deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
+  for (const std::string name : {"deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
     CAPTURE(name);
     const ModelData& data = known_model(name);
     const CacheGeometry g(data.spec, data.entry_fp8);

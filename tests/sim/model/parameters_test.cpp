@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "tests/models.h"
 
@@ -12,7 +13,7 @@ namespace {
 // Tolerances are half a unit of the last digit that the model cards print.
 TEST_CASE("parameters against the model cards") {
   struct Row {
-    const char* name;
+    std::string name;
     double total, total_digit, active, active_digit;
   };
   const Row rows[] = {
@@ -32,7 +33,7 @@ TEST_CASE("parameters against the model cards") {
 }
 
 TEST_CASE("checkpoint bytes of V4 against the published files") {
-  for (const char* name : {"deepseek-v4-pro", "deepseek-v4-flash"}) {
+  for (const std::string name : {"deepseek-v4-pro", "deepseek-v4-flash"}) {
     CAPTURE(name);
     const ModelSpec& model = known_model(name).spec;
     const double derived = checkpoint_bytes(model);
@@ -50,7 +51,7 @@ TEST_CASE("weights of one rank") {
   const ModelSpec& pro = known_model("deepseek-v4-pro").spec;
   const ModelSpec& flash = known_model("deepseek-v4-flash").spec;
   struct Row {
-    const char* name;
+    std::string name;
     const ModelSpec& model;
     std::int64_t tensor_parallel;
     double gigabytes;
@@ -69,7 +70,7 @@ TEST_CASE("weights of one rank") {
 }
 
 TEST_CASE("every width adds up to the model plus what is repeated") {
-  for (const char* name : {"deepseek-v4-pro", "deepseek-v3.2", "gqa-70b"}) {
+  for (const std::string name : {"deepseek-v4-pro", "deepseek-v3.2", "gqa-70b"}) {
     CAPTURE(name);
     const ModelSpec& model = known_model(name).spec;
     const Parameters p = parameters_of(model);
