@@ -25,8 +25,8 @@ struct GlobalOptions {
   bool json = false, quiet = false, no_color = false, dry_run = false;
 };
 
-// Streams are given, so that tests run the real program in the process. Data goes to `out`, everything else
-// to `err`. `err_is_terminal` decides whether a progress bar is drawn.
+// Streams are given, so that tests run the real program in the process. Data goes to `out`,
+// everything else to `err`. `err_is_terminal` decides whether a progress bar is drawn.
 struct CommandContext {
   std::ostream& out;
   std::ostream& err;
@@ -37,16 +37,16 @@ struct CommandContext {
 class Command {
  public:
   virtual ~Command() = default;
-  virtual std::string summary() const = 0;       // one line for --help
-  virtual void add_options(CLI::App& app) = 0;   // binds to members
+  virtual std::string summary() const = 0;            // one line for --help
+  virtual void add_options(CLI::App& app) = 0;        // binds to members
   virtual ExitCode run(CommandContext& context) = 0;  // throws InputError, RunError
 };
 
 using CommandRegistry = Registry<std::unique_ptr<Command> (*)()>;
 
-// The whole program as a function: parses `arguments` (without the program name), runs a command, prints
-// errors to `err` and returns the exit code.
-ExitCode run_program(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err,
-                     bool out_is_terminal, bool err_is_terminal);
+// The whole program as a function: parses `arguments` (without the program name), runs a command,
+// prints errors to `err` and returns the exit code.
+ExitCode run_program(const std::vector<std::string>& arguments, std::ostream& out,
+                     std::ostream& err, bool out_is_terminal, bool err_is_terminal);
 
 }  // namespace v4cap

@@ -23,6 +23,7 @@ const std::vector<std::pair<std::string, LayerKind>>& layer_names() {
 // Repetitions do not nest. Every function returns the canonical text of what it read, or throws
 // InputError at the place.
 struct LayerList {
+  std::string path;  // of the key, for messages
   std::vector<LayerKind> layers;
 
   std::string read_name(const YamlNode& node) {
@@ -34,7 +35,7 @@ struct LayerList {
         return name;
       }
     }
-    throw InputError(node.place, "layers: expected a layer kind, got " + shown(node) +
+    throw InputError(node.place, path + ": expected a layer kind, got " + shown(node) +
                                      suggestion(node.text, names));
   }
 
@@ -47,8 +48,8 @@ struct LayerList {
                            : parse_value<std::int64_t>(repeat->text, hint);
     if (node.children.size() != 2 || of == nullptr || of->kind != Kind::list || !times ||
         *times < 1 || *times > kLayersMax) {
-      throw InputError(node.place,
-                       "layers: expected a repetition such as {repeat: 29, of: [csa, hca]}" + hint);
+      throw InputError(
+          node.place, path + ": expected a repetition such as {repeat: 29, of: [csa, hca]}" + hint);
     }
     const std::size_t begin = layers.size();
     std::string text;
@@ -64,9 +65,9 @@ struct LayerList {
 
   std::string read(const YamlNode& node) {
     if (node.kind != Kind::list || node.children.empty()) {
-      throw InputError(
-          node.place,
-          "layers: expected a list such as [hca, {repeat: 2, of: [csa, hca]}], got " + shown(node));
+      throw InputError(node.place,
+                       path + ": expected a list such as [hca, {repeat: 2, of: [csa, hca]}], got " +
+                           shown(node));
     }
     std::string text;
     for (const YamlNode& item : node.children) {
@@ -80,13 +81,13 @@ struct LayerList {
   void check_length(const YamlNode& node, std::size_t more) const {
     if (layers.size() + more > static_cast<std::size_t>(kLayersMax)) {
       throw InputError(node.place,
-                       "layers: expected at most " + std::to_string(kLayersMax) + " layers");
+                       path + ": expected at most " + std::to_string(kLayersMax) + " layers");
     }
   }
 };
 
 std::vector<LayerKind> read_layers(Section& section) {
-  LayerList list;
+  LayerList list{section.path_of("layers"), {}};
   const YamlNode* node = section.node("layers");
   if (node == nullptr) {
     section.error("layers", "expected a value, the key is missing");

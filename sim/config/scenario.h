@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/core/error.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
 #include "sim/model/cache_geometry.h"
@@ -17,7 +19,8 @@
 namespace v4cap {
 
 struct Deployment {
-  std::int64_t tensor_parallel = 1;  // GPUs of the one replica; KV is repeated on each
+  std::int64_t tensor_parallel =
+      1;  // GPUs of the one replica, default the node; KV is repeated on each
 };
 
 struct EngineConfig {
@@ -103,6 +106,8 @@ struct Scenario {
   Slo slo;
   std::uint64_t seed = 1;
   std::string resolved_yaml;
+  std::map<std::string, Place>
+      places;  // where each dotted path was given; for errors found after reading
 };
 
 }  // namespace v4cap

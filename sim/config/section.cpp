@@ -113,7 +113,7 @@ void Section::add_errors(const InputError& error) {
 }
 
 const YamlNode* Section::take(std::string_view key) {
-  known_.emplace_back(key);
+  if (std::ranges::find(known_, key) == known_.end()) known_.emplace_back(key);
   const YamlNode* node = node_ == nullptr ? nullptr : node_->find(key);
   if (node != nullptr) state_->places[path_of(key)] = node->place;
   return node;

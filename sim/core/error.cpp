@@ -76,8 +76,8 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& kn
 }
 
 void check_failed(const char* file, int line, const char* condition, const std::string& state) {
-  std::fprintf(stderr, "%s:%d: internal check failed: %s\n%s\nThis is a defect of v4cap.\n", file, line,
-               condition, state.c_str());
+  std::fprintf(stderr, "%s:%d: internal check failed: %s\n%s\nThis is a defect of v4cap.\n", file,
+               line, condition, state.c_str());
   std::fflush(stderr);
   std::abort();
 }

@@ -1,7 +1,7 @@
-// Two kinds of failure, never mixed. InputError: what the user gave is wrong; it names the place, what was
-// expected and what was found, and ends the program with exit code 2. RunError: a well-formed question that
-// has no answer (the model does not fit); exit code 1. A broken invariant of ours is V4CAP_CHECK: it stops
-// the program with the state, in every build type.
+// Two kinds of failure, never mixed. InputError: what the user gave is wrong; it names the place,
+// what was expected and what was found, and ends the program with exit code 2. RunError: a
+// well-formed question that has no answer (the model does not fit); exit code 1. A broken invariant
+// of ours is V4CAP_CHECK: it stops the program with the state, in every build type.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,13 @@
 namespace v4cap {
 
 // Exit codes of every command (DESIGN: command contract).
-enum class ExitCode : int { done = 0, failed = 1, bad_input = 2, slo_missed = 99, interrupted = 130 };
+enum class ExitCode : int {
+  done = 0,
+  failed = 1,
+  bad_input = 2,
+  slo_missed = 99,
+  interrupted = 130
+};
 
 // A place in an input file. Lines and columns count from 1; 0 means "the whole file".
 struct Place {
@@ -57,7 +63,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& kn
 }  // namespace v4cap
 
 // Invariant of ours. `state` (a std::string expression) is evaluated only on failure.
-#define V4CAP_CHECK(condition, state)                                            \
-  do {                                                                           \
+#define V4CAP_CHECK(condition, state)                                                 \
+  do {                                                                                \
     if (!(condition)) ::v4cap::check_failed(__FILE__, __LINE__, #condition, (state)); \
   } while (false)

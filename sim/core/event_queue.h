@@ -1,6 +1,6 @@
-// The event queue of the simulator. Order is total and documented: earlier time first; at one instant the
-// smaller rank of EventKind first; within a kind the one that was scheduled first. Ties are the rule in
-// serving (a step ends as a request arrives), so none is left to chance.
+// The event queue of the simulator. Order is total and documented: earlier time first; at one
+// instant the smaller rank of EventKind first; within a kind the one that was scheduled first. Ties
+// are the rule in serving (a step ends as a request arrives), so none is left to chance.
 #pragma once
 
 #include <cstdint>

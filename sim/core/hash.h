@@ -1,5 +1,5 @@
-// 64-bit content hash of a run's results (FNV-1a over little-endian words, finished by splitmix64). Not
-// cryptographic: it says whether two runs decided the same.
+// 64-bit content hash of a run's results (FNV-1a over little-endian words, finished by splitmix64).
+// Not cryptographic: it says whether two runs decided the same.
 #pragma once
 
 #include <cstdint>

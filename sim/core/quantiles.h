@@ -1,5 +1,6 @@
-// Exact quantiles with linear interpolation between order statistics (numpy's default, method "linear"),
-// so that our p99 is the p99 that AIPerf, vLLM and a Python script compute from the same records.
+// Exact quantiles with linear interpolation between order statistics (numpy's default, method
+// "linear"), so that our p99 is the p99 that AIPerf, vLLM and a Python script compute from the same
+// records.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,8 @@
 
 namespace v4cap {
 
-// Mean, extremes, standard deviation (population) and quantiles of a sample. All 0 for an empty sample;
-// look at count first.
+// Mean, extremes, standard deviation (population) and quantiles of a sample. All 0 for an empty
+// sample; look at count first.
 struct Distribution {
   std::int64_t count = 0;
   double sum = 0, mean = 0, min = 0, max = 0, stddev = 0;

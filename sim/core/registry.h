@@ -1,7 +1,7 @@
-// Registries: a policy, layout, scheduler, trace reader or command adds itself by name from its own file, so
-// that a new one is one new file and one line of CMake. Libraries holding registrants are OBJECT libraries,
-// because a linker drops unreferenced members of an archive. Names are kept sorted: the order in which
-// files were linked shows nowhere.
+// Registries: a policy, layout, scheduler, trace reader or command adds itself by name from its own
+// file, so that a new one is one new file and one line of CMake. Libraries holding registrants are
+// OBJECT libraries, because a linker drops unreferenced members of an archive. Names are kept
+// sorted: the order in which files were linked shows nowhere.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// Simulated time: integer nanoseconds on a clock of its own, so that it can be neither mixed with wall
-// time nor rounded by accident. 2^63 ns are 292 years.
+// Simulated time: integer nanoseconds on a clock of its own, so that it can be neither mixed with
+// wall time nor rounded by accident. 2^63 ns are 292 years.
 #pragma once
 
 #include <chrono>
@@ -27,8 +27,8 @@ constexpr double to_ms(Duration d) {
   return static_cast<double>(d.count()) * 1e-6;
 }
 
-// Nearest nanosecond, halves away from zero. Throws std::out_of_range when `seconds` is not finite or
-// does not fit into 292 years.
+// Nearest nanosecond, halves away from zero. Throws std::out_of_range when `seconds` is not finite
+// or does not fit into 292 years.
 Duration duration_from_seconds(double seconds);
 
 }  // namespace v4cap

@@ -1,5 +1,5 @@
-// Quantities as types: an amount of tokens cannot be added to an amount of bytes. Integers throughout;
-// rates (bytes/s, FLOP/s) are doubles whose unit is in the name.
+// Quantities as types: an amount of tokens cannot be added to an amount of bytes. Integers
+// throughout; rates (bytes/s, FLOP/s) are doubles whose unit is in the name.
 #pragma once
 
 #include <compare>
@@ -12,8 +12,14 @@ struct Quantity {
   std::int64_t value = 0;
 
   constexpr auto operator<=>(const Quantity&) const = default;
-  constexpr Quantity& operator+=(Quantity o) { value += o.value; return *this; }
-  constexpr Quantity& operator-=(Quantity o) { value -= o.value; return *this; }
+  constexpr Quantity& operator+=(Quantity o) {
+    value += o.value;
+    return *this;
+  }
+  constexpr Quantity& operator-=(Quantity o) {
+    value -= o.value;
+    return *this;
+  }
   friend constexpr Quantity operator+(Quantity a, Quantity b) { return {a.value + b.value}; }
   friend constexpr Quantity operator-(Quantity a, Quantity b) { return {a.value - b.value}; }
   friend constexpr Quantity operator*(Quantity a, std::int64_t n) { return {a.value * n}; }
@@ -30,6 +36,9 @@ using Bytes = Quantity<struct BytesTag>;    // a capacity or a traffic, never a 
 constexpr Tokens round_down(Tokens n, Tokens unit) {
   return n - n % unit;
 }
+
+// For sums of products that leave 63 bits: requests x nanoseconds, tokens x bytes of a whole run.
+__extension__ using Int128 = __int128;
 
 inline constexpr std::int64_t kKiB = std::int64_t{1} << 10;
 inline constexpr std::int64_t kGiB = std::int64_t{1} << 30;

@@ -1,5 +1,5 @@
-// How long a step takes. A cost model sees a step plan and nothing else, so that a measured profile, a
-// roofline and a replayed log are interchangeable.
+// How long a step takes. A cost model sees a step plan and nothing else, so that a measured
+// profile, a roofline and a replayed log are interchangeable.
 #pragma once
 
 #include "sim/core/time.h"
@@ -14,7 +14,8 @@ struct TimeShare {
 
 struct StepTime {
   Duration total{};
-  Duration roofline_floor{};  // the same operators at datasheet peaks, no fixed costs: total is never below
+  Duration roofline_floor{};  // the same operators at datasheet peaks, no fixed costs: total is
+                              // never below
   TimeShare share;
 };
 

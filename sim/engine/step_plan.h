@@ -1,6 +1,6 @@
-// What a scheduler decides for one step of the engine: which sequences run and how many tokens each. The
-// simulator asks a cost model how long a plan takes; the executor launches it. Both then report it as
-// finished. A plan says nothing about time or devices.
+// What a scheduler decides for one step of the engine: which sequences run and how many tokens
+// each. The simulator asks a cost model how long a plan takes; the executor launches it. Both then
+// report it as finished. A plan says nothing about time or devices.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,16 @@ using RequestIndex = std::uint32_t;
 enum class PieceKind : std::uint8_t {
   decode,   // one new token of a sequence that is generating
   prefill,  // a chunk of prompt tokens
-  rebuild,  // a chunk of tokens run again only to restore window and compressor state: reads and writes
-            // no compressed entries of its own, produces no token
+  rebuild,  // a chunk of tokens run again only to restore window and compressor state: reads and
+            // writes no compressed entries of its own, produces no token
 };
 
 // `tokens` new positions of one sequence, after `past` positions that are already in its cache.
 struct StepPiece {
   RequestIndex request = 0;
   PieceKind kind{};
-  bool emits_token = false;  // its last position yields a generated token (decode; a prompt's last chunk)
+  bool emits_token =
+      false;  // its last position yields a generated token (decode; a prompt's last chunk)
   Tokens past;
   Tokens tokens;
 };

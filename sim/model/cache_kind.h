@@ -21,8 +21,8 @@ enum class CacheKind : std::uint8_t {
 inline constexpr std::size_t kCacheKinds = 6;
 
 constexpr std::array<CacheKind, kCacheKinds> all_cache_kinds() {
-  return {CacheKind::csa,  CacheKind::hca,   CacheKind::indexer,
-          CacheKind::swa,  CacheKind::tails, CacheKind::kv};
+  return {CacheKind::csa, CacheKind::hca,   CacheKind::indexer,
+          CacheKind::swa, CacheKind::tails, CacheKind::kv};
 }
 
 // "csa", "hca", "indexer", "swa", "tails", "kv": the names in every output.

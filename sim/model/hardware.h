@@ -1,5 +1,5 @@
-// A node as data, read from scenarios/hardware/*.yaml. Peaks are datasheet figures and are marked so
-// wherever a result depends on them; efficiencies are what a roofline reaches of them.
+// A node as data, read from scenarios/hardware/*.yaml. Peaks are datasheet figures and are marked
+// so wherever a result depends on them; efficiencies are what a roofline reaches of them.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ struct GpuSpec {
   double flop_per_s_peak_fp4 = 0;  // 0 = no FP4 units: FP4 weights run at the FP8 rate
 };
 
-// What a roofline reaches. Fractions of the peak in (0, 1]; fixed cost of one operator (launch, tail).
+// What a roofline reaches. Fractions of the peak in (0, 1]; fixed cost of one operator (launch,
+// tail).
 struct RooflineEfficiency {
   double memory = 1, compute = 1, link = 1;
   Duration fixed_per_operator{};

@@ -1,6 +1,7 @@
 // A model as data: what the checkpoint's config says, with nothing derived. Read from
-// scenarios/models/*.yaml, where every figure names its source. Covers DeepSeek-V4 (CSA, HCA and window
-// layers over one shared KV head), V3.2 (MLA with a lightning indexer), V3 (MLA) and plain GQA baselines.
+// scenarios/models/*.yaml, where every figure names its source. Covers DeepSeek-V4 (CSA, HCA and
+// window layers over one shared KV head), V3.2 (MLA with a lightning indexer), V3 (MLA) and plain
+// GQA baselines.
 #pragma once
 
 #include <cstdint>
@@ -47,13 +48,13 @@ struct PublishedFigures {
 struct ModelSpec {
   std::string name;
   std::int64_t hidden = 0, heads = 0, head_dim = 0, rope_dim = 0, vocab = 0;
-  std::int64_t kv_heads = 0;             // GQA
-  std::int64_t q_lora = 0, kv_lora = 0;  // MLA, CSA, HCA
-  std::int64_t qk_nope = 0, v_head_dim = 0;           // MLA
-  std::int64_t output_groups = 0, output_lora = 0;    // V4
-  std::int64_t residual_streams = 1;                  // mHC; 1 = plain residual
-  Tokens window;                                      // 0 = no layer keeps a window
-  std::vector<LayerKind> layers;                      // decoder layers in order, without MTP
+  std::int64_t kv_heads = 0;                        // GQA
+  std::int64_t q_lora = 0, kv_lora = 0;             // MLA, CSA, HCA
+  std::int64_t qk_nope = 0, v_head_dim = 0;         // MLA
+  std::int64_t output_groups = 0, output_lora = 0;  // V4
+  std::int64_t residual_streams = 1;                // mHC; 1 = plain residual
+  Tokens window;                                    // 0 = no layer keeps a window
+  std::vector<LayerKind> layers;                    // decoder layers in order, without MTP
   std::int64_t mtp_layers = 0;
   IndexerSpec indexer;
   MoeSpec moe;

@@ -18,7 +18,8 @@ struct RequestRecord {
   std::uint32_t id = 0;  // position in the workload
   std::int32_t session = -1, turn = 0;
   RequestEnd end = RequestEnd::finished;
-  SimTime arrival, admitted, first_token, second_token, finished;  // kSimStart where it never happened
+  SimTime arrival, admitted, first_token, second_token,
+      finished;  // kSimStart where it never happened
   Tokens prompt, output;
   // At first admission prompt = hit + computed; rebuilt (layer-tokens / layers) comes on top.
   Tokens hit, computed, rebuilt;
@@ -29,17 +30,19 @@ struct RequestRecord {
 // Memory in use at an instant: by cache kind, of running requests and cached together.
 struct OccupancySample {
   SimTime at;
-  KindBytes in_use;    // referenced by running requests
-  KindBytes cached;    // kept for reuse, evictable
+  KindBytes in_use;  // referenced by running requests
+  KindBytes cached;  // kept for reuse, evictable
   std::int64_t running = 0, waiting = 0;
 };
 
-// Why the head of the queue could not be admitted, or why nothing waited; nanoseconds of simulated time.
+// Why the head of the queue could not be admitted, or why nothing waited; nanoseconds of simulated
+// time.
 struct BindingTime {
   std::vector<std::pair<std::string, Duration>> memory_pools;  // per pool of the layout
   Duration running_cap{};
   Duration step_tokens{};  // prefill: the token budget was spent
-  Duration nothing_waits_decode{}, nothing_waits_prefill{};  // busy without a queue, by what took the step
+  Duration nothing_waits_decode{},
+      nothing_waits_prefill{};  // busy without a queue, by what took the step
   Duration idle{};
 };
 
@@ -48,24 +51,24 @@ struct RunTotals {
   std::int64_t steps = 0, events = 0;
   Tokens prompt_tokens, hit_tokens, computed_tokens, rebuilt_tokens, recomputed_after_preemption;
   Tokens output_tokens;
-  KindBytes kv_peak;            // per GPU: in use + cached
-  KindBytes evicted;            // per GPU, over the run
-  KindBytes written;            // per GPU, over the run
-  Bytes kv_capacity;            // per GPU
-  Duration busy{};              // time in steps
+  KindBytes kv_peak;  // per GPU: in use + cached
+  KindBytes evicted;  // per GPU, over the run
+  KindBytes written;  // per GPU, over the run
+  Bytes kv_capacity;  // per GPU
+  Duration busy{};    // time in steps
   SimTime first_arrival, last_finish, last_arrival;
   TimeShare share;
   BindingTime binding;
   bool open_loop = false;
-  bool saturated = false;       // open loop: the queue grew as long as requests came
-  double mean_in_system = 0;    // time average, for Little's law
-  double mean_batch = 0;        // sequences per step
+  bool saturated = false;     // open loop: the queue grew as long as requests came
+  double mean_in_system = 0;  // time average, for Little's law
+  double mean_batch = 0;      // sequences per step
   std::uint64_t result_hash = 0;
-  double wall_s = 0;            // of the simulator; not part of any hash
+  double wall_s = 0;  // of the simulator; not part of any hash
 };
 
 struct RunResult {
-  std::vector<RequestRecord> records;  // by id
+  std::vector<RequestRecord> records;      // by id
   std::vector<OccupancySample> occupancy;  // at most a few thousand, evenly thinned
   RunTotals totals;
   std::int64_t gpus = 1;

@@ -1,0 +1,183 @@
+#include "sim/cache/kv_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace v4cap {
+
+namespace {
+
+std::int64_t blocks_for(Tokens length, Tokens block) {
+  return (length.value + block.value - 1) / block.value;
+}
+
+std::int64_t bytes_in(const PoolSpec& pool, const KindBytes& bytes) {
+  std::int64_t sum = 0;
+  for (std::size_t k = 0; k < kCacheKinds; ++k) sum += pool.holds[k] ? bytes.bytes[k] : 0;
+  return sum;
+}
+
+}  // namespace
+
+KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> policy, Tokens block)
+    : layout_(std::move(layout)),
+      policy_(std::move(policy)),
+      block_(block),
+      window_(policy_->stores_window_of_every_token()),
+      index_(*layout_, block, window_) {}
+
+KindBytes KvCache::blocks_charge(std::int64_t begin, std::int64_t end) const {
+  return layout_->blocks(begin, end, window_);
+}
+
+bool KvCache::fits_alone(Tokens length) const {
+  const KindBytes needed = blocks_charge(0, blocks_for(length, block_)) + layout_->running(window_);
+  const auto& pools = layout_->pools();
+  return std::all_of(pools.begin(), pools.end(), [&](const PoolSpec& pool) {
+    return bytes_in(pool, needed) <= pool.capacity.value;
+  });
+}
+
+Lookup KvCache::lookup(const CachedSequence& sequence, Tokens length) const {
+  const std::int64_t limit = std::min((length.value - 1) / block_.value, sequence.indexable);
+  Lookup found;
+  found.match = index_.match(sequence.keys, limit);
+  found.cached = block_ * found.match.blocks;
+  found.resume = policy_->resume(found.cached, index_.last_point(found.match, found.cached));
+  V4CAP_CHECK(
+      found.resume.position <= found.cached && found.resume.rebuild <= found.resume.position,
+      "a policy resumes behind what is cached: " + policy_->name());
+  return found;
+}
+
+// True when `wanted` fits beside what is in use and `pinned`, were all else evicted.
+bool KvCache::fits_beside(const KindBytes& pinned, const KindBytes& wanted) {
+  const KindBytes needed = in_use() + pinned + wanted;
+  const auto& pools = layout_->pools();
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (bytes_in(pools[i], needed) > pools[i].capacity.value) {
+      short_pool_ = i;
+      return false;
+    }
+  }
+  return true;
+}
+
+// Evicts until `wanted` fits; evicts nothing when even an empty cache would not do.
+bool KvCache::make_room(const KindBytes& wanted) {
+  if (!fits_beside({}, wanted)) return false;
+  const KindBytes needed = in_use() + wanted;
+  for (const PoolSpec& pool : layout_->pools()) {
+    const std::int64_t room = pool.capacity.value - bytes_in(pool, needed);
+    while (bytes_in(pool, index_.cached()) > room) {
+      const bool evicted = index_.evict_block();
+      V4CAP_CHECK(evicted, "cached bytes without a cached block");
+    }
+  }
+  return true;
+}
+
+bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first) {
+  V4CAP_CHECK(!sequence.running, "a running sequence was admitted again");
+  const std::int64_t blocks = blocks_for(length, block_);
+  const KindBytes own = blocks_charge(lookup.match.blocks, blocks) + layout_->running(window_);
+  // Asked before anything is locked: a blocked head of the queue asks at every step and must leave
+  // no trace in the order of eviction.
+  if (!fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
+  sequence.cursor = index_.lock(lookup.match);
+  const bool room = make_room(own);
+  V4CAP_CHECK(room, "room that was counted is not there");
+  own_ += own;
+  sequence.shared = lookup.match.blocks;
+  sequence.own = blocks - lookup.match.blocks;
+  sequence.running = true;
+  if (first) count_resume(lookup.resume);
+  return true;
+}
+
+bool KvCache::grow(CachedSequence& sequence, Tokens length) {
+  const std::int64_t blocks = blocks_for(length, block_);
+  const std::int64_t have = sequence.shared + sequence.own;
+  if (blocks <= have) return true;
+  const KindBytes more = blocks_charge(have, blocks);
+  if (!make_room(more)) return false;
+  own_ += more;
+  sequence.own = blocks - sequence.shared;
+  return true;
+}
+
+Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) {
+  Bytes reserved;
+  const Tokens last = block_ * sequence.indexable;
+  for (Tokens at = policy_->next_point(from); at <= to && at <= last;
+       at = policy_->next_point(at)) {
+    const KindBytes bytes = layout_->point(at);
+    if (!make_room(bytes)) {
+      ++points_dropped_;
+      continue;
+    }
+    own_ += bytes;
+    sequence.own_points.push_back(at);
+    reserved += bytes.total();
+  }
+  return reserved;
+}
+
+void KvCache::commit(CachedSequence& sequence, Tokens length) {
+  const std::int64_t full = std::min(length.value / block_.value, sequence.indexable);
+  if (full > sequence.shared) {
+    // What leaves `own` enters the index; what another sequence computed meanwhile is freed.
+    const std::int64_t begin = sequence.shared;
+    const auto appended = index_.append(sequence.cursor, sequence.keys, begin, full);
+    own_ -= blocks_charge(begin, full);
+    written_ += blocks_charge(begin + appended.adopted, full);
+    sequence.cursor = appended.cursor;
+    sequence.own -= full - begin;
+    sequence.shared = full;
+  }
+  std::size_t placed = 0;
+  while (placed < sequence.own_points.size() &&
+         sequence.own_points[placed] <= block_ * sequence.shared) {
+    const Tokens at = sequence.own_points[placed++];
+    own_ -= layout_->point(at);
+    if (index_.add_point(sequence.cursor, at)) {
+      written_ += layout_->point(at);
+      ++points_kept_;
+    }
+  }
+  if (placed > 0) {
+    sequence.own_points.erase(sequence.own_points.begin(),
+                              sequence.own_points.begin() + static_cast<std::ptrdiff_t>(placed));
+  }
+}
+
+void KvCache::release(CachedSequence& sequence) {
+  V4CAP_CHECK(sequence.running, "a sequence that does not run was released");
+  own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);
+  own_ -= layout_->running(window_);
+  for (const Tokens at : sequence.own_points) own_ -= layout_->point(at);
+  sequence.own_points.clear();
+  index_.release(sequence.cursor);
+  sequence.cursor = kRootNode;
+  sequence.shared = sequence.own = 0;
+  sequence.running = false;
+}
+
+void KvCache::count_resume(const Resume& resume) {
+  if (resume.position == Tokens{0}) return;
+  reused_ += layout_->blocks(0, resume.position / block_, false);
+  KindBytes point = layout_->point(resume.position);
+  if (window_) point[CacheKind::tails] = 0;  // `full` keeps no compressor rows
+  (resume.rebuild > Tokens{0} ? rebuilt_ : reused_) += point;
+}
+
+void KvCache::check_drained() const {
+  index_.check();
+  V4CAP_CHECK(own_ == KindBytes{}, "bytes of sequences that are gone are still charged");
+  V4CAP_CHECK(index_.in_use() == KindBytes{}, "blocks of sequences that are gone are still locked");
+  KindBytes balance = written_;
+  balance -= index_.evicted();
+  V4CAP_CHECK(balance == index_.cached(), "bytes written, evicted and cached do not add up");
+}
+
+}  // namespace v4cap

@@ -1,0 +1,113 @@
+// The KV cache of one engine: what is in GPU memory, what a new request finds there, and what has
+// to go.
+//
+// Memory is used by (1) blocks that running requests share through the prefix index, (2) blocks
+// that only one request has yet, because they are not computed or not full, (3) each running
+// request's own state (last window, compressor rows), (4) cached blocks and points that nobody
+// uses, least recently used first to go. The SWA policy decides where points are kept and what a
+// hit costs, the layout what everything takes.
+//
+// The cache knows neither clock nor device: a simulator and an executor drive it alike.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/cache/layout.h"
+#include "sim/cache/prefix_index.h"
+#include "sim/cache/swa_policy.h"
+
+namespace v4cap {
+
+// What a request finds at admission.
+struct Lookup {
+  PrefixIndex::Match match;
+  Tokens cached;  // P: the compressed entries of this prefix are there
+  Resume resume;  // R and what is rebuilt before it
+};
+
+// One running sequence's hold on the cache. Plain data; all changes go through KvCache.
+struct CachedSequence {
+  std::vector<KeyRun> keys;    // of all full blocks of prompt and output
+  std::int64_t indexable = 0;  // blocks that may be shared (prompt only without reuse_generated)
+  NodeId cursor = kRootNode;   // locked path
+  std::int64_t shared = 0;     // blocks on that path
+  std::int64_t own = 0;        // blocks after it that only this sequence has
+  std::vector<Tokens> own_points;  // points reserved, to be added when their block is computed
+  bool running = false;
+};
+
+class KvCache {
+ public:
+  KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> policy, Tokens block);
+
+  Tokens block() const { return block_; }
+  const Layout& layout() const { return *layout_; }
+  const SwaPolicy& policy() const { return *policy_; }
+
+  // True when a sequence that grows to `length` can run with the whole memory to itself.
+  bool fits_alone(Tokens length) const;
+
+  // What the cache holds of the first `length` tokens; at least one token is left to compute.
+  Lookup lookup(const CachedSequence& sequence, Tokens length) const;
+
+  // Takes a sequence in, with blocks for its first `length` tokens. On failure nothing has changed
+  // and short_pool() says which pool had no room. `first`: what the hit reuses and rebuilds is
+  // counted.
+  bool admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first);
+
+  // Makes room for `length` tokens, and for the points that the policy wants up to there if they
+  // fit without pushing anybody out. `length` tokens may then be computed. False: no room, nothing
+  // changed.
+  bool grow(CachedSequence& sequence, Tokens length);
+
+  // Reserves the points wanted in (from, to]; called for a chunk of prefill before it is computed.
+  // Points that find no room are left out. Returns their bytes.
+  Bytes reserve_points(CachedSequence& sequence, Tokens from, Tokens to);
+
+  // The first `length` tokens are computed: full blocks become visible to others, with their
+  // points.
+  void commit(CachedSequence& sequence, Tokens length);
+
+  // The sequence ends or is preempted: full blocks stay cached, everything else is freed.
+  void release(CachedSequence& sequence);
+
+  // Name of the pool that refused last.
+  const std::string& short_pool() const { return layout_->pools()[short_pool_].name; }
+  std::size_t short_pool_index() const { return short_pool_; }
+
+  KindBytes in_use() const { return index_.in_use() + own_; }
+  const KindBytes& cached() const { return index_.cached(); }
+  const KindBytes& evicted() const { return index_.evicted(); }
+  const KindBytes& written() const { return written_; }  // blocks and points kept, over the run
+  std::int64_t points_kept() const { return points_kept_; }
+  std::int64_t points_dropped() const { return points_dropped_; }  // wanted, but there was no room
+
+  // State by kind that first admissions took from the cache, and that they had to rebuild.
+  const KindBytes& reused() const { return reused_; }
+  const KindBytes& rebuilt() const { return rebuilt_; }
+
+  // Nothing runs: every byte in use must be gone. Conservation is checked against a full walk.
+  void check_drained() const;
+  void check() const { index_.check(); }
+
+ private:
+  bool fits_beside(const KindBytes& pinned, const KindBytes& wanted);
+  bool make_room(const KindBytes& wanted);
+  KindBytes blocks_charge(std::int64_t begin, std::int64_t end) const;
+  void count_resume(const Resume& resume);
+
+  std::unique_ptr<Layout> layout_;
+  std::unique_ptr<SwaPolicy> policy_;
+  Tokens block_;
+  bool window_;
+  PrefixIndex index_;
+  KindBytes own_;  // (2) and (3): outside the index
+  KindBytes written_, reused_, rebuilt_;
+  std::size_t short_pool_ = 0;
+  std::int64_t points_kept_ = 0, points_dropped_ = 0;
+};
+
+}  // namespace v4cap

@@ -1,0 +1,320 @@
+#include "sim/cache/prefix_index.h"
+
+#include <algorithm>
+
+#include "sim/core/error.h"
+#include "sim/core/hash.h"
+
+namespace v4cap {
+
+namespace {
+
+// Reads keys of a sequence from a block on.
+class KeyCursor {
+ public:
+  KeyCursor(std::span<const KeyRun> runs, std::int64_t block) : runs_(runs), offset_(block) {
+    skip_empty();
+  }
+  bool done() const { return run_ == runs_.size(); }
+  std::int64_t key() const { return runs_[run_].first + offset_; }
+  std::int64_t left_in_run() const { return runs_[run_].count - offset_; }
+  void advance(std::int64_t n) {
+    offset_ += n;
+    skip_empty();
+  }
+
+ private:
+  void skip_empty() {
+    while (run_ < runs_.size() && offset_ >= runs_[run_].count) offset_ -= runs_[run_++].count;
+  }
+  std::span<const KeyRun> runs_;
+  std::size_t run_ = 0;
+  std::int64_t offset_ = 0;
+};
+
+// Blocks that both sequences have in common from here on, at most `limit`; advances both.
+std::int64_t common_blocks(KeyCursor& a, KeyCursor& b, std::int64_t limit) {
+  std::int64_t n = 0;
+  while (n < limit && !a.done() && !b.done() && a.key() == b.key()) {
+    const std::int64_t step = std::min({a.left_in_run(), b.left_in_run(), limit - n});
+    a.advance(step);
+    b.advance(step);
+    n += step;
+  }
+  return n;
+}
+
+void copy_keys(KeyCursor& from, std::int64_t count, std::vector<KeyRun>& to) {
+  while (count > 0) {
+    const KeyRun run{from.key(), std::min(from.left_in_run(), count)};
+    from.advance(run.count);
+    count -= run.count;
+    if (!to.empty() && to.back().first + to.back().count == run.first) {
+      to.back().count += run.count;
+    } else {
+      to.push_back(run);
+    }
+  }
+}
+
+void drop_last_key(std::vector<KeyRun>& keys) {
+  if (--keys.back().count == 0) keys.pop_back();
+}
+
+}  // namespace
+
+std::size_t PrefixIndex::ChildKeyHash::operator()(const ChildKey& k) const noexcept {
+  return mix64(static_cast<std::uint64_t>(k.key) ^ (std::uint64_t{k.parent} << 32));
+}
+
+PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window)
+    : layout_(layout), block_(block), window_(window) {
+  nodes_.emplace_back();  // the root: no blocks, always locked
+  nodes_[kRootNode].refs = 1;
+}
+
+NodeId PrefixIndex::find_child(NodeId parent, std::int64_t key) const {
+  const auto it = children_.find(ChildKey{parent, key});
+  return it == children_.end() ? kRootNode : it->second;
+}
+
+PrefixIndex::Match PrefixIndex::match(std::span<const KeyRun> keys, std::int64_t blocks) const {
+  Match match;
+  KeyCursor wanted(keys, 0);
+  while (match.blocks < blocks && !wanted.done()) {
+    const NodeId child = find_child(match.node, wanted.key());
+    if (child == kRootNode) break;
+    const Node& node = nodes_[child];
+    KeyCursor present(node.keys, 0);
+    const std::int64_t n = common_blocks(wanted, present, blocks - match.blocks);
+    match = {child, match.blocks + n, n};
+    if (n < node.count) break;
+  }
+  return match;
+}
+
+Tokens PrefixIndex::last_point(const Match& match, Tokens limit) const {
+  for (NodeId id = match.node; id != kRootNode; id = nodes_[id].parent) {
+    const auto& points = nodes_[id].points;
+    const auto after = std::upper_bound(points.begin(), points.end(), limit.value);
+    if (after != points.begin()) return Tokens{*(after - 1)};
+  }
+  return {};
+}
+
+KindBytes PrefixIndex::charge(const Node& node) const {
+  KindBytes bytes = layout_.blocks(node.begin, node.begin + node.count, window_);
+  for (const std::int64_t position : node.points) bytes += layout_.point(Tokens{position});
+  return bytes;
+}
+
+KindBytes PrefixIndex::unlocked_on_path(const Match& match) const {
+  KindBytes bytes;
+  for (NodeId id = match.node; id != kRootNode && nodes_[id].refs == 0; id = nodes_[id].parent) {
+    const Node& node = nodes_[id];
+    if (id != match.node || match.node_blocks == node.count) {
+      bytes += charge(node);
+      continue;
+    }
+    const std::int64_t end = node.begin + match.node_blocks;
+    bytes += layout_.blocks(node.begin, end, window_);
+    for (const std::int64_t position : node.points) {
+      if (Tokens{position} <= block_ * end) bytes += layout_.point(Tokens{position});
+    }
+  }
+  return bytes;
+}
+
+void PrefixIndex::lock_node(NodeId id) {
+  Node& node = nodes_[id];
+  if (node.refs++ > 0) return;
+  list_remove(id);
+  const KindBytes bytes = charge(node);
+  cached_ -= bytes;
+  in_use_ += bytes;
+}
+
+NodeId PrefixIndex::lock(const Match& match) {
+  NodeId cursor = match.node;
+  if (cursor != kRootNode && match.node_blocks < nodes_[cursor].count) {
+    cursor = split(cursor, match.node_blocks);
+  }
+  for (NodeId id = cursor; id != kRootNode; id = nodes_[id].parent) lock_node(id);
+  return cursor;
+}
+
+void PrefixIndex::release(NodeId cursor) {
+  for (NodeId id = cursor; id != kRootNode; id = nodes_[id].parent) {
+    Node& node = nodes_[id];
+    V4CAP_CHECK(node.refs > 0, "a node was released more often than locked");
+    if (--node.refs > 0) continue;
+    const KindBytes bytes = charge(node);
+    in_use_ -= bytes;
+    cached_ += bytes;
+    list_push_youngest(id);
+  }
+}
+
+PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun> keys,
+                                          std::int64_t begin, std::int64_t end) {
+  Appended result{cursor, 0};
+  KeyCursor wanted(keys, begin);
+  while (begin < end) {
+    if (const NodeId child = find_child(result.cursor, wanted.key()); child != kRootNode) {
+      KeyCursor present(nodes_[child].keys, 0);
+      const std::int64_t n = common_blocks(wanted, present, end - begin);
+      result.cursor = n < nodes_[child].count ? split(child, n) : child;
+      lock_node(result.cursor);
+      result.adopted += n;
+      begin += n;
+      continue;
+    }
+    // Nothing hangs below and nobody else uses the last node: it grows. Otherwise a child is born.
+    if (result.cursor == kRootNode || nodes_[result.cursor].refs > 1 ||
+        nodes_[result.cursor].children > 0) {
+      const NodeId child = new_node();
+      nodes_[child].parent = result.cursor;
+      nodes_[child].begin = begin;
+      nodes_[child].refs = 1;
+      ++nodes_[result.cursor].children;
+      children_.emplace(ChildKey{result.cursor, wanted.key()}, child);
+      result.cursor = child;
+    }
+    Node& node = nodes_[result.cursor];
+    copy_keys(wanted, end - begin, node.keys);
+    node.count += end - begin;
+    in_use_ += layout_.blocks(begin, end, window_);
+    begin = end;
+  }
+  return result;
+}
+
+bool PrefixIndex::add_point(NodeId cursor, Tokens position) {
+  NodeId id = cursor;
+  while (id != kRootNode && position <= block_ * nodes_[id].begin) id = nodes_[id].parent;
+  V4CAP_CHECK(id != kRootNode && nodes_[id].refs > 0, "a point lies outside the locked path");
+  auto& points = nodes_[id].points;
+  const auto at = std::lower_bound(points.begin(), points.end(), position.value);
+  if (at != points.end() && *at == position.value) return false;
+  points.insert(at, position.value);
+  in_use_ += layout_.point(position);
+  return true;
+}
+
+bool PrefixIndex::evict_block() {
+  const NodeId id = nodes_[kRootNode].younger;  // the oldest: next to the root from its young side
+  if (id == kRootNode) return false;
+  Node& node = nodes_[id];
+  V4CAP_CHECK(node.children == 0 && node.refs == 0, "the oldest cached node is no free leaf");
+  const std::int64_t end = node.begin + node.count;
+  KindBytes bytes = layout_.blocks(end - 1, end, window_);
+  while (!node.points.empty() && Tokens{node.points.back()} > block_ * (end - 1)) {
+    bytes += layout_.point(Tokens{node.points.back()});
+    node.points.pop_back();
+  }
+  cached_ -= bytes;
+  evicted_ += bytes;
+  if (node.count == 1) {
+    erase(id);
+  } else {
+    --node.count;
+    drop_last_key(node.keys);
+  }
+  return true;
+}
+
+NodeId PrefixIndex::new_node() {
+  if (free_nodes_.empty()) {
+    nodes_.emplace_back();
+    return static_cast<NodeId>(nodes_.size() - 1);
+  }
+  const NodeId id = free_nodes_.back();
+  free_nodes_.pop_back();
+  return id;
+}
+
+void PrefixIndex::erase(NodeId id) {
+  list_remove(id);
+  Node& node = nodes_[id];
+  children_.erase(ChildKey{node.parent, node.keys.front().first});
+  --nodes_[node.parent].children;
+  node.keys.clear();
+  node.points.clear();
+  node.begin = node.count = 0;
+  node.refs = node.children = 0;
+  free_nodes_.push_back(id);
+}
+
+// Cuts a node after `count` blocks. The rear keeps its id, so that its children and whoever locked
+// it need not know; the front is new, is returned, and is locked by all who locked the whole.
+NodeId PrefixIndex::split(NodeId rear_id, std::int64_t count) {
+  const NodeId front_id = new_node();
+  Node& front = nodes_[front_id];
+  Node& rear = nodes_[rear_id];
+  front.parent = rear.parent;
+  front.begin = rear.begin;
+  front.count = count;
+  front.refs = rear.refs;
+  front.children = 1;
+  children_[ChildKey{front.parent, rear.keys.front().first}] = front_id;
+
+  std::vector<KeyRun> rear_keys;
+  KeyCursor keys(rear.keys, 0);
+  copy_keys(keys, count, front.keys);
+  copy_keys(keys, rear.count - count, rear_keys);
+  rear.keys = std::move(rear_keys);
+  rear.parent = front_id;
+  rear.begin += count;
+  rear.count -= count;
+  children_.emplace(ChildKey{front_id, rear.keys.front().first}, rear_id);
+
+  const auto boundary =
+      std::upper_bound(rear.points.begin(), rear.points.end(), (block_ * rear.begin).value);
+  front.points.assign(rear.points.begin(), boundary);
+  rear.points.erase(rear.points.begin(), boundary);
+
+  if (front.refs == 0) {  // the front takes the place next to the rear, on the younger side
+    const NodeId younger = rear.younger;
+    front.older = rear_id;
+    front.younger = younger;
+    rear.younger = front_id;
+    nodes_[younger].older = front_id;
+  }
+  return front_id;
+}
+
+void PrefixIndex::list_push_youngest(NodeId id) {
+  // The root closes the ring: its older neighbour is the youngest node, its younger one the oldest.
+  Node& root = nodes_[kRootNode];
+  Node& node = nodes_[id];
+  node.younger = kRootNode;
+  node.older = root.older;
+  nodes_[root.older].younger = id;
+  nodes_[kRootNode].older = id;
+}
+
+void PrefixIndex::list_remove(NodeId id) {
+  const Node& node = nodes_[id];
+  nodes_[node.older].younger = node.younger;
+  nodes_[node.younger].older = node.older;
+}
+
+void PrefixIndex::check() const {
+  std::vector<bool> is_free(nodes_.size(), false);
+  for (const NodeId id : free_nodes_) is_free[id] = true;
+  KindBytes in_use, cached;
+  std::size_t listed = 0, unlocked = 0;
+  for (NodeId id = 1; id < nodes_.size(); ++id) {
+    if (is_free[id]) continue;
+    const Node& node = nodes_[id];
+    V4CAP_CHECK(nodes_[node.parent].refs >= node.refs || node.parent == kRootNode,
+                "a child is locked more often than its parent");
+    (node.refs > 0 ? in_use : cached) += charge(node);
+    unlocked += node.refs == 0 ? 1 : 0;
+  }
+  for (NodeId id = nodes_[kRootNode].younger; id != kRootNode; id = nodes_[id].younger) ++listed;
+  V4CAP_CHECK(listed == unlocked, "LRU list and unlocked nodes differ");
+  V4CAP_CHECK(in_use == in_use_ && cached == cached_, "charges of nodes and running sums differ");
+}
+
+}  // namespace v4cap

@@ -1,0 +1,24 @@
+// From a scenario to a result: reads or generates the workload, builds cache, engine and cost model, and runs.
+#pragma once
+
+#include <memory>
+
+#include "sim/cluster/simulation.h"
+#include "sim/config/scenario.h"
+#include "sim/output/record.h"
+#include "traces/trace.h"
+
+namespace v4cap {
+
+// The scenario's trace, read or generated. Throws InputError, also when its blocks do not nest with
+// kv_cache.block_tokens.
+Trace load_workload(const Scenario& scenario);
+
+// An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV cache.
+std::unique_ptr<Engine> make_engine(const Scenario& scenario);
+
+// One run. Several runs may share a trace.
+RunResult run_scenario(const Scenario& scenario, const Trace& trace,
+                       const ProgressFunction& progress = {});
+
+}  // namespace v4cap

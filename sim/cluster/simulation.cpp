@@ -1,0 +1,230 @@
+#include "sim/cluster/simulation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "sim/cache/block_keys.h"
+#include "sim/core/hash.h"
+
+namespace v4cap {
+
+namespace {
+
+// Steps between two calls of the progress function.
+constexpr std::int64_t kStepsPerProgress = 4096;
+
+std::uint64_t hash_of(const RunResult& result) {
+  ContentHash hash;
+  const auto time = [&](SimTime t) { hash.add(t.time_since_epoch().count()); };
+  for (const RequestRecord& r : result.records) {
+    hash.add(std::uint64_t{r.id});
+    hash.add(static_cast<std::uint64_t>(r.end));
+    time(r.arrival);
+    time(r.admitted);
+    time(r.first_token);
+    time(r.finished);
+    hash.add(r.hit.value);
+    hash.add(r.computed.value);
+    hash.add(r.rebuilt.value);
+    hash.add(r.recomputed_after_preemption.value);
+    hash.add(std::int64_t{r.preemptions});
+  }
+  for (const std::int64_t bytes : result.totals.evicted.bytes) hash.add(bytes);
+  for (const std::int64_t bytes : result.totals.written.bytes) hash.add(bytes);
+  hash.add(result.totals.steps);
+  hash.add(result.totals.events);
+  return hash.value();
+}
+
+void keep_peak(KindBytes& peak, const KindBytes& now) {
+  for (std::size_t k = 0; k < kCacheKinds; ++k)
+    peak.bytes[k] = std::max(peak.bytes[k], now.bytes[k]);
+}
+
+// Mean number of requests in the system over [from, to), from the records.
+double mean_in_system(const std::vector<RequestRecord>& records, SimTime from, SimTime to) {
+  if (to <= from) return 0;
+  double inside_s = 0;
+  for (const RequestRecord& r : records) {
+    const Duration overlap = std::min(r.finished, to) - std::max(r.arrival, from);
+    if (overlap > Duration{0}) inside_s += to_seconds(overlap);
+  }
+  return inside_s / to_seconds(to - from);
+}
+
+// An open-loop run is saturated when the number of requests in the system grew as long as requests
+// came: it is half again as high in the last tenth of the arrivals as around their middle, and by
+// more than the eight requests that chance alone moves a small system.
+bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, SimTime last) {
+  const Duration span = last - first;
+  const double middle = mean_in_system(records, first + span * 2 / 5, first + span * 3 / 5);
+  const double end = mean_in_system(records, first + span * 9 / 10, last);
+  return end > 1.5 * middle && end > middle + 8;
+}
+
+}  // namespace
+
+Simulation::Simulation(const Trace& trace, Workload& workload, Engine& engine,
+                       const CostModel& cost)
+    : trace_(trace), workload_(workload), engine_(engine), cost_(cost) {
+  result_.records.resize(trace.requests.size());
+  for (const PoolSpec& pool : engine.cache().layout().pools()) {
+    result_.totals.binding.memory_pools.emplace_back(pool.name, Duration{0});
+    result_.totals.kv_capacity += pool.capacity;
+  }
+  for (const Arrival& a : workload.initial()) queue_.push(a.at, EventKind::arrival, a.request);
+}
+
+RunResult Simulation::run(const ProgressFunction& progress) {
+  const auto wall_start = std::chrono::steady_clock::now();
+  SimTime idle_since = kSimStart;
+  std::int64_t next_progress = kStepsPerProgress;
+  while (!queue_.empty()) {
+    const Event event = queue_.pop();
+    const SimTime now = event.at;
+    if (event.kind == EventKind::step_end) {
+      engine_.finish_step(now, just_ended_);
+      busy_ = false;
+      idle_since = now;
+      for (const RequestRecord& record : just_ended_) note_ended(record, now);
+      just_ended_.clear();
+    } else {
+      arrive(event.target, now);
+    }
+    // Everything that happens at this instant is known before the next step is planned.
+    if (busy_ || (!queue_.empty() && queue_.top().at == now) || !engine_.has_work()) continue;
+    if (result_.totals.steps > 0) result_.totals.binding.idle += now - idle_since;
+    start_step(now);
+    if (progress && result_.totals.steps >= next_progress) {
+      next_progress += kStepsPerProgress;
+      const double done = static_cast<double>(ended_) / static_cast<double>(result_.records.size());
+      if (!progress(done)) throw Interrupted{};
+    }
+  }
+  finish(result_);
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - wall_start;
+  result_.totals.wall_s = wall.count();
+  return std::move(result_);
+}
+
+void Simulation::arrive(std::uint32_t request, SimTime now) {
+  RunTotals& totals = result_.totals;
+  in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
+  last_change_ = now;
+  if (arrived_++ == 0) totals.first_arrival = now;
+  totals.last_arrival = now;
+
+  const TraceRequest& wanted = trace_.requests[request];
+  RequestSpec spec{request, wanted.prompt, wanted.output, {}};
+  sequence_keys(trace_, request, engine_.cache().block(), id_scratch_, spec.keys);
+  RequestRecord refused;
+  if (!engine_.submit(std::move(spec), now, refused)) note_ended(refused, now);
+}
+
+void Simulation::note_ended(const RequestRecord& record, SimTime now) {
+  in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
+  last_change_ = now;
+  ++ended_;
+  RequestRecord& kept = result_.records[record.id];
+  kept = record;
+  kept.session = trace_.requests[record.id].session;
+  kept.turn = trace_.requests[record.id].turn;
+  released_.clear();
+  workload_.ended(record.id, now, released_);
+  for (const Arrival& a : released_) queue_.push(a.at, EventKind::arrival, a.request);
+}
+
+void Simulation::start_step(SimTime now) {
+  const StepPlan& plan = engine_.plan_step(now);
+  const StepTime time = cost_.step_time(plan);
+  V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
+              "a step of " + std::to_string(time.total.count()) +
+                  " ns is faster than its roofline of " +
+                  std::to_string(time.roofline_floor.count()) + " ns");
+  account_step(plan, time);
+  const KvCache& cache = engine_.cache();
+  const KindBytes in_use = cache.in_use();
+  keep_peak(result_.totals.kv_peak, in_use + cache.cached());
+  if (occupancy_.due()) {
+    occupancy_.add({now, in_use, cache.cached(), static_cast<std::int64_t>(engine_.running()),
+                    static_cast<std::int64_t>(engine_.waiting())});
+  }
+  queue_.push(now + time.total, EventKind::step_end, 0);
+  busy_ = true;
+}
+
+void Simulation::account_step(const StepPlan& plan, const StepTime& time) {
+  RunTotals& totals = result_.totals;
+  ++totals.steps;
+  totals.busy += time.total;
+  totals.share.measured_s += time.share.measured_s;
+  totals.share.interpolated_s += time.share.interpolated_s;
+  totals.share.transferred_s += time.share.transferred_s;
+  totals.share.roofline_s += time.share.roofline_s;
+  sequences_in_steps_ += static_cast<std::int64_t>(plan.pieces.size());
+
+  BindingTime& binding = totals.binding;
+  switch (engine_.wait_reason()) {
+    case WaitReason::memory:
+      binding.memory_pools[engine_.cache().short_pool_index()].second += time.total;
+      return;
+    case WaitReason::running_cap:
+      binding.running_cap += time.total;
+      return;
+    case WaitReason::step_tokens:
+      binding.step_tokens += time.total;
+      return;
+    case WaitReason::nothing_waits:
+      break;
+  }
+  std::int64_t decodes = 0, others = 0;
+  for (const StepPiece& piece : plan.pieces) {
+    (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
+  }
+  (others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode) += time.total;
+}
+
+void Simulation::finish(RunResult& result) {
+  RunTotals& totals = result.totals;
+  engine_.check_drained();
+  totals.requests = static_cast<std::int64_t>(result.records.size());
+  totals.events = static_cast<std::int64_t>(queue_.scheduled());
+  totals.open_loop = workload_.open_loop();
+  Int128 times_ns = 0;
+  for (const RequestRecord& r : result.records) {
+    (r.end == RequestEnd::finished ? totals.finished : totals.refused) += 1;
+    times_ns += (r.finished - r.arrival).count();
+    totals.last_finish = std::max(totals.last_finish, r.finished);
+    totals.preemptions += r.preemptions;
+    if (r.end == RequestEnd::refused) continue;
+    totals.prompt_tokens += r.prompt;
+    totals.hit_tokens += r.hit;
+    totals.computed_tokens += r.computed;
+    totals.rebuilt_tokens += r.rebuilt;
+    totals.recomputed_after_preemption += r.recomputed_after_preemption;
+    totals.output_tokens += r.output;
+  }
+  V4CAP_CHECK(ended_ == arrived_ && arrived_ == totals.requests &&
+                  totals.finished + totals.refused == totals.requests,
+              "requests in differ from finished + refused: a request was lost");
+  V4CAP_CHECK(totals.prompt_tokens == totals.hit_tokens + totals.computed_tokens,
+              "prompted != hit + computed");
+  V4CAP_CHECK(in_system_ns_ == times_ns, "Little's law does not hold");
+  const Duration span = totals.last_finish - totals.first_arrival;
+  if (span > Duration{0}) {
+    totals.mean_in_system = static_cast<double>(in_system_ns_) / static_cast<double>(span.count());
+  }
+  if (totals.steps > 0) {
+    totals.mean_batch =
+        static_cast<double>(sequences_in_steps_) / static_cast<double>(totals.steps);
+  }
+  totals.evicted = engine_.cache().evicted();
+  totals.written = engine_.cache().written();
+  totals.saturated =
+      totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
+  result.occupancy = occupancy_.take();
+  totals.result_hash = hash_of(result);
+}
+
+}  // namespace v4cap

@@ -1,0 +1,110 @@
+#include "sim/cluster/workload.h"
+
+#include <algorithm>
+#include <boost/random/exponential_distribution.hpp>
+#include <string>
+
+#include "sim/core/error.h"
+#include "sim/core/random.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::uint32_t kNoUnit = 0xffffffffU;
+
+Duration scaled(Duration d, double factor) {
+  return factor == 1.0 ? d : duration_from_seconds(to_seconds(d) * factor);
+}
+
+}  // namespace
+
+Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed)
+    : trace_(trace) {
+  const std::size_t n = trace.requests.size();
+  const bool keeps_order = config.arrivals != ArrivalMode::trace;
+  waits_for_.assign(n, 0);
+  if (keeps_order) build_dependencies();
+  open_loop_ = config.arrivals == ArrivalMode::trace || config.arrivals == ArrivalMode::poisson;
+
+  if (config.arrivals == ArrivalMode::closed_loop) {
+    closed_loop_ = true;
+    unit_of_.assign(n, kNoUnit);
+    std::vector<std::uint32_t> unit_of_session(trace.session_names.size(), kNoUnit);
+    for (std::uint32_t r = 0; r < n; ++r) {
+      const std::int32_t session = trace.requests[r].session;
+      std::uint32_t unit =
+          session == kNoSession ? kNoUnit : unit_of_session[static_cast<std::size_t>(session)];
+      if (unit == kNoUnit) {
+        unit = static_cast<std::uint32_t>(unit_left_.size());
+        unit_left_.push_back(0);
+        unit_roots_.emplace_back();
+        if (session != kNoSession) unit_of_session[static_cast<std::size_t>(session)] = unit;
+      }
+      unit_of_[r] = unit;
+      ++unit_left_[unit];
+      if (waits_for_[r] == 0) unit_roots_[unit].push_back(r);
+    }
+    for (std::int64_t i = 0; i < config.sessions_at_a_time && next_unit_ < unit_left_.size(); ++i) {
+      start_session(next_unit_++, kSimStart, initial_);
+    }
+    return;
+  }
+  if (config.arrivals == ArrivalMode::trace && !trace.has_arrivals) {
+    throw InputError(Place{trace.name},
+                     "the trace has no arrival times; set workload.arrivals.mode to closed_loop, "
+                     "poisson or burst");
+  }
+  RandomEngine engine = RandomStreams(seed).stream("arrivals");
+  boost::random::exponential_distribution<double> gap_s(config.rate_per_s > 0 ? config.rate_per_s
+                                                                              : 1.0);
+  SimTime at = kSimStart;
+  for (std::uint32_t r = 0; r < n; ++r) {
+    if (waits_for_[r] > 0) continue;
+    if (config.arrivals == ArrivalMode::trace) {
+      at = kSimStart + scaled(trace.requests[r].arrival, config.time_scale);
+    } else if (config.arrivals == ArrivalMode::poisson) {
+      at += scaled(duration_from_seconds(gap_s(engine)), config.time_scale);
+    }
+    initial_.push_back({at, r});
+  }
+  std::stable_sort(initial_.begin(), initial_.end(),
+                   [](const Arrival& a, const Arrival& b) { return a.at < b.at; });
+}
+
+void Workload::build_dependencies() {
+  const std::size_t n = trace_.requests.size();
+  first_dependent_.assign(n + 1, 0);
+  for (const TraceRequest& r : trace_.requests) {
+    for (const std::uint32_t before : trace_.after_of(r)) ++first_dependent_[before + 1];
+  }
+  for (std::size_t i = 0; i < n; ++i) first_dependent_[i + 1] += first_dependent_[i];
+  dependents_.resize(first_dependent_[n]);
+  std::vector<std::uint32_t> next(first_dependent_.begin(), first_dependent_.end() - 1);
+  for (std::uint32_t r = 0; r < n; ++r) {
+    for (const std::uint32_t before : trace_.after_of(trace_.requests[r])) {
+      dependents_[next[before]++] = r;
+      ++waits_for_[r];
+    }
+  }
+}
+
+void Workload::start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released) {
+  for (const std::uint32_t r : unit_roots_[unit]) {
+    released.push_back({now + trace_.requests[r].think, r});
+  }
+}
+
+void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released) {
+  if (!first_dependent_.empty()) {
+    for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
+      const std::uint32_t waiter = dependents_[i];
+      if (--waits_for_[waiter] == 0)
+        released.push_back({now + trace_.requests[waiter].think, waiter});
+    }
+  }
+  if (!closed_loop_ || --unit_left_[unit_of_[request]] > 0) return;
+  if (next_unit_ < unit_left_.size()) start_session(next_unit_++, now, released);
+}
+
+}  // namespace v4cap

@@ -1,0 +1,245 @@
+#include "sim/config/scenario_file.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <string_view>
+
+#include "sim/config/data_files.h"
+#include "sim/config/hardware_file.h"
+#include "sim/config/model_file.h"
+#include "sim/config/section.h"
+#include "sim/config/workload_section.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::int64_t kCountMax = 1'000'000'000;
+
+// Applies `path=VALUE`; the place of whatever it brings is the option itself.
+void apply_override(YamlNode& root, const std::string& text, const std::string& option) {
+  const Place place{option + ' ' + text, 0, 0};
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw InputError(place, "expected path.to.key=VALUE");
+  }
+  set_path(root, text.substr(0, equals), text.substr(equals + 1), place, {"model", "hardware"});
+}
+
+void apply_overrides(YamlNode& root, const ScenarioOptions& options) {
+  for (const std::string& text : options.set) apply_override(root, text, "--set");
+  if (options.seed) {
+    const std::string value = std::to_string(*options.seed);
+    set_path(root, "seed", value, {"--seed " + value, 0, 0}, {});
+  }
+}
+
+// Puts the whole map where a model or hardware is named. After an error nothing more is said about
+// it.
+void expand(YamlNode& root, DataKind kind, const std::string& scenario_dir,
+            std::vector<Diagnostic>& errors) {
+  YamlNode* node = root.find(kind == DataKind::model ? "model" : "hardware");
+  if (node == nullptr) return;
+  try {
+    *node = expanded(kind, *node, scenario_dir);
+  } catch (const InputError& e) {
+    errors.insert(errors.end(), e.diagnostics().begin(), e.diagnostics().end());
+    node->kind = YamlNode::Kind::invalid;
+  }
+}
+
+// `name` or `name=argument`: letters, digits, '_', '-'; the argument also '.', '+', ','.
+bool is_name(std::string_view text) {
+  const auto all = [](std::string_view part, std::string_view extra) {
+    return !part.empty() && std::ranges::all_of(part, [&](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '_' || c == '-' || extra.find(c) != std::string_view::npos;
+    });
+  };
+  const std::size_t equals = text.find('=');
+  return all(text.substr(0, equals), "") &&
+         (equals == std::string_view::npos || all(text.substr(equals + 1), ".+,"));
+}
+
+std::string read_name(Section& section, std::string_view key, const std::string& fallback) {
+  const auto name = section.optional<std::string>(key, fallback);
+  if (!is_name(name)) {
+    section.error(key,
+                  "expected a name or name=argument, such as checkpoint=2048, got " + shown(name));
+  }
+  return name;
+}
+
+// What a scenario may ask of its model and node. A figure is 0 when reading it failed: nothing is
+// compared with it then, because that would only repeat the first error in other words.
+std::int64_t bound(std::int64_t figure) {
+  return figure > 0 ? figure : std::numeric_limits<std::int64_t>::max();
+}
+
+Deployment read_deployment(Section section, const Scenario& s) {
+  Deployment d;
+  d.tensor_parallel = section.optional<std::int64_t>(
+      "tensor_parallel", std::max<std::int64_t>(s.hardware.gpus_per_node, 1),
+      between<std::int64_t>(1, bound(s.hardware.gpus_per_node)));
+  section.reject_unknown();
+  const auto divides = [&](std::int64_t whole, const std::string& what) {
+    if (d.tensor_parallel > 0 && whole % d.tensor_parallel != 0) {
+      section.error("tensor_parallel", "expected a divisor of " + what + " (" +
+                                           std::to_string(whole) + "), got " +
+                                           std::to_string(d.tensor_parallel));
+    }
+  };
+  divides(s.hardware.gpus_per_node, "the node's GPUs");
+  divides(s.model.heads, "the model's heads");
+  return d;
+}
+
+EngineConfig read_engine(Section section, const ModelSpec& model) {
+  EngineConfig e;
+  e.scheduler = read_name(section, "scheduler", e.scheduler);
+  e.max_running = section.optional<std::int64_t>("max_running", e.max_running,
+                                                 between<std::int64_t>(1, 1'000'000));
+  e.step_tokens =
+      section.optional<Tokens>("step_tokens", e.step_tokens, between(Tokens{1}, Tokens{kCountMax}));
+  e.max_context =
+      section.optional<Tokens>("max_context_tokens", model.max_context,
+                               between(Tokens{1}, Tokens{bound(model.max_context.value)}));
+  section.reject_unknown();
+  return e;
+}
+
+// Blocks are cut where compressed entries end, and map onto trace blocks of 16, 64 and 512 tokens.
+void check_block(Section& section, const ModelSpec& model, const KvCacheConfig& kv) {
+  const std::int64_t block = kv.block.value;
+  const auto refuse = [&](const std::string& why) {
+    section.error("block_tokens", why + ", got " + std::to_string(block));
+  };
+  if (block % 16 != 0 && 16 % block != 0) refuse("expected a multiple or a divisor of 16");
+  if (model.count(LayerKind::csa) > 0 && block % 4 != 0) {
+    refuse("expected a multiple of 4, the tokens of a CSA entry");
+  } else if (model.count(LayerKind::hca) > 0 && kv.tails == TailStorage::none && block % 128 != 0) {
+    refuse("expected a multiple of 128, as tails are not stored (tails: none)");
+  }
+}
+
+void check_kv_cache(Section& section, const Scenario& s, const KvCacheConfig& kv) {
+  check_block(section, s.model, kv);
+  if (s.model.layers.empty()) return;
+  if (s.model.window.value == 0 && kv.swa_policy != "full") {
+    section.error("swa_policy", "expected full, no layer of " + s.model.name + " keeps a window");
+  }
+  if (kv.tails == TailStorage::stored &&
+      s.model.count(LayerKind::csa) + s.model.count(LayerKind::hca) == 0) {
+    section.error("tails", "expected none, no layer of " + s.model.name + " has a compressor");
+  }
+}
+
+void read_entry_format(Section& section, const ModelData& model, KvCacheConfig& kv) {
+  kv.indexer = section.one_of<IndexerFormat>(
+      "indexer", {{"fp8", IndexerFormat::fp8}, {"fp4", IndexerFormat::fp4}}, IndexerFormat::fp8);
+  kv.entry = model.entry_fp8;
+  if (kv.indexer == IndexerFormat::fp8) return;
+  if (model.entry_fp4) {
+    kv.entry = *model.entry_fp4;
+  } else if (!model.spec.layers.empty()) {
+    section.error("indexer", "expected fp8, " + model.spec.name + " has no FP4 indexer keys");
+  }
+}
+
+KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData& model) {
+  KvCacheConfig kv;
+  kv.layout = read_name(section, "layout", kv.layout);
+  kv.swa_policy = read_name(section, "swa_policy", kv.swa_policy);
+  kv.block = section.optional<Tokens>("block_tokens", kv.block, between(Tokens{1}, Tokens{65536}));
+  kv.tails = section.one_of<TailStorage>(
+      "tails", {{"stored", TailStorage::stored}, {"none", TailStorage::none}}, kv.tails);
+  read_entry_format(section, model, kv);
+  const Bytes gpu{bound(s.hardware.gpu.memory.value)};
+  kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
+  kv.memory_fraction =
+      section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
+  kv.reserve = section.optional<Bytes>("reserve", s.hardware.reserve, between(Bytes{0}, gpu));
+  kv.reuse_generated = section.optional<bool>("reuse_generated", kv.reuse_generated);
+  kv.recompute_threshold = section.optional_or<Tokens>("recompute_threshold_tokens", "auto",
+                                                       between(Tokens{0}, Tokens{kCountMax}));
+  section.reject_unknown();
+  check_kv_cache(section, s, kv);
+  return kv;
+}
+
+Slo read_slo(Section section) {
+  Slo slo;
+  slo.ttft_p99 =
+      section.optional_or<Duration>("ttft_p99", "none", above(Duration{0})).value_or(Duration{0});
+  slo.tpot_p99 =
+      section.optional_or<Duration>("tpot_p99", "none", above(Duration{0})).value_or(Duration{0});
+  section.reject_unknown();
+  return slo;
+}
+
+Scenario read_scenario(YamlNode root, const std::string& file, const std::string& scenario_dir,
+                       const ScenarioOptions& options) {
+  if (root.kind != YamlNode::Kind::map) {
+    throw InputError(root.place, "expected a scenario (keys such as model: deepseek-v4-pro), got " +
+                                     shown(root));
+  }
+  apply_overrides(root, options);
+  std::vector<Diagnostic> errors;
+  expand(root, DataKind::model, scenario_dir, errors);
+  expand(root, DataKind::hardware, scenario_dir, errors);
+  Document document(std::move(root), file);
+  for (Diagnostic& error : errors)
+    document.add_error(std::move(error.place), std::move(error.message));
+
+  Scenario s;
+  s.file = file;
+  s.name = std::filesystem::path(file).stem().string();
+  Section top = document.root();
+  const ModelData model = read_model(top.child("model", true));
+  s.model = model.spec;
+  s.hardware = read_hardware(top.child("hardware", true));
+  s.deployment = read_deployment(top.child("deployment"), s);
+  s.engine = read_engine(top.child("engine"), s.model);
+  s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model);
+  s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir);
+  s.slo = read_slo(top.child("slo"));
+  s.seed = top.optional<std::uint64_t>("seed", 1);
+  top.reject_unknown();
+  document.checkpoint();
+  s.resolved_yaml = document.resolved();
+  s.places = document.places();
+  return s;
+}
+
+void check_known(std::vector<Diagnostic>& errors, const Scenario& scenario, const std::string& path,
+                 const std::string& value, const std::vector<std::string>& known) {
+  const std::string name = value.substr(0, value.find('='));
+  if (std::ranges::find(known, name) != known.end()) return;
+  const auto place = scenario.places.find(path);
+  errors.push_back({place == scenario.places.end() ? Place{scenario.file, 0, 0} : place->second,
+                    path + ": unknown name " + shown(name) + suggestion(name, known)});
+}
+
+}  // namespace
+
+Scenario load_scenario(const std::string& path, const ScenarioOptions& options) {
+  return read_scenario(parse_yaml(read_text_file(path), path), path,
+                       std::filesystem::path(path).parent_path().string(), options);
+}
+
+Scenario parse_scenario(const std::string& text, const std::string& label,
+                        const ScenarioOptions& options) {
+  return read_scenario(parse_yaml(text, label), label, "", options);
+}
+
+void validate_names(const Scenario& scenario, const KnownNames& known) {
+  std::vector<Diagnostic> errors;
+  check_known(errors, scenario, "engine.scheduler", scenario.engine.scheduler, known.schedulers);
+  check_known(errors, scenario, "kv_cache.layout", scenario.kv_cache.layout, known.layouts);
+  check_known(errors, scenario, "kv_cache.swa_policy", scenario.kv_cache.swa_policy,
+              known.swa_policies);
+  if (!errors.empty()) throw InputError(std::move(errors));
+}
+
+}  // namespace v4cap

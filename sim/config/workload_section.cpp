@@ -1,0 +1,157 @@
+#include "sim/config/workload_section.h"
+
+#include "sim/config/trace_files.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::int64_t kCountMax = 1'000'000'000;
+constexpr double kRateMax = 1e9;
+constexpr double kTokensMax = 1e9;
+
+const std::vector<std::string> kLengthKinds = {"constant", "uniform", "lognormal", "exponential",
+                                               "table"};
+
+struct Folders {
+  std::string scenario, traces;
+};
+
+// A file named by `key`, found like a trace; "" after an error.
+std::string read_path(Section& section, std::string_view key, const Folders& folders) {
+  const YamlNode* node = section.node(key);
+  if (node == nullptr) {
+    section.error(key, "expected a file name, the key is missing");
+    return "";
+  }
+  if (node->kind != YamlNode::Kind::scalar || node->text.empty()) {
+    section.error(key, "expected a file name, got " + shown(*node));
+    return "";
+  }
+  try {
+    const FoundTrace found =
+        find_trace(node->text, folders.scenario, folders.traces, node->place, section.path_of(key));
+    section.record(key, yaml_scalar(found.given));
+    return found.path;
+  } catch (const InputError& e) {
+    section.add_errors(e);
+    return "";
+  }
+}
+
+// Lengths in tokens: {kind: lognormal, mean: 4000, sigma: 1.2, min: 1, max: 100000}. Each kind
+// takes its own keys.
+LengthSpec read_lengths(Section section, const Folders& folders) {
+  LengthSpec spec;
+  const auto length = between(0.0, kTokensMax);
+  spec.kind = kLengthKinds[section.choice("kind", kLengthKinds, 0)];
+  if (spec.kind == "table") {
+    spec.table = read_path(section, "table", folders);
+  } else if (spec.kind != "uniform") {
+    spec.mean = section.required<double>("mean", length);
+  }
+  if (spec.kind == "lognormal") spec.sigma = section.required<double>("sigma", between(0.0, 10.0));
+  if (spec.kind == "uniform") {
+    spec.min = section.required<double>("min", length);
+    spec.max = section.required<double>("max", length);
+  } else if (spec.kind == "lognormal" || spec.kind == "exponential") {
+    spec.min = section.optional<double>("min", 1, length);
+    spec.max = section.optional<double>("max", kTokensMax, length);
+  }
+  section.reject_unknown();
+  if (spec.min > spec.max) section.error("min", "expected at most max");
+  return spec;
+}
+
+SyntheticSpec read_synthetic(Section section, const Folders& folders) {
+  const auto count = between<std::int64_t>(1, kCountMax);
+  const auto rate = above_up_to(0.0, kRateMax);
+  SyntheticSpec spec;
+  spec.sessions = section.required<std::int64_t>("sessions", count);
+  spec.turns_min = section.optional<std::int64_t>("turns_min", 1, count);
+  spec.turns_max = section.optional<std::int64_t>("turns_max", spec.turns_min, count);
+  spec.shared_prefix = section.optional<Tokens>("shared_prefix_tokens", Tokens{0},
+                                                between(Tokens{0}, Tokens{kCountMax}));
+  spec.prefix_groups = section.optional<std::int64_t>("prefix_groups", 1, count);
+  spec.first_prompt = read_lengths(section.child("first_prompt", true), folders);
+  if (spec.turns_max > 1)
+    spec.next_prompt = read_lengths(section.child("next_prompt", true), folders);
+  spec.output = read_lengths(section.child("output", true), folders);
+  spec.think_mean_s = to_seconds(section.optional<Duration>("think_time_mean", Duration{0}));
+  const std::vector<std::string> arrivals = {"poisson", "gamma", "table"};
+  spec.arrivals = arrivals[section.choice("arrivals", arrivals, 0)];
+  if (spec.arrivals == "table") {
+    spec.rate_table = read_path(section, "rate_table", folders);
+  } else {
+    spec.rate_per_s = section.optional<double>("rate_per_s", 1, rate);
+  }
+  if (spec.arrivals == "gamma") spec.burstiness = section.optional<double>("burstiness", 1, rate);
+  spec.block =
+      section.optional<Tokens>("block_tokens", Tokens{64}, between(Tokens{1}, Tokens{65536}));
+  section.reject_unknown();
+  if (spec.turns_max < spec.turns_min) section.error("turns_max", "expected at least turns_min");
+  return spec;
+}
+
+// A key that nothing looks at would be a wrong answer: it is refused.
+void reject_unused(Section& section, std::string_view key, bool used, const char* why) {
+  if (section.node(key) != nullptr && !used) section.error(key, why);
+}
+
+void read_arrivals(Section section, WorkloadConfig& workload) {
+  workload.arrivals = section.one_of<ArrivalMode>("mode",
+                                                  {{"trace", ArrivalMode::trace},
+                                                   {"closed_loop", ArrivalMode::closed_loop},
+                                                   {"poisson", ArrivalMode::poisson},
+                                                   {"burst", ArrivalMode::burst}},
+                                                  ArrivalMode::trace);
+  if (workload.arrivals == ArrivalMode::closed_loop) {
+    workload.sessions_at_a_time =
+        section.required<std::int64_t>("sessions_at_a_time", between<std::int64_t>(1, kCountMax));
+  } else if (workload.arrivals == ArrivalMode::poisson) {
+    workload.rate_per_s = section.required<double>("rate_per_s", above_up_to(0.0, kRateMax));
+  }
+  reject_unused(section, "sessions_at_a_time", workload.arrivals == ArrivalMode::closed_loop,
+                "only mode closed_loop uses this key");
+  reject_unused(section, "rate_per_s", workload.arrivals == ArrivalMode::poisson,
+                "only mode poisson uses this key");
+  section.reject_unknown();
+}
+
+}  // namespace
+
+WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
+                             const std::string& trace_dir) {
+  const Folders folders{scenario_dir, trace_dir};
+  WorkloadConfig workload;
+  const bool has_trace = section.has("trace"), has_synthetic = section.has("synthetic");
+  if (has_trace && has_synthetic) {
+    section.error("synthetic", "expected either trace or synthetic, got both");
+  } else if (!has_trace && !has_synthetic) {
+    section.error("trace",
+                  "expected a value, the key is missing ('synthetic' may stand in its place)");
+  }
+  if (has_trace) {
+    workload.trace = read_path(section, "trace", folders);
+    workload.format = section.optional_or<std::string>("format", "auto").value_or("");
+  }
+  if (has_synthetic) workload.synthetic = read_synthetic(section.child("synthetic"), folders);
+  section.node("trace");
+  section.node("synthetic");
+  read_arrivals(section.child("arrivals"), workload);
+  const bool scales = workload.arrivals == ArrivalMode::trace;
+  if (scales) {
+    workload.time_scale = section.optional<double>("time_scale", 1, above_up_to(0.0, kRateMax));
+    workload.spread_instants = section.optional<bool>("spread_instants", false);
+  }
+  for (const std::string_view key : {"time_scale", "spread_instants"}) {
+    reject_unused(section, key, scales, "only arrivals of mode trace use this key");
+  }
+  workload.max_requests =
+      section.optional_or<std::int64_t>("max_requests", "all", between<std::int64_t>(1, kCountMax))
+          .value_or(0);
+  section.reject_unknown();
+  return workload;
+}
+
+}  // namespace v4cap

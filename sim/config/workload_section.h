@@ -1,0 +1,16 @@
+// The `workload` section of a scenario: which requests come, and when.
+#pragma once
+
+#include <string>
+
+#include "sim/config/scenario.h"
+#include "sim/config/section.h"
+
+namespace v4cap {
+
+// Errors are collected in the section's document. Folders as for find_trace
+// (sim/config/trace_files.h).
+WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
+                             const std::string& trace_dir);
+
+}  // namespace v4cap

@@ -1,0 +1,141 @@
+#include "sim/engine/engine.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace v4cap {
+
+namespace {
+
+RequestRecord record_of(const LiveRequest& request, RequestEnd how) {
+  RequestRecord record;
+  record.id = request.id;
+  record.end = how;
+  record.arrival = request.arrival;
+  record.admitted = request.admitted;
+  record.first_token = request.first_token;
+  record.second_token = request.second_token;
+  record.finished = request.ended;
+  record.prompt = request.prompt;
+  record.output = request.output;
+  record.hit = request.hit;
+  record.computed = request.computed_at_admission;
+  record.rebuilt = request.rebuilt;
+  record.recomputed_after_preemption = request.recomputed_after_preemption;
+  record.preemptions = request.preemptions;
+  return record;
+}
+
+}  // namespace
+
+Engine::Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
+               std::unique_ptr<SchedulerRules> rules, bool reuse_generated)
+    : limits_(limits),
+      cache_(std::move(cache)),
+      rules_(std::move(rules)),
+      reuse_generated_(reuse_generated) {
+  V4CAP_CHECK(limits.max_running > 0 && limits.step_tokens >= Tokens{1},
+              "an engine that cannot run");
+}
+
+bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+  RequestIndex slot;
+  if (free_slots_.empty()) {
+    slot = static_cast<RequestIndex>(slots_.size());
+    slots_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  LiveRequest& request = slots_[slot];
+  request = LiveRequest{};
+  request.id = spec.id;
+  request.prompt = spec.prompt;
+  request.output = spec.output;
+  request.arrival = now;
+  request.sequence.keys = std::move(spec.keys);
+  const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
+  request.sequence.indexable = shared / cache_->block();
+
+  const Tokens length = spec.prompt + spec.output;
+  if (length > limits_.max_context || !cache_->fits_alone(length)) {
+    advance(request, RequestState::refused);
+    request.ended = now;
+    refused = record_of(request, RequestEnd::refused);
+    free_slots_.push_back(slot);
+    return false;
+  }
+  waiting_.push_back(slot);
+  return true;
+}
+
+const StepPlan& Engine::plan_step(SimTime now) {
+  V4CAP_CHECK(!step_open_, "a step was planned before the last one was finished");
+  plan_.clear();
+  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_);
+  rules_->plan(batch, now);
+  preemptions_ += static_cast<std::int64_t>(batch.preempted());
+  wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
+  V4CAP_CHECK(!plan_.empty() || !has_work(), "the scheduler is idle although requests wait");
+  V4CAP_CHECK(waiting_.empty() || wait_reason_ != WaitReason::nothing_waits,
+              "requests wait and the scheduler does not say why");
+  step_open_ = !plan_.empty();
+  return plan_;
+}
+
+void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
+  V4CAP_CHECK(step_open_, "no step is open");
+  for (const StepPiece& piece : plan_.pieces) finish_piece(piece, now, ended);
+  step_open_ = false;
+}
+
+void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended) {
+  LiveRequest& request = slots_[piece.request];
+  if (piece.kind == PieceKind::rebuild) {
+    request.rebuild_left -= piece.tokens;
+    if (request.rebuild_left == Tokens{0}) advance(request, RequestState::prefilling);
+    return;
+  }
+  V4CAP_CHECK(piece.past == request.computed, "a step was computed out of order");
+  request.computed += piece.tokens;
+  // Only a step that completes a block changes what others can see.
+  const CachedSequence& held = request.sequence;
+  if (held.shared < std::min(request.computed / cache_->block(), held.indexable)) {
+    cache_->commit(request.sequence, request.computed);
+  }
+  if (!piece.emits_token) return;
+  emit_token(request, now);
+  if (request.generated >= request.output) {
+    end(piece.request, now, ended);
+  } else if (request.state == RequestState::prefilling) {
+    advance(request, RequestState::decoding);
+  }
+}
+
+void Engine::emit_token(LiveRequest& request, SimTime now) {
+  if (request.output == Tokens{0})
+    return;  // aborted when its prompt was read: no token reaches anyone
+  request.generated += Tokens{1};
+  if (request.generated == Tokens{1}) request.first_token = now;
+  if (request.generated == Tokens{2}) request.second_token = now;
+}
+
+void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended) {
+  LiveRequest& request = slots_[slot];
+  cache_->release(request.sequence);
+  advance(request, RequestState::finished);
+  request.ended = now;
+  V4CAP_CHECK(request.prompt == request.hit + request.computed_at_admission,
+              "prompted != hit + computed for request " + std::to_string(request.id));
+  ended.push_back(record_of(request, RequestEnd::finished));
+  running_.erase(std::find(running_.begin(), running_.end(), slot));
+  free_slots_.push_back(slot);
+}
+
+void Engine::check_drained() const {
+  V4CAP_CHECK(!has_work() && !step_open_, "the engine still has work");
+  cache_->check_drained();
+}
+
+}  // namespace v4cap

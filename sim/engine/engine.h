@@ -1,0 +1,70 @@
+// One engine: queue, running requests, KV cache and the rules of a scheduler. It decides and
+// counts; it has no clock and no device. A driver (simulator or executor) submits requests, takes a
+// step plan, performs it, and reports when it is done:
+//
+//   engine.submit(spec, now);
+//   const StepPlan& plan = engine.plan_step(now);    // empty: nothing can run
+//   ... the plan is performed, in simulated or in real time ...
+//   engine.finish_step(now, ended);                  // which requests ended with it
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "sim/cache/kv_cache.h"
+#include "sim/core/time.h"
+#include "sim/engine/request.h"
+#include "sim/engine/scheduler.h"
+#include "sim/engine/step_plan.h"
+#include "sim/output/record.h"
+
+namespace v4cap {
+
+class Engine {
+ public:
+  Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
+         std::unique_ptr<SchedulerRules> rules, bool reuse_generated);
+
+  // A request arrives. False: it can never run here (longer than the context limit or than all
+  // memory); its record is in `refused`.
+  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused);
+
+  // The next step. The plan stays valid, and no other may be asked for, until finish_step().
+  const StepPlan& plan_step(SimTime now);
+
+  // The last plan has been performed. Records of requests that ended are appended to `ended`.
+  void finish_step(SimTime now, std::vector<RequestRecord>& ended);
+
+  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  std::size_t running() const { return running_.size(); }
+  std::size_t waiting() const { return waiting_.size(); }
+  WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
+  const KvCache& cache() const { return *cache_; }
+  const LiveRequest& request(RequestIndex slot) const { return slots_[slot]; }
+  std::int64_t preemptions() const { return preemptions_; }
+
+  // Everything ended: all memory is free or cached, and the books balance.
+  void check_drained() const;
+
+ private:
+  void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
+  void emit_token(LiveRequest& request, SimTime now);
+  void end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended);
+
+  EngineLimits limits_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<SchedulerRules> rules_;
+  bool reuse_generated_;
+  std::vector<LiveRequest> slots_;
+  std::vector<RequestIndex> free_slots_;
+  std::vector<RequestIndex> running_;  // in order of admission
+  std::deque<RequestIndex> waiting_;
+  StepPlan plan_;
+  bool step_open_ = false;
+  WaitReason wait_reason_ = WaitReason::nothing_waits;
+  std::int64_t preemptions_ = 0;
+};
+
+}  // namespace v4cap

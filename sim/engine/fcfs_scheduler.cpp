@@ -1,0 +1,59 @@
+// Scheduler `fcfs`: continuous batching with chunked prefill under one token budget.
+//
+//   1. Every decoding request gets its next token. When memory runs out, the youngest running
+//   request is
+//      preempted until there is room (or the one that asked was the youngest itself).
+//   2. What is left of the budget goes to unfinished prompts in order of admission: long prompts
+//   are cut
+//      into chunks, so that decodes do not wait for them.
+//   3. With budget left and a slot free, requests are admitted in order of arrival; the head of the
+//   queue
+//      is never overtaken. Nobody is admitted in a step that preempted someone.
+#include "sim/engine/scheduler.h"
+
+namespace v4cap {
+
+namespace {
+
+class FcfsScheduler final : public SchedulerRules {
+ public:
+  void plan(Batch& batch, SimTime now) override {
+    decode_running(batch);
+    const auto& running = batch.running();
+    for (std::size_t i = 0; i < running.size() && batch.budget() > Tokens{0}; ++i) {
+      if (batch.request(running[i]).state != RequestState::decoding) batch.prefill(running[i]);
+    }
+    admit_waiting(batch, now);
+  }
+
+ private:
+  static void decode_running(Batch& batch) {
+    const auto& running = batch.running();
+    for (std::size_t i = 0; i < running.size() && batch.budget() > Tokens{0}; ++i) {
+      if (batch.request(running[i]).state != RequestState::decoding) continue;
+      while (!batch.decode(running[i])) {
+        const bool itself = running.size() - 1 == i;
+        batch.preempt(running.back());
+        if (itself) return;
+      }
+    }
+  }
+
+  static void admit_waiting(Batch& batch, SimTime now) {
+    while (!batch.waiting().empty()) {
+      if (batch.preempted() > 0) return batch.blocked_by(WaitReason::memory);
+      const auto running = static_cast<std::int64_t>(batch.running().size());
+      if (running >= batch.limits().max_running) return batch.blocked_by(WaitReason::running_cap);
+      if (batch.budget() <= Tokens{0}) return batch.blocked_by(WaitReason::step_tokens);
+      if (!batch.admit_head(now)) return batch.blocked_by(WaitReason::memory);
+      batch.prefill(batch.running().back());
+    }
+  }
+};
+
+const bool registered = SchedulerRegistry::add(
+    "fcfs", []() -> std::unique_ptr<SchedulerRules> { return std::make_unique<FcfsScheduler>(); });
+
+}  // namespace
+
+}  // namespace v4cap

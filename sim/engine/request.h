@@ -1,0 +1,63 @@
+// A request inside the engine, as an explicit state machine:
+//
+//   waiting --admit--> rebuilding --> prefilling --> decoding --> finished
+//      ^                    |              |             |
+//      +-------------------preempt---------+-------------+        waiting --> refused (can never
+//      run)
+//
+// rebuilding is skipped when the cache policy has nothing to rebuild. A preempted request waits at
+// the front of the queue and computes prompt and generated tokens again, as far as they are not
+// cached.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "sim/cache/kv_cache.h"
+#include "sim/core/time.h"
+#include "sim/core/units.h"
+
+namespace v4cap {
+
+enum class RequestState : std::uint8_t {
+  waiting,
+  rebuilding,
+  prefilling,
+  decoding,
+  finished,
+  refused,
+};
+
+std::string_view name_of(RequestState state);
+
+// What a workload asks of an engine.
+struct RequestSpec {
+  std::uint32_t id = 0;  // the workload's
+  Tokens prompt, output;
+  std::vector<KeyRun> keys;  // of all full blocks of prompt + output (sim/cache/block_keys.h)
+};
+
+// A request's life in the engine. Times are kSimStart until they happen.
+struct LiveRequest {
+  std::uint32_t id = 0;
+  RequestState state = RequestState::waiting;
+  Tokens prompt, output;
+  Tokens generated;       // tokens produced so far
+  Tokens computed;        // positions whose state is in the cache
+  Tokens prefill_target;  // prompt, plus generated tokens after a preemption
+  Tokens rebuild_left;    // positions still to run again before `computed`
+  CachedSequence sequence;
+
+  // The words of the cache, fixed at first admission.
+  Tokens hit, computed_at_admission, rebuilt;
+  Tokens recomputed_after_preemption;
+  std::int32_t preemptions = 0;
+  bool admitted_before = false;
+  SimTime arrival, admitted, first_token, second_token, ended;
+};
+
+// Moves to `next`, which must be an edge of the diagram above.
+void advance(LiveRequest& request, RequestState next);
+
+}  // namespace v4cap

@@ -1,0 +1,87 @@
+#include "sim/engine/scheduler.h"
+
+#include <algorithm>
+
+namespace v4cap {
+
+std::unique_ptr<SchedulerRules> make_scheduler(const std::string& name) {
+  const auto* factory = SchedulerRegistry::find(name);
+  if (factory == nullptr) {
+    throw InputError(
+        Place{}, "unknown scheduler '" + name + "'" + suggestion(name, SchedulerRegistry::names()));
+  }
+  return (*factory)();
+}
+
+bool Batch::decode(RequestIndex r) {
+  LiveRequest& request = slots_[r];
+  const Tokens after = request.computed + Tokens{1};
+  if (!cache_.grow(request.sequence, after)) return false;
+  plan_.copies.points_written += cache_.reserve_points(request.sequence, request.computed, after);
+  plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, Tokens{1}});
+  budget_ -= Tokens{1};
+  return true;
+}
+
+void Batch::prefill(RequestIndex r) {
+  LiveRequest& request = slots_[r];
+  if (request.state == RequestState::rebuilding && budget_ > Tokens{0}) {
+    const Tokens chunk = std::min(budget_, request.rebuild_left);
+    plan_.pieces.push_back(
+        {r, PieceKind::rebuild, false, request.computed - request.rebuild_left, chunk});
+    budget_ -= chunk;
+    // The prompt follows in the same step only when the rebuild is complete with this chunk.
+    if (chunk < request.rebuild_left) return;
+  }
+  if (budget_ <= Tokens{0}) return;
+  const Tokens chunk = std::min(budget_, request.prefill_target - request.computed);
+  const Tokens after = request.computed + chunk;
+  const bool last = after == request.prefill_target;
+  plan_.copies.points_written += cache_.reserve_points(request.sequence, request.computed, after);
+  plan_.pieces.push_back({r, PieceKind::prefill, last, request.computed, chunk});
+  budget_ -= chunk;
+}
+
+bool Batch::admit_head(SimTime now) {
+  const RequestIndex r = waiting_.front();
+  LiveRequest& request = slots_[r];
+  request.prefill_target = request.prompt + request.generated;
+  const Lookup found = cache_.lookup(request.sequence, request.prefill_target);
+  if (!cache_.admit(request.sequence, found, request.prefill_target, !request.admitted_before))
+    return false;
+  waiting_.pop_front();
+  running_.push_back(r);
+
+  request.computed = found.resume.position;
+  request.rebuild_left = found.resume.rebuild;
+  const Tokens to_compute = request.prefill_target - request.computed;
+  if (request.admitted_before) {
+    request.recomputed_after_preemption += to_compute + request.rebuild_left;
+  } else {
+    request.admitted_before = true;
+    request.admitted = now;
+    request.hit = request.computed;
+    request.computed_at_admission = to_compute;
+    request.rebuilt = request.rebuild_left;
+  }
+  if (found.resume.position > Tokens{0} && found.resume.rebuild == Tokens{0} &&
+      !cache_.policy().stores_window_of_every_token()) {
+    plan_.copies.points_read += cache_.layout().point(found.resume.position).total();
+  }
+  advance(request,
+          request.rebuild_left > Tokens{0} ? RequestState::rebuilding : RequestState::prefilling);
+  return true;
+}
+
+void Batch::preempt(RequestIndex r) {
+  LiveRequest& request = slots_[r];
+  cache_.release(request.sequence);
+  request.computed = request.rebuild_left = {};
+  ++request.preemptions;
+  advance(request, RequestState::waiting);
+  running_.erase(std::find(running_.begin(), running_.end(), r));
+  waiting_.push_front(r);
+  ++preempted_;
+}
+
+}  // namespace v4cap

@@ -1,0 +1,38 @@
+// AIPerf's result files, so that what reads a measured run reads a simulated one. Field names,
+// units and which statistics a metric carries follow AIPerf's "profile_export_aiperf.json Schema"
+// page, schema 1.5, and its guide to profile exports. What we add (hit_tokens, source,
+// simulator_version, definitions_version, ...) stands beside their fields, which both formats
+// allow.
+//
+// Times are simulated nanoseconds from 0, dates therefore of 1 January 1970. Nothing of the machine
+// or the moment that produced a file is in it: equal runs give equal bytes.
+//
+//   profile_export.jsonl          one line a request, finished or refused, in the order of the
+//   workload profile_export_aiperf.json    one document a run
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/output/record.h"
+#include "sim/output/run_summary.h"
+#include "sim/output/text_sink.h"
+
+namespace v4cap {
+
+// The error of a refused request: what serving engines answer to a request that can never fit.
+inline constexpr int kRefusedCode = 400;
+inline constexpr const char* kRefusedType = "RequestRefused";
+inline constexpr const char* kRefusedMessage =
+    "prompt and output exceed the context limit or the KV memory of the deployment";
+
+// One line of profile_export.jsonl, without the newline.
+std::string aiperf_record(const RequestRecord& record);
+
+void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink);
+
+// The whole of profile_export_aiperf.json. `std` is the sample standard deviation, as AIPerf
+// defines it.
+std::string aiperf_summary(const RunSummary& summary);
+
+}  // namespace v4cap

@@ -1,0 +1,167 @@
+#include "sim/output/run_directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "sim/core/error.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::size_t kBuffer = std::size_t{1} << 16;
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+// A file under its temporary name. Unlinked on destruction unless it was renamed.
+class PartialFile {
+ public:
+  PartialFile(int directory, std::string place, std::string name)
+      : directory_(directory), place_(std::move(place)), name_(std::move(name)) {
+    // A name that a killed run left behind is passed over, never reused.
+    for (int i = 0; i < 1000 && file_ < 0; ++i) {
+      temporary_ = '.' + name_ + ".partial-" + std::to_string(i);
+      file_ = ::openat(directory_, temporary_.c_str(),
+                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+      if (file_ < 0 && errno != EEXIST) fail("cannot be created", errno);
+    }
+    if (file_ < 0) fail("cannot be created", EEXIST);
+    buffer_.reserve(kBuffer);
+  }
+  ~PartialFile() {
+    if (file_ >= 0) ::close(file_);
+    if (!temporary_.empty()) ::unlinkat(directory_, temporary_.c_str(), 0);
+  }
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+
+  void append(std::string_view text) {
+    buffer_ += text;
+    if (buffer_.size() >= kBuffer) flush();
+  }
+
+  // Everything on disk, still under the temporary name.
+  void complete() {
+    flush();
+    if (::fsync(file_) != 0) fail("cannot be written", errno);
+    if (::close(std::exchange(file_, -1)) != 0) fail("cannot be written", errno);
+  }
+
+  void rename() {
+    if (::renameat(directory_, temporary_.c_str(), directory_, name_.c_str()) != 0) {
+      fail("cannot be replaced", errno);
+    }
+    temporary_.clear();
+  }
+
+ private:
+  void flush() {
+    std::string_view rest = buffer_;
+    while (!rest.empty()) {
+      const ssize_t n = ::write(file_, rest.data(), rest.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail("cannot be written", errno);
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    }
+    buffer_.clear();
+  }
+
+  [[noreturn]] void fail(const char* what, int error) {
+    // The destructor of a half-built object does not run: a constructor that fails has made no
+    // file.
+    throw RunError(place_ + '/' + name_ + ": " + what + ": " + reason(error));
+  }
+
+  int directory_;
+  std::string place_, name_, temporary_, buffer_;
+  int file_ = -1;
+};
+
+bool is_empty(int directory, const std::string& path) {
+  // fdopendir takes ownership of what it is given.
+  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* const stream = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (stream == nullptr) {
+    const int error = errno;
+    if (copy >= 0) ::close(copy);
+    throw InputError({path}, "the output directory cannot be read: " + reason(error));
+  }
+  bool empty = true;
+  while (const dirent* const entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") empty = false;
+  }
+  ::closedir(stream);
+  return empty;
+}
+
+// Whether this call made the directory.
+bool make_directory(const std::string& path) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(path, error);
+  if (error) {
+    throw InputError({path}, "the output directory cannot be created: " + error.message());
+  }
+  return made;
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(std::string path, bool overwrite) : path_(std::move(path)) {
+  if (path_.empty())
+    throw InputError({}, "expected a directory for the output, found an empty name");
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+  created_ = make_directory(path_);
+  directory_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory_ < 0) {
+    throw InputError({path_}, "expected a directory for the output: " + reason(errno));
+  }
+  try {
+    if (!overwrite && !is_empty(directory_, path_)) {
+      throw InputError({path_},
+                       "the output directory is not empty; name another one, or give "
+                       "--overwrite to replace the files of a run in it");
+    }
+    if (::faccessat(directory_, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+      throw InputError({path_}, "the output directory cannot be written: " + reason(errno));
+    }
+  } catch (...) {
+    ::close(directory_);
+    throw;
+  }
+}
+
+RunDirectory::~RunDirectory() {
+  ::close(directory_);
+  // rmdir removes nothing that has content.
+  if (created_ && !written_) ::rmdir(path_.c_str());
+}
+
+void RunDirectory::write(const std::vector<RunFile>& files) {
+  std::vector<std::unique_ptr<PartialFile>> partial;
+  for (const RunFile& file : files) {
+    V4CAP_CHECK(file.name.find('/') == std::string::npos, "a run file with a path: " + file.name);
+    partial.push_back(std::make_unique<PartialFile>(directory_, path_, file.name));
+    file.write([&](std::string_view text) { partial.back()->append(text); });
+    partial.back()->complete();
+  }
+  // From here on files of an older run are replaced, each by a whole one.
+  written_ = true;
+  for (const auto& file : partial) file->rename();
+  if (::fsync(directory_) != 0 && errno != EINVAL) {
+    throw RunError(path_ + ": cannot be flushed to disk: " + reason(errno));
+  }
+}
+
+}  // namespace v4cap

@@ -1,0 +1,58 @@
+// The directory of one run (--out DIR). Either every file in it is whole, or it is not there: each
+// is written under a temporary name beside its place, flushed to disk, and renamed when all of them
+// are complete.
+//
+//   scenario.resolved.yaml       the scenario with every default; running it again gives the same
+//   files profile_export.jsonl         one request a line (aiperf.h) profile_export_aiperf.json the
+//   summary in AIPerf's form (aiperf.h) summary.json                 the summary in ours, without
+//   wall time (summary_json.h) timeline.csv                 occupancy over time (timeline.h)
+//
+// The directory is held open, so nothing that is written leaves it, whatever is renamed meanwhile.
+// Temporary files are created anew (O_EXCL) and no symbolic link inside the directory is followed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/output/record.h"
+#include "sim/output/run_summary.h"
+#include "sim/output/text_sink.h"
+
+namespace v4cap {
+
+// A file to be written: `write` puts its content into the sink it is given.
+struct RunFile {
+  std::string name;  // no directory part
+  std::function<void(const TextSink&)> write;
+};
+
+class RunDirectory {
+ public:
+  // Creates `path` (parents too) or opens it. Call before the run: a directory that cannot be used
+  // is an InputError, and so is one that is not empty unless `overwrite`. With `overwrite` only
+  // files of the names written later are replaced; others stay as they are.
+  RunDirectory(std::string path, bool overwrite);
+  // Removes the directory again if it was created here and nothing was written into it.
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  // All of the files, or RunError with the reason (disk full, no permission) and no half-written
+  // file.
+  void write(const std::vector<RunFile>& files);
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  int directory_ = -1;
+  bool created_ = false, written_ = false;
+};
+
+// The files of a run as listed above. The arguments must outlive the result.
+std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summary,
+                               const std::string& resolved_yaml);
+
+}  // namespace v4cap

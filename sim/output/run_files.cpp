@@ -1,0 +1,22 @@
+// Which files a run directory holds and who writes each.
+#include "sim/output/aiperf.h"
+#include "sim/output/run_directory.h"
+#include "sim/output/summary_json.h"
+#include "sim/output/timeline.h"
+
+namespace v4cap {
+
+std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summary,
+                               const std::string& resolved_yaml) {
+  return {
+      {"scenario.resolved.yaml", [&](const TextSink& sink) { sink(resolved_yaml); }},
+      {"profile_export.jsonl",
+       [&](const TextSink& sink) { write_aiperf_records(result.records, sink); }},
+      {"profile_export_aiperf.json", [&](const TextSink& sink) { sink(aiperf_summary(summary)); }},
+      {"summary.json",
+       [&](const TextSink& sink) { sink(summary_json(summary, WallTime::left_out)); }},
+      {"timeline.csv", [&](const TextSink& sink) { write_timeline(result.occupancy, sink); }},
+  };
+}
+
+}  // namespace v4cap

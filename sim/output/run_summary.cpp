@@ -1,0 +1,39 @@
+#include "sim/output/run_summary.h"
+
+#include <fmt/format.h>
+
+#include "sim/config/scenario.h"
+
+namespace v4cap {
+
+RunIdentity identify(const Scenario& scenario) {
+  return {.scenario = scenario.name,
+          .model = scenario.model.name,
+          .hardware = scenario.hardware.name,
+          .policy = scenario.kv_cache.swa_policy,
+          .layout = scenario.kv_cache.layout,
+          .scheduler = scenario.engine.scheduler,
+          .seed = scenario.seed};
+}
+
+RunSummary summarise(const RunResult& result, RunIdentity identity) {
+  return {.identity = std::move(identity),
+          .metrics = compute_metrics(result),
+          .verdict = make_verdict(result.totals),
+          .totals = result.totals,
+          .gpus = result.gpus};
+}
+
+TimeShareFractions fractions(const TimeShare& share) {
+  const double total =
+      share.measured_s + share.interpolated_s + share.transferred_s + share.roofline_s;
+  if (!(total > 0)) return {};
+  return {share.measured_s / total, share.interpolated_s / total, share.transferred_s / total,
+          share.roofline_s / total};
+}
+
+std::string hash_text(std::uint64_t hash) {
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace v4cap

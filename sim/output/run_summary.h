@@ -1,0 +1,44 @@
+// Everything that is said about one run, computed once; the writers only lay it out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/output/metrics.h"
+#include "sim/output/record.h"
+#include "sim/output/verdict.h"
+
+namespace v4cap {
+
+struct Scenario;
+
+// What a run was, for people and for files.
+struct RunIdentity {
+  std::string scenario, model, hardware;
+  std::string policy, layout, scheduler;
+  std::uint64_t seed = 0;
+};
+
+RunIdentity identify(const Scenario& scenario);
+
+struct RunSummary {
+  RunIdentity identity;
+  Metrics metrics;
+  Verdict verdict;
+  RunTotals totals;
+  std::int64_t gpus = 1;
+};
+
+RunSummary summarise(const RunResult& result, RunIdentity identity);
+
+// Fractions of the simulated step time by where it came from; they sum to 1, or are all 0 without
+// steps.
+struct TimeShareFractions {
+  double measured = 0, interpolated = 0, transferred = 0, roofline = 0;
+};
+TimeShareFractions fractions(const TimeShare& share);
+
+// 16 hexadecimal digits.
+std::string hash_text(std::uint64_t hash);
+
+}  // namespace v4cap

@@ -1,0 +1,104 @@
+#include "sim/output/summary_json.h"
+
+#include <string_view>
+
+#include "sim/output/version.h"
+
+namespace v4cap {
+
+namespace {
+
+void write_provenance(JsonWriter& json, const RunSummary& summary) {
+  const RunIdentity& id = summary.identity;
+  json.member("source", "simulated").member("simulator_version", simulator_version());
+  json.member("definitions_version", kDefinitionsVersion);
+  json.member("scenario", id.scenario).member("model", id.model).member("hardware", id.hardware);
+  json.member("gpus", summary.gpus).member("policy", id.policy).member("layout", id.layout);
+  json.member("scheduler", id.scheduler).member("seed", id.seed);
+}
+
+void write_counts(JsonWriter& json, const RunSummary& summary) {
+  const Metrics& m = summary.metrics;
+  json.member("requests", m.requests).member("finished", m.finished).member("refused", m.refused);
+  json.member("preemptions", m.preemptions);
+  json.member("steps", summary.totals.steps).member("events", summary.totals.events);
+  json.member("duration_s", exact_ms(m.duration) / 1e3);
+  json.member("hit_rate", m.hit_rate);
+  json.member("prompt_tokens", m.prompt.value).member("hit_tokens", m.hit.value);
+  json.member("computed_tokens", m.computed.value).member("rebuilt_tokens", m.rebuilt.value);
+  json.member("recomputed_after_preemption", m.recomputed_after_preemption.value);
+  json.member("net_saved_tokens", m.net_saved().value).member("output_tokens", m.output.value);
+}
+
+void write_latency(JsonWriter& json, std::string_view name, const Distribution& d) {
+  const auto if_any = [&](double value) {
+    return d.count > 0 ? std::optional<double>{value} : std::nullopt;
+  };
+  json.key(name).begin_object();
+  json.member("mean", if_any(d.mean)).member("p50", if_any(d.p50));
+  json.member("p90", if_any(d.p90)).member("p99", if_any(d.p99));
+  json.member("count", d.count).end_object();
+}
+
+void write_rates(JsonWriter& json, const Metrics& m) {
+  const auto of = [&](double PerGpuThroughput::*part) {
+    return m.per_gpu ? std::optional<double>{*m.per_gpu.*part} : std::nullopt;
+  };
+  json.member("request_s", m.request_throughput).member("output_tok_s", m.output_token_throughput);
+  json.member("total_tok_s", m.total_token_throughput);
+  json.key("tok_s_per_gpu").begin_object();
+  json.member("cached", of(&PerGpuThroughput::cached));
+  json.member("computed", of(&PerGpuThroughput::computed));
+  json.member("output", of(&PerGpuThroughput::output)).end_object();
+}
+
+void write_memory(JsonWriter& json, const RunTotals& totals) {
+  json.member("kv_capacity_gib", to_gib(totals.kv_capacity));
+  json.key("kv_peak_gib").begin_object();
+  for (const CacheKind kind : all_cache_kinds()) {
+    json.member(name_of(kind), to_gib(Bytes{totals.kv_peak[kind]}));
+  }
+  json.end_object().key("evicted_bytes").begin_object();
+  for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), totals.evicted[kind]);
+  json.end_object().key("written_bytes").begin_object();
+  for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), totals.written[kind]);
+  json.end_object();
+}
+
+void write_findings(JsonWriter& json, const RunSummary& summary) {
+  json.member("binding_constraint", summary.verdict.binding);
+  json.member("binding_share", summary.verdict.share);
+  json.member("saturated", summary.verdict.saturated);
+  json.member("verdict", summary.verdict.text);
+  json.member("mean_in_system", summary.totals.mean_in_system);
+  json.member("mean_batch", summary.totals.mean_batch);
+  const TimeShareFractions share = fractions(summary.totals.share);
+  json.key("time_share").begin_object();
+  json.member("measured", share.measured).member("interpolated", share.interpolated);
+  json.member("transferred", share.transferred).member("roofline", share.roofline).end_object();
+  json.member("result_hash", hash_text(summary.totals.result_hash));
+}
+
+}  // namespace
+
+void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time) {
+  json.begin_object();
+  write_provenance(json, summary);
+  write_counts(json, summary);
+  write_latency(json, "ttft_ms", summary.metrics.time_to_first_token_ms);
+  write_latency(json, "tpot_ms", summary.metrics.inter_token_latency_ms);
+  write_latency(json, "e2el_ms", summary.metrics.request_latency_ms);
+  write_rates(json, summary.metrics);
+  write_memory(json, summary.totals);
+  write_findings(json, summary);
+  if (wall_time == WallTime::included) json.member("wall_s", summary.totals.wall_s);
+  json.end_object();
+}
+
+std::string summary_json(const RunSummary& summary, WallTime wall_time) {
+  JsonWriter json{2};
+  write_summary(json, summary, wall_time);
+  return json.text() + '\n';
+}
+
+}  // namespace v4cap

@@ -1,0 +1,30 @@
+// The document that `v4cap simulate --json` prints and the run directory keeps as summary.json.
+// Keys are the command contract's; what a run does not have (TTFT when nothing was generated) is
+// null, never 0.
+//
+//   hit_rate             hit_tokens / prompt_tokens, 0..1
+//   kv_peak_gib          GiB of one GPU by cache kind, running and cached together
+//   evicted_bytes        bytes of one GPU by cache kind, over the whole run
+//   tok_s_per_gpu        prompt tokens served from cache, prompt tokens computed, generated tokens
+//   time_share           fractions of the simulated step time by where they came from
+//   binding_constraint   verdict.h
+//   result_hash          16 hexadecimal digits; equal hashes mean equal decisions
+#pragma once
+
+#include <string>
+
+#include "sim/output/json_writer.h"
+#include "sim/output/run_summary.h"
+
+namespace v4cap {
+
+// Wall time differs from run to run: it goes to stdout, and never into a file that is compared.
+enum class WallTime : bool { left_out, included };
+
+// As one object, for documents that hold several runs.
+void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time);
+
+// As a document of its own, with a newline at its end.
+std::string summary_json(const RunSummary& summary, WallTime wall_time);
+
+}  // namespace v4cap

@@ -1,0 +1,18 @@
+// timeline.csv: memory and queue over the run, for a chart or a spreadsheet. One row a sample:
+//
+//   time_s, running, waiting, <kind>_in_use_bytes and <kind>_cached_bytes for every cache kind
+//
+// Bytes are of one GPU. `in_use` is what running requests hold, `cached` is kept for reuse and
+// evictable.
+#pragma once
+
+#include <vector>
+
+#include "sim/output/record.h"
+#include "sim/output/text_sink.h"
+
+namespace v4cap {
+
+void write_timeline(const std::vector<OccupancySample>& samples, const TextSink& sink);
+
+}  // namespace v4cap

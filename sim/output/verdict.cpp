@@ -1,0 +1,139 @@
+#include "sim/output/verdict.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <vector>
+
+#include "sim/output/humanise.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::string_view kMemory = "memory:";
+
+struct Cause {
+  std::string name;
+  Duration time{};
+};
+
+// In the order that breaks ties. `queue_only` leaves out time in which nothing waited.
+std::vector<Cause> causes(const BindingTime& binding, bool queue_only) {
+  std::vector<Cause> list;
+  for (const auto& [pool, time] : binding.memory_pools) {
+    list.push_back({std::string(kMemory) + pool, time});
+  }
+  list.push_back({"running_cap", binding.running_cap});
+  const Duration busy_prefill = queue_only ? Duration{} : binding.nothing_waits_prefill;
+  list.push_back({"prefill", binding.step_tokens + busy_prefill});
+  if (!queue_only) list.push_back({"decode", binding.nothing_waits_decode});
+  return list;
+}
+
+Cause largest(const std::vector<Cause>& list) {
+  Cause best;
+  for (const Cause& cause : list) {
+    if (cause.time > best.time) best = cause;
+  }
+  return best;
+}
+
+Duration total_time(const BindingTime& binding) {
+  Duration total = binding.idle;
+  for (const Cause& cause : causes(binding, false)) total += cause.time;
+  return total;
+}
+
+Cause binding_cause(const RunTotals& totals) {
+  const BindingTime& binding = totals.binding;
+  if (totals.saturated) {
+    if (const Cause cause = largest(causes(binding, true)); cause.time > Duration{}) return cause;
+  }
+  if (binding.idle > total_time(binding) - binding.idle) return {"arrivals", binding.idle};
+  const Cause cause = largest(causes(binding, false));
+  if (cause.time > Duration{}) return cause;
+  // Busy and idle for equally long, that is: not at all.
+  return {"none", Duration{}};
+}
+
+std::string what_binds(const Verdict& verdict, bool prefill_waits) {
+  const std::string percent = fmt::format("{:.0f} %", 100 * verdict.share);
+  const std::string_view binding = verdict.binding;
+  if (binding.starts_with(kMemory)) {
+    return fmt::format(
+        "KV memory binds: for {} of the time the next request waited for room in pool '{}'",
+        percent, binding.substr(kMemory.size()));
+  }
+  if (binding == "running_cap") {
+    return fmt::format(
+        "The cap on running requests binds: for {} of the time the next request waited for a slot",
+        percent);
+  }
+  if (binding == "prefill" && prefill_waits) {
+    return fmt::format("Prefill binds: for {} of the time prompts filled the steps", percent);
+  }
+  if (binding == "prefill") {
+    return fmt::format(
+        "Prefill sets the pace: it made up the steps for {} of the time, with no queue", percent);
+  }
+  if (binding == "decode") {
+    return fmt::format(
+        "Decode sets the pace: it made up the steps for {} of the time, with no queue", percent);
+  }
+  return fmt::format("Arrivals bind: the node was idle for {} of the time", percent);
+}
+
+std::string_view what_to_try(const Verdict& verdict, bool prefill_waits) {
+  const std::string_view binding = verdict.binding;
+  if (binding.starts_with(kMemory)) {
+    return "Keeping less state per token, more memory for the cache or more replicas would help.";
+  }
+  if (binding == "running_cap") {
+    return "A higher cap admits more at once, as long as memory and TPOT allow it.";
+  }
+  if (binding == "prefill" && prefill_waits) {
+    return "More prefix hits, a larger token budget per step or more replicas would help.";
+  }
+  if (binding == "prefill") return "More prefix hits or faster prefill would lower TTFT.";
+  if (binding == "decode") return "The node can take more load, at the price of TPOT.";
+  return "The node can take more load.";
+}
+
+std::string refused_sentence(const RunTotals& totals) {
+  return fmt::format(
+      "{} of {} requests {} refused: too long for the context limit or for the KV memory of the "
+      "deployment.",
+      grouped(totals.refused), grouped(totals.requests), totals.refused == 1 ? "was" : "were");
+}
+
+}  // namespace
+
+Verdict make_verdict(const RunTotals& totals) {
+  const Cause cause = binding_cause(totals);
+  const Duration total = total_time(totals.binding);
+  Verdict verdict;
+  verdict.binding = cause.name;
+  verdict.saturated = totals.saturated;
+  if (total > Duration{}) {
+    verdict.share = static_cast<double>(cause.time.count()) / static_cast<double>(total.count());
+  }
+  if (totals.refused > 0) verdict.text = refused_sentence(totals) + ' ';
+  if (verdict.binding == "none") {
+    verdict.text += "Nothing ran.";
+    return verdict;
+  }
+  const bool prefill_waits =
+      totals.saturated || totals.binding.step_tokens >= totals.binding.nothing_waits_prefill;
+  verdict.text += what_binds(verdict, prefill_waits);
+  if (totals.saturated) {
+    verdict.text +=
+        "; the node is saturated: the queue grew as long as requests came, so TTFT says how "
+        "long the load lasted";
+  }
+  verdict.text += ". ";
+  verdict.text += what_to_try(verdict, prefill_waits);
+  return verdict;
+}
+
+}  // namespace v4cap
