@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
+
 #include "tests/models.h"
 
 namespace v4cap {
@@ -65,7 +67,8 @@ TEST_CASE("what fits fits, and one more does not") {
   }
 }
 
-// The published pair for one HGX B200 node is 1.2 M tokens with the full store; 44 to 49 GiB are left for KV.
+// The published pair for one HGX B200 node is 1.2 M tokens with the full store; 44 to 49 GiB are
+// left for KV.
 TEST_CASE("a B200 in TP8 holds about 1.2 M tokens under full") {
   const Capacity c(pro(), kFull, kMemory);
   CHECK(static_cast<double>(c.tokens().value) == doctest::Approx(1.15e6).epsilon(0.01));
