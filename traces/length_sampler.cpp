@@ -89,7 +89,9 @@ LengthSampler::LengthSampler(const char* name, const LengthSpec& spec, Column co
     refuse(name, "unknown kind of length '" + spec.kind + "'" + suggestion(spec.kind, kKinds));
   }
   check_tokens(name, "min", spec.min, 0);
-  if (spec.max != 0) check_tokens(name, "max", spec.max, std::max(1.0, spec.min));
+  if (spec.max != 0 && !(spec.max >= std::max(1.0, spec.min))) {
+    refuse(name, "max expected to be at least min, found " + std::to_string(spec.max));
+  }
   if (spec.kind == "uniform") {
     check_tokens(name, "min", spec.min, 1);
     check_tokens(name, "max", spec.max, spec.min);
@@ -130,7 +132,8 @@ double LengthSampler::draw_unbounded(RandomEngine& engine) const {
 
 Tokens LengthSampler::draw(RandomEngine& engine) const {
   double tokens = std::max(draw_unbounded(engine), std::max(1.0, spec_.min));
-  tokens = std::min(tokens, spec_.max > 0 ? spec_.max : static_cast<double>(kTraceTokensMax));
+  if (spec_.max > 0) tokens = std::min(tokens, spec_.max);
+  tokens = std::min(tokens, static_cast<double>(kTraceTokensMax));
   return Tokens{std::llround(tokens)};
 }
 
