@@ -1,0 +1,191 @@
+// `v4cap simulate SCENARIO`: one run, or with --compare one run for each of several SWA policies on the same
+// workload. Verdict first, then a table; --json prints one document, --out DIR writes the run's files.
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "sim/app/command.h"
+#include "sim/app/scenario_options.h"
+#include "sim/cluster/run_scenario.h"
+#include "sim/config/scenario_file.h"
+#include "sim/output/progress.h"
+#include "sim/output/run_directory.h"
+#include "sim/output/run_summary.h"
+#include "sim/output/summary_json.h"
+#include "sim/output/terminal.h"
+
+namespace v4cap {
+
+namespace {
+
+// Set by SIGINT; the run stops at the next progress call.
+volatile std::sig_atomic_t interrupted = 0;
+
+// Catches SIGINT for as long as it lives.
+class InterruptGuard {
+ public:
+  InterruptGuard() : previous_(std::signal(SIGINT, [](int) { interrupted = 1; })) { interrupted = 0; }
+  ~InterruptGuard() { std::signal(SIGINT, previous_); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  void (*previous_)(int);
+};
+
+struct FinishedRun {
+  Scenario scenario;
+  RunResult result;
+  RunSummary summary;
+};
+
+class SimulateCommand final : public Command {
+ public:
+  std::string summary() const override {
+    return "Simulate a scenario: what its traffic costs on its hardware under its cache policy";
+  }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("SCENARIO", scenario_file_, "Scenario file (YAML)")->required();
+    app.add_option("--compare", policies_,
+                   "Run once per SWA policy, e.g. --compare full checkpoint=2048 recompute")
+        ->expected(1, 64);
+    app.add_option("--out", out_directory_, "Write records, summary and time line into this directory");
+    app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
+  }
+
+  ExitCode run(CommandContext& context) override {
+    std::vector<Scenario> scenarios = load_scenarios(context);
+    if (context.options.dry_run) return dry_run(scenarios, context);
+
+    std::unique_ptr<RunDirectory> directory;
+    if (!out_directory_.empty() && policies_.empty()) {
+      directory = std::make_unique<RunDirectory>(out_directory_, overwrite_);
+    }
+    std::vector<std::unique_ptr<RunDirectory>> directories;
+    if (!out_directory_.empty() && !policies_.empty()) {
+      for (const Scenario& s : scenarios) {
+        const auto path = std::filesystem::path(out_directory_) / s.kv_cache.swa_policy;
+        directories.push_back(std::make_unique<RunDirectory>(path.string(), overwrite_));
+      }
+    } else if (directory) {
+      directories.push_back(std::move(directory));
+    }
+
+    std::vector<FinishedRun> runs;
+    try {
+      runs = simulate(std::move(scenarios), context);
+    } catch (const Simulation::Interrupted&) {
+      context.err << "interrupted: nothing was written\n";
+      return ExitCode::interrupted;
+    }
+    for (std::size_t i = 0; i < directories.size(); ++i) {
+      directories[i]->write(run_files(runs[i].result, runs[i].summary, runs[i].scenario.resolved_yaml));
+      if (!context.options.quiet) context.err << "wrote " << directories[i]->path() << '\n';
+    }
+    print(runs, context);
+    return exit_code(runs, context);
+  }
+
+ private:
+  std::vector<Scenario> load_scenarios(const CommandContext& context) const {
+    ScenarioOptions options = scenario_options(context.options);
+    std::vector<Scenario> scenarios;
+    const std::size_t runs = std::max<std::size_t>(1, policies_.size());
+    for (std::size_t i = 0; i < runs; ++i) {
+      ScenarioOptions one = options;
+      if (!policies_.empty()) one.set.push_back("kv_cache.swa_policy=" + policies_[i]);
+      scenarios.push_back(load_checked_scenario(scenario_file_, one));
+    }
+    return scenarios;
+  }
+
+  std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios, CommandContext& context) const {
+    // Every engine is built once before the first run, so that a mistake in the last costs no waiting.
+    for (const Scenario& scenario : scenarios) make_engine(scenario);
+    const Trace trace = load_workload(scenarios.front());
+    const InterruptGuard guard;
+    const auto start = std::chrono::steady_clock::now();
+    ProgressBar bar(context.err, context.err_is_terminal && !context.options.quiet);
+    std::vector<FinishedRun> runs;
+    for (std::size_t i = 0; i < scenarios.size(); ++i) {
+      const auto progress = [&](double done) {
+        const double all = (static_cast<double>(i) + done) / static_cast<double>(scenarios.size());
+        bar.update(all, std::chrono::steady_clock::now() - start);
+        return interrupted == 0;
+      };
+      RunResult result = run_scenario(scenarios[i], trace, progress);
+      RunSummary summary = summarise(result, identify(scenarios[i]));
+      runs.push_back({std::move(scenarios[i]), std::move(result), std::move(summary)});
+    }
+    return runs;
+  }
+
+  void print(const std::vector<FinishedRun>& runs, CommandContext& context) const {
+    if (context.options.json) {
+      if (policies_.empty()) {
+        context.out << summary_json(runs.front().summary, WallTime::included);
+        return;
+      }
+      JsonWriter json(2);
+      json.begin_object().key("runs").begin_array();
+      for (const FinishedRun& run : runs) write_summary(json, run.summary, WallTime::included);
+      json.end_array().end_object();
+      context.out << json.text() << '\n';
+      return;
+    }
+    const TextStyle style = text_style(context.out_is_terminal, context.options.no_color,
+                                       std::getenv("NO_COLOR"));
+    if (policies_.empty()) {
+      context.out << run_report(runs.front().summary, style);
+      return;
+    }
+    std::vector<RunSummary> summaries;
+    for (const FinishedRun& run : runs) summaries.push_back(run.summary);
+    context.out << comparison_report(summaries, style);
+  }
+
+  static ExitCode dry_run(const std::vector<Scenario>& scenarios, CommandContext& context) {
+    const Trace trace = load_workload(scenarios.front());
+    for (const Scenario& scenario : scenarios) make_engine(scenario);
+    context.err << scenarios.size() << (scenarios.size() == 1 ? " run" : " runs") << " of "
+                << trace.requests.size() << " requests would be simulated\n";
+    context.out << scenarios.front().resolved_yaml;
+    return ExitCode::done;
+  }
+
+  // 99 when an SLO was asked for and missed, 1 when nothing could be served at all.
+  static ExitCode exit_code(const std::vector<FinishedRun>& runs, CommandContext& context) {
+    ExitCode code = ExitCode::done;
+    for (const FinishedRun& run : runs) {
+      const Slo& slo = run.scenario.slo;
+      const Metrics& m = run.summary.metrics;
+      if (m.finished == 0) return ExitCode::failed;
+      const auto missed = [&](const char* name, Duration limit, const Distribution& measured) {
+        if (limit == Duration{0} || measured.p99 <= to_ms(limit)) return;
+        code = ExitCode::slo_missed;
+        context.err << run.summary.identity.policy << ": SLO missed: p99 " << name << ' ' << measured.p99
+                    << " ms > " << to_ms(limit) << " ms\n";
+      };
+      missed("TTFT", slo.ttft_p99, m.time_to_first_token_ms);
+      missed("TPOT", slo.tpot_p99, m.inter_token_latency_ms);
+    }
+    return code;
+  }
+
+  std::string scenario_file_, out_directory_;
+  std::vector<std::string> policies_;
+  bool overwrite_ = false;
+};
+
+const bool registered =
+    CommandRegistry::add("simulate", []() -> std::unique_ptr<Command> {
+      return std::make_unique<SimulateCommand>();
+    });
+
+}  // namespace
+
+}  // namespace v4cap

@@ -1,0 +1,97 @@
+#include "sim/cluster/run_scenario.h"
+
+#include <string>
+#include <utility>
+
+#include "sim/cache/block_keys.h"
+#include "sim/cost/roofline.h"
+#include "sim/model/node_memory.h"
+#include "traces/reader.h"
+
+namespace v4cap {
+
+namespace {
+
+Place place_of(const Scenario& scenario, const std::string& path) {
+  const auto it = scenario.places.find(path);
+  return it == scenario.places.end() ? Place{scenario.file} : it->second;
+}
+
+// Runs `make`; an error without a place is one about the value at `path`.
+template <class Make>
+auto at_place(const Scenario& scenario, const std::string& path, Make make) {
+  try {
+    return make();
+  } catch (const InputError& error) {
+    if (!error.diagnostics().front().place.file.empty()) throw;
+    throw InputError(place_of(scenario, path),
+                     path + ": " + error.diagnostics().front().message);
+  }
+}
+
+void check_blocks(const Scenario& scenario, const Trace& trace) {
+  const Tokens block = scenario.kv_cache.block;
+  if (blocks_compatible(trace.block, block)) return;
+  throw InputError(place_of(scenario, "kv_cache.block_tokens"),
+                   "kv_cache.block_tokens: expected a multiple or a divisor of the " +
+                       std::to_string(trace.block.value) + "-token blocks of " + trace.name +
+                       ", got " + std::to_string(block.value));
+}
+
+}  // namespace
+
+Trace load_workload(const Scenario& scenario) {
+  const WorkloadConfig& workload = scenario.workload;
+  Trace trace;
+  if (workload.synthetic) {
+    throw RunError("no generator");
+  } else {
+    TraceReadOptions options;
+    options.format = workload.format;
+    options.spread_instants = workload.spread_instants;
+    options.max_requests = workload.max_requests;
+    options.seed = scenario.seed;
+    trace = read_trace(workload.trace, options);
+  }
+  check_blocks(scenario, trace);
+  return trace;
+}
+
+std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  const std::int64_t tp = scenario.deployment.tensor_parallel;
+  const CacheGeometry geometry(scenario.model, entry_on_rank(kv.entry, scenario.model, tp));
+  const Bytes memory = kv.memory ? *kv.memory
+                                 : node_memory(scenario.model, scenario.hardware.gpu, tp,
+                                               kv.memory_fraction, kv.reserve)
+                                       .kv;
+  auto policy = at_place(scenario, "kv_cache.swa_policy", [&] {
+    return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold);
+  });
+  auto layout = at_place(scenario, "kv_cache.layout", [&] {
+    return make_layout(kv.layout, LayoutContext{geometry, kv.block, memory});
+  });
+  auto rules =
+      at_place(scenario, "engine.scheduler", [&] { return make_scheduler(scenario.engine.scheduler); });
+  const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
+                            scenario.engine.max_context};
+  return std::make_unique<Engine>(
+      limits, std::make_unique<KvCache>(std::move(layout), std::move(policy), kv.block),
+      std::move(rules), kv.reuse_generated);
+}
+
+RunResult run_scenario(const Scenario& scenario, const Trace& trace,
+                       const ProgressFunction& progress) {
+  check_blocks(scenario, trace);
+  const auto engine = make_engine(scenario);
+  const RooflineCost cost({scenario.model, scenario.deployment.tensor_parallel,
+                           scenario.kv_cache.entry, scenario.kv_cache.indexer},
+                          scenario.hardware);
+  Workload workload(trace, scenario.workload, scenario.seed);
+  Simulation simulation(trace, workload, *engine, cost);
+  RunResult result = simulation.run(progress);
+  result.gpus = scenario.deployment.tensor_parallel;
+  return result;
+}
+
+}  // namespace v4cap
