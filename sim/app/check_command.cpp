@@ -22,7 +22,7 @@ class CheckCommand final : public Command {
 
   ExitCode run(CommandContext& context) override {
     try {
-      const Scenario scenario = load_scenario(file_, scenario_options(context.options));
+      const Scenario scenario = load_checked_scenario(file_, scenario_options(context.options));
       if (context.options.json) {
         context.out << accepted(scenario) << '\n';
       } else {
