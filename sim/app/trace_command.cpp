@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "sim/core/json.h"
+#include "traces/generate.h"
 #include "traces/native.h"
 #include "traces/reader.h"
 
