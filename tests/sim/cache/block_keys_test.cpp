@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <map>
 #include <set>
@@ -94,11 +95,11 @@ TEST_CASE("block keys: shared leading keys are shared full engine blocks, at eve
         for (std::size_t b = 0; b < a; ++b) {
           const std::int64_t tokens = common_prefix(contents[a], contents[b]) * trace_block;
           REQUIRE(common_prefix(keys[a], keys[b]) == tokens / engine_block);
-          // No key is met again beyond the common prefix: that would be a false hit later.
-          const std::set<std::int64_t> of_a(keys[a].begin() + tokens / engine_block, keys[a].end());
-          for (auto i = static_cast<std::size_t>(tokens / engine_block); i < keys[b].size(); ++i) {
-            REQUIRE(of_a.count(keys[b][i]) == 0);
-          }
+          // No key is met again beyond the common prefix: below one parent it would be a false hit.
+          const auto rest = tokens / engine_block;
+          const std::set<std::int64_t> of_a(keys[a].begin() + rest, keys[a].end());
+          REQUIRE(std::none_of(keys[b].begin() + rest, keys[b].end(),
+                               [&](std::int64_t key) { return of_a.count(key) > 0; }));
         }
       }
     }

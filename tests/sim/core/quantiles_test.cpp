@@ -14,7 +14,7 @@ TEST_CASE("quantiles equal numpy.quantile(method='linear')") {
     std::vector<double> sorted;
     double q, expected;
   };
-  // Expected values computed with numpy 1.26.
+  // numpy's rule: the value at index (n - 1) q of the sorted sample, interpolated.
   const Row rows[] = {
       {"one value", {7}, 0.99, 7},
       {"lowest", {1, 2, 4}, 0, 1},
