@@ -8,11 +8,13 @@ namespace v4cap {
 
 namespace {
 
-// Keys of ids with the same remainder modulo m are consecutive; remainders get ranges 2^40 apart.
-constexpr int kRemainderShift = 40;
-// Keys of blocks that only one request has: 2^20 of them for each of 2^40 requests.
+// Keys from trace ids stay below 2^60: ids are at most 2^48 in a file (traces/reader.h), shifted by
+// session, and an id names at most 512 engine blocks.
+constexpr std::int64_t kNamedKeys = std::int64_t{1} << 60;
+// Keys of blocks that only one request has: 2^26 of them for each of 2^32 requests, more than
+// blocks of one token in the longest prompt and output that a trace may hold.
 constexpr std::int64_t kPrivateBase = std::int64_t{1} << 61;
-constexpr int kPrivateShift = 20;
+constexpr int kPrivateShift = 26;
 
 void append_run(std::vector<KeyRun>& out, KeyRun run) {
   if (run.count <= 0) return;
@@ -23,7 +25,8 @@ void append_run(std::vector<KeyRun>& out, KeyRun run) {
   }
 }
 
-// b_e = m b_t: block j is named by id number j*m + m-1.
+// b_e = m b_t: block j is named by id number j*m + m-1. Ids with the same remainder modulo m become
+// consecutive keys, and each remainder has a range of keys of its own.
 void append_coarser(std::span<const IdRun> ids, std::int64_t m, std::int64_t blocks,
                     std::vector<KeyRun>& out) {
   std::int64_t position = 0;  // of the run's first id
@@ -33,7 +36,7 @@ void append_coarser(std::span<const IdRun> ids, std::int64_t m, std::int64_t blo
     const std::int64_t last = std::min(blocks, end / m);  // blocks named by an id before `end`
     if (last > block) {
       const std::int64_t id = run.first + (block * m + m - 1 - position);
-      append_run(out, {((id % m) << kRemainderShift) + id / m, last - block});
+      append_run(out, {id % m * (kNamedKeys / m) + id / m, last - block});
       block = last;
     }
     position = end;

@@ -77,15 +77,35 @@ bool KvCache::make_room(const KindBytes& wanted) {
   return true;
 }
 
+// As make_room, but points on the sequence's path, which serve later requests only, give way to it:
+// as few as needed, from the end, and none when all would not do.
+bool KvCache::make_room_on_path(CachedSequence& sequence, const KindBytes& wanted) {
+  if (make_room(wanted)) return true;
+  KindBytes freed = index_.points_on_path(sequence.cursor);
+  for (const Tokens at : sequence.own_points) freed += layout_->point(at);
+  if (!fits_beside(KindBytes{} - freed, wanted)) return false;
+  while (!make_room(wanted)) {
+    ++points_dropped_;
+    if (sequence.own_points.empty()) {
+      index_.drop_last_point(sequence.cursor);
+    } else {
+      own_ -= layout_->point(sequence.own_points.back());
+      sequence.own_points.pop_back();
+    }
+  }
+  return true;
+}
+
 bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first) {
   V4CAP_CHECK(!sequence.running, "a running sequence was admitted again");
   const std::int64_t blocks = blocks_for(length, block_);
   const KindBytes own = blocks_charge(lookup.match.blocks, blocks) + layout_->running(window_);
   // Asked before anything is locked: a blocked head of the queue asks at every step and must leave
   // no trace in the order of eviction.
-  if (!fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
+  const bool alone = in_use() == KindBytes{} && fits_alone(length);
+  if (!alone && !fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
   sequence.cursor = index_.lock(lookup.match);
-  const bool room = make_room(own);
+  const bool room = make_room_on_path(sequence, own);
   V4CAP_CHECK(room, "room that was counted is not there");
   own_ += own;
   sequence.shared = lookup.match.blocks;
@@ -100,7 +120,7 @@ bool KvCache::grow(CachedSequence& sequence, Tokens length) {
   const std::int64_t have = sequence.shared + sequence.own;
   if (blocks <= have) return true;
   const KindBytes more = blocks_charge(have, blocks);
-  if (!make_room(more)) return false;
+  if (!make_room_on_path(sequence, more)) return false;
   own_ += more;
   sequence.own = blocks - sequence.shared;
   return true;

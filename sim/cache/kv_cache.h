@@ -54,13 +54,11 @@ class KvCache {
   Lookup lookup(const CachedSequence& sequence, Tokens length) const;
 
   // Takes a sequence in, with blocks for its first `length` tokens. On failure nothing has changed
-  // and short_pool() says which pool had no room. `first`: what the hit reuses and rebuilds is
-  // counted.
+  // and short_pool() says which pool had no room. Never fails for a sequence that fits_alone() when
+  // nothing else runs. `first`: what the hit reuses and rebuilds is counted.
   bool admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first);
 
-  // Makes room for `length` tokens, and for the points that the policy wants up to there if they
-  // fit without pushing anybody out. `length` tokens may then be computed. False: no room, nothing
-  // changed.
+  // Makes room for `length` tokens, which may then be computed. False: no room, nothing changed.
   bool grow(CachedSequence& sequence, Tokens length);
 
   // Reserves the points wanted in (from, to]; called for a chunk of prefill before it is computed.
@@ -96,6 +94,7 @@ class KvCache {
  private:
   bool fits_beside(const KindBytes& pinned, const KindBytes& wanted);
   bool make_room(const KindBytes& wanted);
+  bool make_room_on_path(CachedSequence& sequence, const KindBytes& wanted);
   KindBytes blocks_charge(std::int64_t begin, std::int64_t end) const;
   void count_resume(const Resume& resume);
 

@@ -192,12 +192,34 @@ PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun>
 bool PrefixIndex::add_point(NodeId cursor, Tokens position) {
   NodeId id = cursor;
   while (id != kRootNode && position <= block_ * nodes_[id].begin) id = nodes_[id].parent;
-  V4CAP_CHECK(id != kRootNode && nodes_[id].refs > 0, "a point lies outside the locked path");
+  V4CAP_CHECK(id != kRootNode && nodes_[id].refs > 0 &&
+                  position <= block_ * (nodes_[id].begin + nodes_[id].count),
+              "a point lies outside the locked path");
   auto& points = nodes_[id].points;
   const auto at = std::lower_bound(points.begin(), points.end(), position.value);
   if (at != points.end() && *at == position.value) return false;
   points.insert(at, position.value);
   in_use_ += layout_.point(position);
+  return true;
+}
+
+KindBytes PrefixIndex::points_on_path(NodeId cursor) const {
+  KindBytes bytes;
+  for (NodeId id = cursor; id != kRootNode; id = nodes_[id].parent) {
+    for (const std::int64_t position : nodes_[id].points) bytes += layout_.point(Tokens{position});
+  }
+  return bytes;
+}
+
+bool PrefixIndex::drop_last_point(NodeId cursor) {
+  NodeId id = cursor;
+  while (id != kRootNode && nodes_[id].points.empty()) id = nodes_[id].parent;
+  if (id == kRootNode) return false;
+  V4CAP_CHECK(nodes_[id].refs > 0, "a point is given up outside a locked path");
+  const KindBytes bytes = layout_.point(Tokens{nodes_[id].points.back()});
+  nodes_[id].points.pop_back();
+  in_use_ -= bytes;
+  evicted_ += bytes;
   return true;
 }
 
@@ -303,16 +325,22 @@ void PrefixIndex::check() const {
   std::vector<bool> is_free(nodes_.size(), false);
   for (const NodeId id : free_nodes_) is_free[id] = true;
   KindBytes in_use, cached;
+  std::vector<std::size_t> age(nodes_.size(), 0);  // place in the LRU list, 1 = the oldest
   std::size_t listed = 0, unlocked = 0;
+  for (NodeId id = nodes_[kRootNode].younger; id != kRootNode; id = nodes_[id].younger) {
+    age[id] = ++listed;
+  }
   for (NodeId id = 1; id < nodes_.size(); ++id) {
     if (is_free[id]) continue;
     const Node& node = nodes_[id];
     V4CAP_CHECK(nodes_[node.parent].refs >= node.refs || node.parent == kRootNode,
                 "a child is locked more often than its parent");
+    V4CAP_CHECK((node.refs == 0) == (age[id] > 0), "the LRU list holds not just unlocked nodes");
+    V4CAP_CHECK(age[node.parent] == 0 || age[node.parent] > age[id],
+                "a cached node is younger than its parent");
     (node.refs > 0 ? in_use : cached) += charge(node);
     unlocked += node.refs == 0 ? 1 : 0;
   }
-  for (NodeId id = nodes_[kRootNode].younger; id != kRootNode; id = nodes_[id].younger) ++listed;
   V4CAP_CHECK(listed == unlocked, "LRU list and unlocked nodes differ");
   V4CAP_CHECK(in_use == in_use_ && cached == cached_, "charges of nodes and running sums differ");
 }

@@ -70,6 +70,11 @@ class PrefixIndex {
   // already.
   bool add_point(NodeId cursor, Tokens position);
 
+  // Charge of all points on the locked path, and giving up the last of them, which counts as
+  // evicted. False when there is none.
+  KindBytes points_on_path(NodeId cursor) const;
+  bool drop_last_point(NodeId cursor);
+
   // Evicts one block and the points behind it, from the oldest cached node. False when nothing is
   // cached.
   bool evict_block();

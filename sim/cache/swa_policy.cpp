@@ -17,6 +17,9 @@ std::unique_ptr<SwaPolicy> make_policy(const std::string& text, const CacheGeome
         "policy '" + text + "' needs sliding-window layers and the model has none; use 'full'");
   }
   const std::string argument = equals == std::string::npos ? "" : text.substr(equals + 1);
+  if (equals != std::string::npos && argument.empty()) {
+    throw InputError(Place{}, "expected an argument after '=' of policy '" + text + "'");
+  }
   return (*factory)({text, argument, geometry, block, recompute_threshold});
 }
 

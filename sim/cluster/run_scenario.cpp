@@ -6,6 +6,7 @@
 #include "sim/cache/block_keys.h"
 #include "sim/cost/roofline.h"
 #include "sim/model/node_memory.h"
+#include "traces/generate.h"
 #include "traces/reader.h"
 
 namespace v4cap {
@@ -44,7 +45,7 @@ Trace load_workload(const Scenario& scenario) {
   const WorkloadConfig& workload = scenario.workload;
   Trace trace;
   if (workload.synthetic) {
-    throw RunError("no generator");
+    trace = generate_trace(*workload.synthetic, scenario.seed);
   } else {
     TraceReadOptions options;
     options.format = workload.format;

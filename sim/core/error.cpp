@@ -57,7 +57,8 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string& name : known) {
     const std::size_t distance = edit_distance(word, name);
-    if (distance < best_distance) {
+    // Names without a letter in common are as far apart as the longer is long.
+    if (distance < best_distance && distance < std::max(word.size(), name.size())) {
       best_distance = distance;
       best = name;
     }

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "tests/golden.h"
-#include "tests/temporary_directory.h"
+#include "tests/temp_dir.h"
 
 using namespace v4cap;
 
@@ -18,7 +18,7 @@ struct Outcome {
   std::string last_line, text;
 };
 
-Outcome report(const TemporaryDirectory& folder, const std::string& arguments) {
+Outcome report(const TempDir& folder, const std::string& arguments) {
   const std::string command = "python3 '" + std::string(V4CAP_SOURCE_DIR) +
                               "/scripts/test_report.py' " + arguments + " > '" + (folder / "log") +
                               "'";
@@ -57,7 +57,7 @@ TEST_CASE("test report: counts and exit codes") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    const TemporaryDirectory folder;
+    const TempDir folder;
     std::ofstream(folder / "release.xml") << "<testsuite>" << row.cases << "</testsuite>";
     const Outcome outcome = report(folder, row.option + " '" + folder.path() + "' release");
     CHECK(outcome.exit_code == row.exit_code);
@@ -66,7 +66,7 @@ TEST_CASE("test report: counts and exit codes") {
 }
 
 TEST_CASE("test report: names what was skipped and takes a missing report for a failed build") {
-  const TemporaryDirectory folder;
+  const TempDir folder;
   std::ofstream(folder / "release.xml") << "<testsuite>" << kPassed << kSkipped << "</testsuite>";
   const Outcome outcome = report(folder, "--skips '" + folder.path() + "' release debug");
   CHECK(outcome.exit_code == 1);

@@ -1,0 +1,47 @@
+// A layout with round numbers for tests: bytes of a block, of its windows, of a point and of a
+// running sequence are chosen freely, in one pool.
+#pragma once
+
+#include "sim/cache/layout.h"
+
+namespace v4cap {
+
+struct ToyCosts {
+  std::int64_t capacity = 0;
+  std::int64_t block = 1;         // compressed entries of one block
+  std::int64_t block_window = 0;  // window entries of one block, where they are stored
+  std::int64_t point = 0;
+  std::int64_t running = 0;
+};
+
+class ToyLayout final : public Layout {
+ public:
+  explicit ToyLayout(const ToyCosts& costs) : costs_(costs) {
+    PoolSpec pool{"kv", Bytes{costs.capacity}, {}};
+    pool.holds.fill(true);
+    pools_.push_back(pool);
+  }
+  const std::vector<PoolSpec>& pools() const override { return pools_; }
+  KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const override {
+    KindBytes bytes;
+    bytes[CacheKind::csa] = costs_.block * (end - begin);
+    bytes[CacheKind::swa] = window ? costs_.block_window * (end - begin) : 0;
+    return bytes;
+  }
+  KindBytes point(Tokens) const override {
+    KindBytes bytes;
+    bytes[CacheKind::swa] = costs_.point;
+    return bytes;
+  }
+  KindBytes running(bool) const override {
+    KindBytes bytes;
+    bytes[CacheKind::tails] = costs_.running;
+    return bytes;
+  }
+
+ private:
+  ToyCosts costs_;
+  std::vector<PoolSpec> pools_;
+};
+
+}  // namespace v4cap
