@@ -26,6 +26,9 @@ class TempDir {
 
   const std::string& path() const { return path_; }
 
+  // Path of what is called `name` in the folder.
+  std::string operator/(const std::string& name) const { return path_ + '/' + name; }
+
   // Writes a file below the folder, making folders on the way, and returns its path.
   std::string write(const std::string& name, const std::string& text) const {
     const std::filesystem::path file = std::filesystem::path(path_) / name;

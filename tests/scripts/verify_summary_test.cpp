@@ -10,7 +10,7 @@
 #include "sim/output/run_directory.h"
 #include "tests/golden.h"
 #include "tests/sim/output/sample_run.h"
-#include "tests/temporary_directory.h"
+#include "tests/temp_dir.h"
 
 using namespace v4cap;
 
@@ -40,7 +40,7 @@ void write_run(const std::string& path, const RunResult& run) {
 }  // namespace
 
 TEST_CASE("verify script: agrees with the sample and notices every change") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   struct Row {
     std::string name;
     const char* file;
@@ -68,7 +68,7 @@ TEST_CASE("verify script: agrees with the sample and notices every change") {
 }
 
 TEST_CASE("verify script: a run in which nothing finished") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   RunResult run;
   run.records = {{.id = 0, .end = RequestEnd::refused, .arrival = at_ms(5), .prompt = {100}}};
   run.totals.requests = run.totals.refused = 1;
@@ -77,7 +77,7 @@ TEST_CASE("verify script: a run in which nothing finished") {
 }
 
 TEST_CASE("verify script: agrees with a thousand requests of uneven times") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   RunResult run;
   std::uint64_t state = 1;
   const auto draw = [&state](std::uint64_t below) {  // Knuth's MMIX generator: any spread will do

@@ -11,7 +11,7 @@
 #include "sim/core/error.h"
 #include "tests/golden.h"
 #include "tests/sim/output/sample_run.h"
-#include "tests/temporary_directory.h"
+#include "tests/temp_dir.h"
 
 using namespace v4cap;
 namespace fs = std::filesystem;
@@ -76,7 +76,7 @@ class Unprivileged {
 }  // namespace
 
 TEST_CASE("run directory: holds every file of a run") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   const RunResult run = sample_run();
   const RunSummary summary = summarise(run, sample_identity());
   RunDirectory directory{tmp / "a/b/out/", false};
@@ -94,7 +94,7 @@ TEST_CASE("run directory: holds every file of a run") {
 }
 
 TEST_CASE("run directory: long files come out whole") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   std::string expected;
   for (int i = 0; i < 40'000; ++i) expected += "line " + std::to_string(i) + '\n';
   RunDirectory directory{tmp / "out", false};
@@ -105,7 +105,7 @@ TEST_CASE("run directory: long files come out whole") {
 }
 
 TEST_CASE("run directory: refused when not empty, and overwrite touches only its own files") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   put(tmp / "notes.txt", "mine");
   put(tmp / "summary.json", "old");
   CHECK_THROWS_WITH_AS(RunDirectory(tmp.path(), false), doctest::Contains("not empty"), InputError);
@@ -118,13 +118,13 @@ TEST_CASE("run directory: refused when not empty, and overwrite touches only its
 }
 
 TEST_CASE("run directory: hidden files count as content") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   put(tmp / ".git", "");
   CHECK_THROWS_AS(RunDirectory(tmp.path(), false), InputError);
 }
 
 TEST_CASE("run directory: an empty existing one is taken, an unused new one goes away") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::create_directory(tmp / "old");
   { const RunDirectory directory{tmp / "old", false}; }
   { const RunDirectory directory{tmp / "new", false}; }
@@ -132,7 +132,7 @@ TEST_CASE("run directory: an empty existing one is taken, an unused new one goes
 }
 
 TEST_CASE("run directory: what is no directory is refused") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   put(tmp / "file", "x");
   fs::create_symlink(tmp / "nowhere", tmp / "dangling");
   CHECK_THROWS_AS(RunDirectory(tmp / "file", true), InputError);
@@ -145,7 +145,7 @@ TEST_CASE("run directory: what is no directory is refused") {
 }
 
 TEST_CASE("run directory: a link in it is replaced, never written through") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::create_directory(tmp / "out");
   put(tmp / "victim", "precious");
   fs::create_symlink(tmp / "victim", tmp / "out/summary.json");
@@ -158,7 +158,7 @@ TEST_CASE("run directory: a link in it is replaced, never written through") {
 }
 
 TEST_CASE("run directory: a link to a directory is followed once, at the start") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::create_directory(tmp / "real");
   fs::create_directory(tmp / "other");
   fs::create_directory_symlink(tmp / "real", tmp / "link");
@@ -171,7 +171,7 @@ TEST_CASE("run directory: a link to a directory is followed once, at the start")
 }
 
 TEST_CASE("run directory: a failure part-way keeps the old files and leaves no halves") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   put(tmp / "a.txt", "old a");
   put(tmp / "b.txt", "old b");
   RunDirectory directory{tmp.path(), true};
@@ -187,7 +187,7 @@ TEST_CASE("run directory: a failure part-way keeps the old files and leaves no h
 }
 
 TEST_CASE("run directory: a writer that throws leaves nothing") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   RunDirectory directory{tmp / "out", false};
   CHECK_THROWS_AS(directory.write({file("a.txt", "a"),
                                    {"b.txt",
@@ -200,7 +200,7 @@ TEST_CASE("run directory: a writer that throws leaves nothing") {
 }
 
 TEST_CASE("run directory: a directory in the place of a file is reported") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::create_directories(tmp / "out/summary.json/deep");
   RunDirectory directory{tmp / "out", true};
   CHECK_THROWS_WITH_AS(directory.write({file("summary.json", "new")}),
@@ -209,7 +209,7 @@ TEST_CASE("run directory: a directory in the place of a file is reported") {
 }
 
 TEST_CASE("run directory: read-only places are refused before the run") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::create_directory(tmp / "readonly");
   fs::permissions(tmp.path(), fs::perms{0755});
   fs::permissions(tmp / "readonly", fs::perms{0555});
@@ -226,7 +226,7 @@ TEST_CASE("run directory: read-only places are refused before the run") {
 }
 
 TEST_CASE("run directory: one that turns read-only during the run fails with the reason") {
-  const TemporaryDirectory tmp;
+  const TempDir tmp;
   fs::permissions(tmp.path(), fs::perms{0777});
   const Unprivileged nobody;
   if (!nobody.works()) return;
