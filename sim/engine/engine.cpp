@@ -58,6 +58,10 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
 
+  V4CAP_CHECK(spec.prompt >= Tokens{1} && spec.output >= Tokens{0},
+              "a request without a prompt or with negative output was submitted");
+  V4CAP_CHECK(block_count(request.sequence.keys) >= request.sequence.indexable,
+              "a request's keys do not cover its full blocks");
   const Tokens length = spec.prompt + spec.output;
   if (length > limits_.max_context || !cache_->fits_alone(length)) {
     advance(request, RequestState::refused);
