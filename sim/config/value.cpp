@@ -1,13 +1,13 @@
 #include "sim/config/value.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <span>
 #include <vector>
 
+#include "sim/config/value_units.h"
 #include "sim/core/error.h"
 
 namespace v4cap {
@@ -15,41 +15,6 @@ namespace v4cap {
 namespace {
 
 __extension__ using Wide = __int128;
-
-struct Unit {
-  std::string_view name;
-  std::int64_t factor;
-};
-
-constexpr std::int64_t kThousand = 1000;
-constexpr std::int64_t kMillion = kThousand * kThousand;
-constexpr std::int64_t kBillion = kThousand * kMillion;
-
-constexpr std::array<Unit, 9> kByteUnits{{{"B", 1},
-                                          {"KB", kThousand},
-                                          {"KiB", kKiB},
-                                          {"MB", kMillion},
-                                          {"MiB", kKiB* kKiB},
-                                          {"GB", kBillion},
-                                          {"GiB", kGiB},
-                                          {"TB", kThousand* kBillion},
-                                          {"TiB", kKiB* kGiB}}};
-constexpr std::array<Unit, 6> kTimeUnits{{{"ns", 1},
-                                          {"us", kThousand},
-                                          {"ms", kMillion},
-                                          {"s", kBillion},
-                                          {"min", 60 * kBillion},
-                                          {"h", 3600 * kBillion}}};
-constexpr std::array<Unit, 5> kByteRateUnits{{{"B/s", 1},
-                                              {"KB/s", kThousand},
-                                              {"MB/s", kMillion},
-                                              {"GB/s", kBillion},
-                                              {"TB/s", kThousand* kBillion}}};
-constexpr std::array<Unit, 5> kFlopRateUnits{{{"FLOP/s", 1},
-                                              {"MFLOP/s", kMillion},
-                                              {"GFLOP/s", kBillion},
-                                              {"TFLOP/s", kThousand* kBillion},
-                                              {"PFLOP/s", kMillion* kBillion}}};
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -123,13 +88,6 @@ std::optional<double> parse_double(std::string_view text, std::string& hint) {
     return std::nullopt;
   }
   return end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-std::string double_text(double value) {
-  std::array<char, 32> buffer{};
-  const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  V4CAP_CHECK(failure == std::errc{}, "a double did not fit");
-  return std::string(buffer.data(), end);
 }
 
 // A unit that differs in case only is meant, before any that is near.
@@ -217,15 +175,6 @@ std::optional<std::int64_t> parse_amount(std::string_view text, std::span<const 
   return scaled(amount->number, amount->unit.factor, exact || amount->unit.factor == 1, hint);
 }
 
-// In the largest of the units `preferred` that divides the value.
-std::string amount_text(std::int64_t value, std::span<const Unit> units) {
-  const Unit* best = &units.front();
-  for (const Unit& unit : units) {
-    if (value != 0 && value % unit.factor == 0 && unit.factor > best->factor) best = &unit;
-  }
-  return std::to_string(value / best->factor) + ' ' + std::string(best->name);
-}
-
 std::optional<double> parse_rate(std::string_view text, std::span<const Unit> units,
                                  std::string& hint) {
   const auto amount = split_amount(text, units, hint);
@@ -234,30 +183,6 @@ std::optional<double> parse_rate(std::string_view text, std::span<const Unit> un
   if (!number) return std::nullopt;
   const double value = *number * static_cast<double>(amount->unit.factor);
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
-}
-
-// In the largest unit that keeps the number at 1 or more and the value exact.
-std::string rate_text(double value, std::span<const Unit> units) {
-  for (std::size_t i = units.size(); i-- > 1;) {
-    const double factor = static_cast<double>(units[i].factor);
-    const double number = value / factor;
-    if (number >= 1 && number * factor == value) {
-      return double_text(number) + ' ' + std::string(units[i].name);
-    }
-  }
-  return double_text(value) + ' ' + std::string(units.front().name);
-}
-
-// " from a to b", " of at least a", " above a and up to b", "".
-template <class T>
-std::string limits_text(const Limits<T>& limits) {
-  const std::string min = limits.min ? value_text(*limits.min) : "";
-  const std::string max = limits.max ? value_text(*limits.max) : "";
-  if (limits.min && limits.above_min)
-    return " above " + min + (limits.max ? " and up to " + max : "");
-  if (limits.min && limits.max) return " from " + min + " to " + max;
-  if (limits.min) return " of at least " + min;
-  return limits.max ? " of at most " + max : "";
 }
 
 }  // namespace
@@ -310,92 +235,6 @@ template <>
 std::optional<FlopPerSecond> parse_value(std::string_view text, std::string& hint) {
   const auto value = parse_rate(text, kFlopRateUnits, hint);
   return value ? std::optional(FlopPerSecond{*value}) : std::nullopt;
-}
-
-template <>
-std::string value_text(const bool& value) {
-  return value ? "true" : "false";
-}
-template <>
-std::string value_text(const std::int64_t& value) {
-  return std::to_string(value);
-}
-template <>
-std::string value_text(const std::uint64_t& value) {
-  return std::to_string(value);
-}
-template <>
-std::string value_text(const double& value) {
-  return double_text(value);
-}
-template <>
-std::string value_text(const std::string& value) {
-  return value;
-}
-template <>
-std::string value_text(const Tokens& value) {
-  return std::to_string(value.value);
-}
-template <>
-std::string value_text(const Bytes& value) {
-  return amount_text(value.value, kByteUnits);
-}
-template <>
-std::string value_text(const Duration& value) {
-  return amount_text(value.count(), kTimeUnits);
-}
-template <>
-std::string value_text(const BytesPerSecond& value) {
-  return rate_text(value.value, kByteRateUnits);
-}
-template <>
-std::string value_text(const FlopPerSecond& value) {
-  return rate_text(value.value, kFlopRateUnits);
-}
-
-template <>
-std::string expected_text(const Limits<bool>&) {
-  return "true or false";
-}
-template <>
-std::string expected_text(const Limits<std::int64_t>& limits) {
-  return "a whole number" + limits_text(limits);
-}
-template <>
-std::string expected_text(const Limits<std::uint64_t>&) {
-  return "a whole number from 0 to 18446744073709551615";
-}
-template <>
-std::string expected_text(const Limits<double>& limits) {
-  return "a number" + limits_text(limits);
-}
-template <>
-std::string expected_text(const Limits<std::string>&) {
-  return "a text";
-}
-template <>
-std::string expected_text(const Limits<Tokens>& limits) {
-  return "a number of tokens" + limits_text(limits);
-}
-template <>
-std::string expected_text(const Limits<Bytes>& limits) {
-  return "bytes with their unit, such as 46 GiB or 584 B" +
-         (limits.min || limits.max ? "," + limits_text(limits) : "");
-}
-template <>
-std::string expected_text(const Limits<Duration>& limits) {
-  return "a time with its unit, such as 2 s or 50 us" +
-         (limits.min || limits.max ? "," + limits_text(limits) : "");
-}
-template <>
-std::string expected_text(const Limits<BytesPerSecond>& limits) {
-  return "bytes per second with their unit, such as 7.7 TB/s" +
-         (limits.min || limits.max ? "," + limits_text(limits) : "");
-}
-template <>
-std::string expected_text(const Limits<FlopPerSecond>& limits) {
-  return "a FLOP rate with its unit, such as 4500 TFLOP/s" +
-         (limits.min || limits.max ? "," + limits_text(limits) : "");
 }
 
 }  // namespace v4cap

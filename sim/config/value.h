@@ -14,7 +14,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "sim/core/time.h"
 #include "sim/core/units.h"
@@ -71,5 +70,25 @@ std::string value_text(const T& value);
 // "a whole number from 1 to 64", "an amount of memory such as 46 GiB": what was expected.
 template <class T>
 std::string expected_text(const Limits<T>& limits);
+
+// The types there are. Each has its own functions, in value.cpp and value_text.cpp.
+#define V4CAP_DECLARE_VALUE(T)                                                \
+  template <>                                                                 \
+  std::optional<T> parse_value<T>(std::string_view text, std::string & hint); \
+  template <>                                                                 \
+  std::string value_text<T>(const T& value);                                  \
+  template <>                                                                 \
+  std::string expected_text<T>(const Limits<T>& limits);
+V4CAP_DECLARE_VALUE(bool)
+V4CAP_DECLARE_VALUE(std::int64_t)
+V4CAP_DECLARE_VALUE(std::uint64_t)
+V4CAP_DECLARE_VALUE(double)
+V4CAP_DECLARE_VALUE(std::string)
+V4CAP_DECLARE_VALUE(Tokens)
+V4CAP_DECLARE_VALUE(Bytes)
+V4CAP_DECLARE_VALUE(Duration)
+V4CAP_DECLARE_VALUE(BytesPerSecond)
+V4CAP_DECLARE_VALUE(FlopPerSecond)
+#undef V4CAP_DECLARE_VALUE
 
 }  // namespace v4cap

@@ -1,8 +1,8 @@
-// A YAML file as a plain tree in which every key and value knows its place. This is the only file
-// that talks to yaml-cpp, and it refuses what yaml-cpp lets pass silently: duplicate keys (it keeps
-// the first), merge keys (it does not merge), anchors and aliases (a cycle overflows the stack, a
-// bomb expands to 10^9 nodes), explicit tags, several documents, control bytes and invalid UTF-8.
-// Size, depth and number of nodes have limits, so that no input makes it crash or hang.
+// A YAML file as a plain tree in which every key and value knows its place. yaml_parse.cpp, the
+// only file that talks to yaml-cpp, refuses what yaml-cpp lets pass silently: duplicate keys (it
+// keeps the first), merge keys (it does not merge), anchors and aliases (a cycle overflows the
+// stack, a bomb expands to 10^9 nodes), explicit tags, several documents, control bytes and invalid
+// UTF-8. Size, depth and number of nodes have limits, so that no input makes it crash or hang.
 #pragma once
 
 #include <cstdint>

@@ -85,6 +85,8 @@ class Mutator {
 
   void damage(std::string& text) {
     const std::size_t at = below(text.size() + 1);
+    const std::size_t from = below(text.size() + 1);  // drawn here: arguments have no order
+    const std::size_t length = below(80);
     switch (below(5)) {
       case 0:
         text.insert(at, kPieces[below(kPieces.size())]);
@@ -93,15 +95,13 @@ class Mutator {
         text.erase(at, 1 + below(8));
         break;
       case 2:
-        text.insert(at, text.substr(below(text.size() + 1), below(80)));
+        text.insert(at, text.substr(from, length));
         break;
       case 3:
         text = text.substr(0, at);
         break;
       default:
-        if (at < text.size())
-          text[at] =
-              below(8) == 0 ? static_cast<char>(engine_() & 0xffU) : text[below(text.size())];
+        if (at < text.size() && from < text.size()) text[at] = length == 0 ? '\x9f' : text[from];
     }
   }
 
