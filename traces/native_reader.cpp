@@ -20,7 +20,8 @@ void refuse_unknown(JsonValue object, const std::vector<std::string>& known) {
   for (const JsonValue member : object.members()) {
     const std::string key(member.key());
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      member.fail("unknown key '" + key.substr(0, 64) + "'" + suggestion(key.substr(0, 64), known));
+      member.fail("expected a key of the format, found '" + key.substr(0, 64) + "'" +
+                  suggestion(key.substr(0, 64), known));
     }
   }
 }

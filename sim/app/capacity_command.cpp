@@ -84,6 +84,7 @@ class CapacityCommand final : public Command {
     std::vector<std::string> wanted = policies_;
     if (wanted.empty()) wanted = {"full", "checkpoint=2048", "recompute"};
     ScenarioOptions options = scenario_options(context.options);
+    options.find_traces = false;  // nothing here depends on traffic
     std::vector<Option> out;
     out.emplace_back(load_checked_scenario(file_, options));
     std::vector<std::string> shown = {out.front().scenario.kv_cache.swa_policy};
@@ -168,7 +169,7 @@ class CapacityCommand final : public Command {
     const Scenario& s = first.scenario;
     const std::int64_t replicas = replicas_per_node(s);
     std::string out =
-        fmt::format("{} on {}, tensor_parallel {}: {} of {} GPUs a node, layout {}\n{}",
+        fmt::format("{} on {}, tensor_parallel {}: {} on a node of {} GPUs, layout {}\n{}",
                     s.model.name, s.hardware.name, s.deployment.tensor_parallel,
                     replicas == 1 ? "one replica" : fmt::format("{} replicas", replicas),
                     s.hardware.gpus_per_node, s.kv_cache.layout, memory_line(first));
@@ -202,8 +203,8 @@ class CapacityCommand final : public Command {
         table.row(row);
       }
     };
-    add_rows("sequences running at once on one replica, by length", true);
-    add_rows("sequences kept for reuse when nothing runs", false);
+    add_rows("running at once, by length", true);
+    add_rows("kept for reuse, nothing running", false);
     return table.text(style);
   }
 

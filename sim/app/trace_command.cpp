@@ -246,7 +246,10 @@ class TraceCommand : public Command {
     spec_.next_prompt = length("--next-prompt", next_prompt_, folder);
     spec_.output = length("--output", output_, folder);
     if (!spec_.rate_table.empty()) spec_.rate_table = locate_trace(spec_.rate_table, folder);
-    return write(context, generate_trace(spec_, context.options.seed.value_or(1)));
+    Trace trace = generate_trace(spec_, context.options.seed.value_or(1));
+    const std::string file = std::filesystem::path(out_).filename().string();
+    trace.name = file.substr(0, file.find('.'));
+    return write(context, trace);
   }
 
   LengthSpec length(const char* name, const std::string& text, const std::string& folder) {

@@ -54,13 +54,13 @@ void append_finer(std::span<const IdRun> ids, std::int64_t r, std::int64_t block
   }
 }
 
-std::int64_t key_count(const std::vector<KeyRun>& keys) {
+}  // namespace
+
+std::int64_t block_count(std::span<const KeyRun> keys) {
   std::int64_t n = 0;
   for (const KeyRun& run : keys) n += run.count;
   return n;
 }
-
-}  // namespace
 
 bool blocks_compatible(Tokens trace_block, Tokens engine_block) {
   if (trace_block.value == 0) return true;  // no ids to map
@@ -96,7 +96,7 @@ void sequence_keys(const Trace& trace, std::uint32_t request, Tokens engine_bloc
     }
     append_keys(ids, trace.block, engine_block, continued ? all_blocks : prompt_blocks, out);
   }
-  const std::int64_t named = key_count(out);
+  const std::int64_t named = block_count(out);
   append_run(out, {kPrivateBase + (static_cast<std::int64_t>(request) << kPrivateShift) + named,
                    all_blocks - named});
 }

@@ -23,6 +23,9 @@ struct KeyRun {
   bool operator==(const KeyRun&) const = default;
 };
 
+// Blocks that the runs name.
+std::int64_t block_count(std::span<const KeyRun> keys);
+
 // True when every boundary of the larger block is one of the smaller.
 bool blocks_compatible(Tokens trace_block, Tokens engine_block);
 

@@ -25,8 +25,7 @@ auto at_place(const Scenario& scenario, const std::string& path, Make make) {
     return make();
   } catch (const InputError& error) {
     if (!error.diagnostics().front().place.file.empty()) throw;
-    throw InputError(place_of(scenario, path),
-                     path + ": " + error.diagnostics().front().message);
+    throw InputError(place_of(scenario, path), path + ": " + error.diagnostics().front().message);
   }
 }
 
@@ -72,8 +71,8 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   auto layout = at_place(scenario, "kv_cache.layout", [&] {
     return make_layout(kv.layout, LayoutContext{geometry, kv.block, memory});
   });
-  auto rules =
-      at_place(scenario, "engine.scheduler", [&] { return make_scheduler(scenario.engine.scheduler); });
+  auto rules = at_place(scenario, "engine.scheduler",
+                        [&] { return make_scheduler(scenario.engine.scheduler); });
   const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
                             scenario.engine.max_context};
   return std::make_unique<Engine>(

@@ -58,6 +58,10 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
 
+  V4CAP_CHECK(spec.prompt >= Tokens{1} && spec.output >= Tokens{0},
+              "a request without a prompt or with negative output was submitted");
+  V4CAP_CHECK(block_count(request.sequence.keys) >= request.sequence.indexable,
+              "a request's keys do not cover its full blocks");
   const Tokens length = spec.prompt + spec.output;
   if (length > limits_.max_context || !cache_->fits_alone(length)) {
     advance(request, RequestState::refused);
@@ -94,11 +98,16 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   LiveRequest& request = slots_[piece.request];
   if (piece.kind == PieceKind::rebuild) {
     request.rebuild_left -= piece.tokens;
+    if (request.preemptions > 0) request.recomputed_after_preemption += piece.tokens;
     if (request.rebuild_left == Tokens{0}) advance(request, RequestState::prefilling);
     return;
   }
   V4CAP_CHECK(piece.past == request.computed, "a step was computed out of order");
   request.computed += piece.tokens;
+  if (piece.past < request.reached) {
+    request.recomputed_after_preemption += std::min(request.computed, request.reached) - piece.past;
+  }
+  request.reached = std::max(request.reached, request.computed);
   // Only a step that completes a block changes what others can see.
   const CachedSequence& held = request.sequence;
   if (held.shared < std::min(request.computed / cache_->block(), held.indexable)) {

@@ -45,13 +45,14 @@ struct LiveRequest {
   Tokens prompt, output;
   Tokens generated;       // tokens produced so far
   Tokens computed;        // positions whose state is in the cache
+  Tokens reached;         // most that `computed` has ever been
   Tokens prefill_target;  // prompt, plus generated tokens after a preemption
   Tokens rebuild_left;    // positions still to run again before `computed`
   CachedSequence sequence;
 
   // The words of the cache, fixed at first admission.
   Tokens hit, computed_at_admission, rebuilt;
-  Tokens recomputed_after_preemption;
+  Tokens recomputed_after_preemption;  // run again below `reached`, rebuilds included
   std::int32_t preemptions = 0;
   bool admitted_before = false;
   SimTime arrival, admitted, first_token, second_token, ended;

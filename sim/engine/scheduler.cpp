@@ -54,14 +54,12 @@ bool Batch::admit_head(SimTime now) {
 
   request.computed = found.resume.position;
   request.rebuild_left = found.resume.rebuild;
-  const Tokens to_compute = request.prefill_target - request.computed;
-  if (request.admitted_before) {
-    request.recomputed_after_preemption += to_compute + request.rebuild_left;
-  } else {
+  request.reached = std::max(request.reached, request.computed);
+  if (!request.admitted_before) {
     request.admitted_before = true;
     request.admitted = now;
     request.hit = request.computed;
-    request.computed_at_admission = to_compute;
+    request.computed_at_admission = request.prefill_target - request.computed;
     request.rebuilt = request.rebuild_left;
   }
   if (found.resume.position > Tokens{0} && found.resume.rebuild == Tokens{0} &&

@@ -27,12 +27,14 @@ struct StepPiece {
       false;  // its last position yields a generated token (decode; a prompt's last chunk)
   Tokens past;
   Tokens tokens;
+  bool operator==(const StepPiece&) const = default;
 };
 
 // Bytes of cached state that the step copies besides its kernels' own reads and writes.
 struct StepCopies {
   Bytes points_written;  // kept points copied out of running windows
   Bytes points_read;     // kept points copied back into running windows on a hit
+  bool operator==(const StepCopies&) const = default;
 };
 
 struct StepPlan {

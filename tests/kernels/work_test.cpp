@@ -187,7 +187,7 @@ TEST_CASE("attention over latents and over grouped heads") {
   CHECK(gqa.cache_read_bytes == 409600);
 }
 
-TEST_CASE("experts: 0.925 GFLOP a token with the shared one; touched experts are read, no others") {
+TEST_CASE("experts: 0.925 GFLOP a token with the shared one, and only touched experts are read") {
   experts::Shape routed{.tokens = 1,
                         .hidden = 7168,
                         .intermediate = 3072,

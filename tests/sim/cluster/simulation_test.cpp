@@ -1,0 +1,280 @@
+#include "sim/cluster/simulation.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <boost/random/uniform_int_distribution.hpp>
+#include <map>
+#include <string>
+
+#include "sim/core/random.h"
+#include "tests/sim/cluster/toy_world.h"
+
+namespace v4cap {
+namespace {
+
+SimTime ms(std::int64_t n) {
+  return SimTime{Duration{n * 1'000'000}};
+}
+
+// Sessions of some turns, each continuing the last with its output, behind one of three shared
+// prefixes; now and then a last request that is too long for any memory.
+Trace random_sessions(std::uint64_t seed, int sessions) {
+  RandomEngine random = RandomStreams(seed).stream("random sessions");
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
+  };
+  Trace trace;
+  trace.block = Tokens{64};
+  trace.has_sessions = true;
+  std::int64_t id = 1'000'000, time_ms = 0;
+  for (int s = 0; s < sessions; ++s) {
+    trace.session_names.push_back(std::to_string(s));
+    const std::int64_t prefix = draw(0, 4), own_ids = id;
+    std::int64_t prompt = 64 * prefix + draw(1, 400);
+    id += 10'000;
+    const auto turns = draw(1, 6);
+    for (std::int64_t turn = 0; turn < turns; ++turn) {
+      std::int64_t output = draw(0, 9) == 0 ? 0 : draw(1, 150);
+      if (turn == turns - 1 && draw(0, 19) == 0) output = 100'000;
+      if (turn > 0) trace.after.push_back(static_cast<std::uint32_t>(trace.requests.size() - 1));
+      TraceRequest& r = add_request(trace, prompt, output, ms(time_ms += draw(0, 20)));
+      r.session = s;
+      r.turn = static_cast<std::int32_t>(turn);
+      r.after_begin = r.after_end - (turn > 0 ? 1 : 0);
+      r.think = Duration{draw(0, 50) * 1'000'000};
+      const std::int64_t full = prompt / 64;
+      if (prefix > 0) trace.runs.push_back({(s % 3) * 1000, prefix});
+      if (full > prefix) trace.runs.push_back({own_ids, full - prefix});
+      r.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+      prompt += output + draw(1, 100);
+    }
+  }
+  trace.next_free_id = id;
+  link_continuations(trace);
+  return trace;
+}
+
+ToyEngine tight_engine(const std::string& policy) {
+  ToyEngine settings;
+  settings.policy = policy;
+  settings.costs = {150, 2, 1, 3, 4};
+  settings.step_tokens = Tokens{128};
+  return settings;
+}
+
+WorkloadConfig closed_loop(std::int64_t sessions) {
+  WorkloadConfig config;
+  config.arrivals = ArrivalMode::closed_loop;
+  config.sessions_at_a_time = sessions;
+  return config;
+}
+
+TEST_CASE("simulation: conservation under memory pressure, with every policy") {
+  for (const char* policy : {"full", "checkpoint=128", "recompute"}) {
+    CAPTURE(policy);
+    std::int64_t preemptions = 0, refused = 0, hits = 0, rebuilt = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      CAPTURE(seed);
+      const Trace trace = random_sessions(seed, 60);
+      const RunResult result = play(trace, seed % 2 == 0 ? closed_loop(12) : WorkloadConfig{},
+                                    tight_engine(policy), LinearCost{}, seed);
+      const RunTotals& t = result.totals;
+      CHECK(t.requests == static_cast<std::int64_t>(trace.requests.size()));
+      CHECK(t.finished + t.refused == t.requests);
+      CHECK(t.kv_peak.total() <= t.kv_capacity * static_cast<std::int64_t>(kCacheKinds));
+      CHECK(t.busy + t.binding.idle == t.last_finish - t.first_arrival);
+      Duration named = t.binding.running_cap + t.binding.step_tokens +
+                       t.binding.nothing_waits_decode + t.binding.nothing_waits_prefill;
+      for (const auto& [pool, time] : t.binding.memory_pools) named += time;
+      CHECK(named == t.busy);
+      for (const OccupancySample& sample : result.occupancy) {
+        CHECK((sample.in_use + sample.cached).total() <= t.kv_capacity);
+      }
+      for (const RequestRecord& r : result.records) {
+        CHECK(r.prompt == trace.requests[r.id].prompt);
+        if (r.end == RequestEnd::refused) {
+          CHECK(r.finished == r.arrival);
+          continue;
+        }
+        CHECK(r.hit + r.computed == r.prompt);
+        CHECK(r.arrival <= r.admitted);
+        CHECK(r.admitted < r.finished);
+        if (r.output > Tokens{0}) {
+          CHECK(r.admitted < r.first_token);
+          CHECK(r.first_token <= r.finished);
+        }
+        CHECK((r.preemptions > 0 || r.recomputed_after_preemption == Tokens{0}));
+      }
+      preemptions += t.preemptions;
+      refused += t.refused;
+      hits += t.hit_tokens.value;
+      rebuilt += t.rebuilt_tokens.value;
+    }
+    CHECK(preemptions > 0);
+    CHECK(refused > 0);
+    CHECK(hits > 0);
+    CHECK((rebuilt > 0) == (std::string(policy) == "recompute"));
+  }
+}
+
+TEST_CASE("simulation: same seed, same hash; another seed or policy, another hash") {
+  const Trace trace = random_sessions(1, 60);
+  WorkloadConfig poisson;
+  poisson.arrivals = ArrivalMode::poisson;
+  poisson.rate_per_s = 20;
+  const auto hash = [&](const char* policy, std::uint64_t seed) {
+    return play(trace, poisson, tight_engine(policy), LinearCost{}, seed).totals.result_hash;
+  };
+  CHECK(hash("full", 1) == hash("full", 1));
+  CHECK(hash("full", 1) != hash("full", 2));
+  CHECK(hash("full", 1) != hash("recompute", 1));
+}
+
+// Mean number in the system by walking arrivals and ends in order of time.
+double number_in_system(const RunResult& result) {
+  std::map<SimTime, int> changes;
+  for (const RequestRecord& r : result.records) {
+    ++changes[r.arrival];
+    --changes[r.finished];
+  }
+  long double area_s = 0;
+  std::int64_t inside = 0;
+  SimTime last = changes.begin()->first;
+  for (const auto& [at, change] : changes) {
+    area_s += static_cast<long double>(inside) * static_cast<long double>((at - last).count());
+    inside += change;
+    last = at;
+  }
+  return static_cast<double>(area_s /
+                             static_cast<long double>((last - changes.begin()->first).count()));
+}
+
+TEST_CASE("simulation: Little's law to 1e-9") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CAPTURE(seed);
+    const RunResult result =
+        play(random_sessions(seed, 60), {}, tight_engine("full"), LinearCost{}, seed);
+    long double in_system_s = 0;
+    for (const RequestRecord& r : result.records) {
+      in_system_s += static_cast<long double>((r.finished - r.arrival).count());
+    }
+    const auto n = static_cast<long double>(result.records.size());
+    const auto span =
+        static_cast<long double>((result.totals.last_finish - result.totals.first_arrival).count());
+    const auto rate_times_time = static_cast<double>((n / span) * (in_system_s / n));
+    CHECK(std::abs(number_in_system(result) / rate_times_time - 1) < 1e-9);
+    CHECK(std::abs(result.totals.mean_in_system / rate_times_time - 1) < 1e-9);
+  }
+}
+
+TEST_CASE("simulation: closed loop never has more sessions than asked for, and waits to think") {
+  for (const std::int64_t at_a_time : {1, 3, 16}) {
+    CAPTURE(at_a_time);
+    const Trace trace = random_sessions(9, 40);
+    const RunResult result =
+        play(trace, closed_loop(at_a_time), tight_engine("full"), LinearCost{});
+    std::map<std::int32_t, std::pair<SimTime, SimTime>> lives;
+    for (const RequestRecord& r : result.records) {
+      const TraceRequest& asked = trace.requests[r.id];
+      for (const std::uint32_t before : trace.after_of(asked)) {
+        CHECK(r.arrival == result.records[before].finished + asked.think);
+      }
+      const SimTime begin = r.arrival - (asked.turn == 0 ? asked.think : Duration{0});
+      auto& life = lives.try_emplace(r.session, begin, r.finished).first->second;
+      life = {std::min(life.first, begin), std::max(life.second, r.finished)};
+    }
+    CHECK(lives.size() == 40);
+    std::int64_t most = 0;
+    for (const auto& [session, life] : lives) {
+      const auto overlapping = std::count_if(lives.begin(), lives.end(), [&](const auto& other) {
+        return other.second.first <= life.first && life.first < other.second.second;
+      });
+      most = std::max(most, static_cast<std::int64_t>(overlapping));
+    }
+    CHECK(most == at_a_time);
+  }
+}
+
+TEST_CASE("simulation: what happens at one instant is known before the step is planned") {
+  // A step of 1 ms ends as two requests arrive: all three run in the next.
+  Trace trace;
+  add_request(trace, 5, 3, ms(0));
+  add_request(trace, 5, 1, ms(1));
+  add_request(trace, 5, 1, ms(1));
+  const RunResult result = play(trace, {}, {}, ConstantCost(Duration{1'000'000}));
+  CHECK(result.totals.steps == 3);
+  CHECK(result.records[1].admitted == ms(1));
+  CHECK(result.records[2].finished == ms(2));
+  CHECK(result.records[0].finished == ms(3));
+  CHECK(result.totals.events == 6);
+}
+
+TEST_CASE("simulation: an engine without work is idle, and the time is counted") {
+  Trace trace;
+  add_request(trace, 5, 2, ms(10));
+  add_request(trace, 5, 1, ms(100));
+  const RunResult result = play(trace, {}, {}, ConstantCost(Duration{1'000'000}));
+  CHECK(result.totals.busy == Duration{3'000'000});
+  CHECK(result.totals.binding.idle == ms(100) - ms(12));
+  CHECK(result.totals.first_arrival == ms(10));
+  CHECK(result.totals.last_finish == ms(101));
+}
+
+TEST_CASE("simulation: a refused request lets those go on that wait for it") {
+  Trace trace;
+  trace.session_names = {"s"};
+  add_request(trace, 2'000'000, 1);
+  trace.after = {0};
+  TraceRequest& second = add_request(trace, 5, 1);
+  second.after_begin = 0;
+  second.think = Duration{42};
+  trace.requests[0].session = second.session = 0;
+  const RunResult result = play(trace, closed_loop(1), {}, ConstantCost(Duration{1'000'000}));
+  CHECK(result.records[0].end == RequestEnd::refused);
+  CHECK(result.records[1].end == RequestEnd::finished);
+  CHECK(result.records[1].arrival == SimTime{Duration{42}});
+}
+
+TEST_CASE("simulation: saturated is an open loop that cannot keep up") {
+  struct Row {
+    const char* name;
+    std::int64_t gap_ms;
+    bool saturated;
+  };
+  // Every request takes 10 steps of 1 ms, two at a time.
+  for (const Row& row : {Row{"half the load", 10, false}, {"twice the load", 2, true}}) {
+    CAPTURE(row.name);
+    Trace trace;
+    for (std::int64_t i = 0; i < 300; ++i) add_request(trace, 1, 10, ms(i * row.gap_ms));
+    ToyEngine settings;
+    settings.max_running = 2;
+    const RunResult result = play(trace, {}, settings, ConstantCost(Duration{1'000'000}));
+    CHECK(result.totals.saturated == row.saturated);
+  }
+}
+
+TEST_CASE("simulation: progress rises to the end and can stop the run") {
+  Trace trace;
+  for (int i = 0; i < 20; ++i) add_request(trace, 1, 1000, ms(i));
+  ToyEngine settings;
+  settings.max_running = 1;
+  Workload workload(trace, {}, 1);
+  std::vector<double> seen;
+  {
+    const auto engine = settings.make();
+    Simulation(trace, workload, *engine, ConstantCost(Duration{1'000'000})).run([&](double done) {
+      return seen.push_back(done), true;
+    });
+    CHECK(seen.size() == 4);  // 20,000 steps
+    CHECK(std::is_sorted(seen.begin(), seen.end()));
+  }
+  Workload again(trace, {}, 1);
+  const auto engine = settings.make();
+  const ConstantCost cost(Duration{1'000'000});
+  Simulation stopped(trace, again, *engine, cost);
+  CHECK_THROWS_AS(stopped.run([](double) { return false; }), Simulation::Interrupted);
+}
+
+}  // namespace
+}  // namespace v4cap

@@ -1,0 +1,53 @@
+// Synthetic traces without ids and a cost model that always says the same, for tests of the
+// simulated world.
+#pragma once
+
+#include <utility>
+
+#include "sim/cluster/simulation.h"
+#include "tests/sim/engine/toy_engine.h"
+
+namespace v4cap {
+
+// Every step takes the same time.
+class ConstantCost final : public CostModel {
+ public:
+  explicit ConstantCost(Duration step) : step_(step) {}
+  StepTime step_time(const StepPlan&) const override { return {step_, Duration{0}, {}}; }
+
+ private:
+  Duration step_;
+};
+
+// Proportional to the tokens of a step, plus a fixed part.
+class LinearCost final : public CostModel {
+ public:
+  StepTime step_time(const StepPlan& plan) const override {
+    std::int64_t tokens = 0;
+    for (const StepPiece& piece : plan.pieces) tokens += piece.tokens.value;
+    return {Duration{1'000'000 + 1'000 * tokens}, Duration{0}, {}};
+  }
+};
+
+inline TraceRequest& add_request(Trace& trace, std::int64_t prompt, std::int64_t output,
+                                 SimTime at = kSimStart) {
+  TraceRequest request;
+  request.prompt = Tokens{prompt};
+  request.output = Tokens{output};
+  request.arrival = at - kSimStart;
+  request.runs_begin = request.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+  request.after_begin = request.after_end = static_cast<std::uint32_t>(trace.after.size());
+  trace.has_arrivals = true;
+  trace.requests.push_back(request);
+  return trace.requests.back();
+}
+
+inline RunResult play(const Trace& trace, const WorkloadConfig& config, const ToyEngine& settings,
+                      const CostModel& cost, std::uint64_t seed = 1) {
+  Workload workload(trace, config, seed);
+  const auto engine = settings.make();
+  Simulation simulation(trace, workload, *engine, cost);
+  return simulation.run();
+}
+
+}  // namespace v4cap
