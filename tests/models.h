@@ -1,4 +1,5 @@
-// The models and nodes under scenarios/, loaded once by name: what tests compare with published figures.
+// The models and nodes under scenarios/, loaded once by name: what tests compare with published
+// figures.
 #pragma once
 
 #include <map>

@@ -78,6 +78,8 @@ class WekaReader {
       name.fail("'id': expected a new session, found one that the file already has");
     }
     shift_ = builder_.trace().next_free_id;
+    constexpr std::int64_t kShiftMax = std::int64_t{1} << 61;
+    if (shift_ > kShiftMax) name.fail("expected ids below 2^61 over all sessions, found more");
     main_ = kNoRequest;
     waited_for_ = {};
     Duration before{};

@@ -12,7 +12,8 @@ ScenarioOptions scenario_options(const GlobalOptions& options) {
 
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
   Scenario scenario = load_scenario(path, options);
-  validate_names(scenario, {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+  validate_names(scenario,
+                 {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
   return scenario;
 }
 

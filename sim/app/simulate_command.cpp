@@ -1,5 +1,6 @@
-// `v4cap simulate SCENARIO`: one run, or with --compare one run for each of several SWA policies on the same
-// workload. Verdict first, then a table; --json prints one document, --out DIR writes the run's files.
+// `v4cap simulate SCENARIO`: one run, or with --compare one run for each of several SWA policies on
+// the same workload. Verdict first, then a table; --json prints one document, --out DIR writes the
+// run's files.
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
@@ -27,7 +28,9 @@ volatile std::sig_atomic_t interrupted = 0;
 // Catches SIGINT for as long as it lives.
 class InterruptGuard {
  public:
-  InterruptGuard() : previous_(std::signal(SIGINT, [](int) { interrupted = 1; })) { interrupted = 0; }
+  InterruptGuard() : previous_(std::signal(SIGINT, [](int) { interrupted = 1; })) {
+    interrupted = 0;
+  }
   ~InterruptGuard() { std::signal(SIGINT, previous_); }
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
@@ -53,7 +56,8 @@ class SimulateCommand final : public Command {
     app.add_option("--compare", policies_,
                    "Run once per SWA policy, e.g. --compare full checkpoint=2048 recompute")
         ->expected(1, 64);
-    app.add_option("--out", out_directory_, "Write records, summary and time line into this directory");
+    app.add_option("--out", out_directory_,
+                   "Write records, summary and time line into this directory");
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
   }
 
@@ -83,7 +87,8 @@ class SimulateCommand final : public Command {
       return ExitCode::interrupted;
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
-      directories[i]->write(run_files(runs[i].result, runs[i].summary, runs[i].scenario.resolved_yaml));
+      directories[i]->write(
+          run_files(runs[i].result, runs[i].summary, runs[i].scenario.resolved_yaml));
       if (!context.options.quiet) context.err << "wrote " << directories[i]->path() << '\n';
     }
     print(runs, context);
@@ -103,8 +108,10 @@ class SimulateCommand final : public Command {
     return scenarios;
   }
 
-  std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios, CommandContext& context) const {
-    // Every engine is built once before the first run, so that a mistake in the last costs no waiting.
+  std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios,
+                                    CommandContext& context) const {
+    // Every engine is built once before the first run, so that a mistake in the last costs no
+    // waiting.
     for (const Scenario& scenario : scenarios) make_engine(scenario);
     const Trace trace = load_workload(scenarios.front());
     const InterruptGuard guard;
@@ -137,8 +144,8 @@ class SimulateCommand final : public Command {
       context.out << json.text() << '\n';
       return;
     }
-    const TextStyle style = text_style(context.out_is_terminal, context.options.no_color,
-                                       std::getenv("NO_COLOR"));
+    const TextStyle style =
+        text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     if (policies_.empty()) {
       context.out << run_report(runs.front().summary, style);
       return;
@@ -167,8 +174,8 @@ class SimulateCommand final : public Command {
       const auto missed = [&](const char* name, Duration limit, const Distribution& measured) {
         if (limit == Duration{0} || measured.p99 <= to_ms(limit)) return;
         code = ExitCode::slo_missed;
-        context.err << run.summary.identity.policy << ": SLO missed: p99 " << name << ' ' << measured.p99
-                    << " ms > " << to_ms(limit) << " ms\n";
+        context.err << run.summary.identity.policy << ": SLO missed: p99 " << name << ' '
+                    << measured.p99 << " ms > " << to_ms(limit) << " ms\n";
       };
       missed("TTFT", slo.ttft_p99, m.time_to_first_token_ms);
       missed("TPOT", slo.tpot_p99, m.inter_token_latency_ms);
@@ -181,10 +188,8 @@ class SimulateCommand final : public Command {
   bool overwrite_ = false;
 };
 
-const bool registered =
-    CommandRegistry::add("simulate", []() -> std::unique_ptr<Command> {
-      return std::make_unique<SimulateCommand>();
-    });
+const bool registered = CommandRegistry::add(
+    "simulate", []() -> std::unique_ptr<Command> { return std::make_unique<SimulateCommand>(); });
 
 }  // namespace
 

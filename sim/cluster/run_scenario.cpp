@@ -6,6 +6,7 @@
 #include "sim/cache/block_keys.h"
 #include "sim/cost/roofline.h"
 #include "sim/model/node_memory.h"
+#include "traces/generate.h"
 #include "traces/reader.h"
 
 namespace v4cap {
@@ -24,8 +25,7 @@ auto at_place(const Scenario& scenario, const std::string& path, Make make) {
     return make();
   } catch (const InputError& error) {
     if (!error.diagnostics().front().place.file.empty()) throw;
-    throw InputError(place_of(scenario, path),
-                     path + ": " + error.diagnostics().front().message);
+    throw InputError(place_of(scenario, path), path + ": " + error.diagnostics().front().message);
   }
 }
 
@@ -44,7 +44,7 @@ Trace load_workload(const Scenario& scenario) {
   const WorkloadConfig& workload = scenario.workload;
   Trace trace;
   if (workload.synthetic) {
-    throw RunError("no generator");
+    trace = generate_trace(*workload.synthetic, scenario.seed);
   } else {
     TraceReadOptions options;
     options.format = workload.format;
@@ -71,8 +71,8 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   auto layout = at_place(scenario, "kv_cache.layout", [&] {
     return make_layout(kv.layout, LayoutContext{geometry, kv.block, memory});
   });
-  auto rules =
-      at_place(scenario, "engine.scheduler", [&] { return make_scheduler(scenario.engine.scheduler); });
+  auto rules = at_place(scenario, "engine.scheduler",
+                        [&] { return make_scheduler(scenario.engine.scheduler); });
   const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
                             scenario.engine.max_context};
   return std::make_unique<Engine>(

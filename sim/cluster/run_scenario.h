@@ -1,4 +1,5 @@
-// From a scenario to a result: reads or generates the workload, builds cache, engine and cost model, and runs.
+// From a scenario to a result: reads or generates the workload, builds cache, engine and cost
+// model, and runs.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,8 @@ namespace v4cap {
 // kv_cache.block_tokens.
 Trace load_workload(const Scenario& scenario);
 
-// An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV cache.
+// An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
+// cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
 
 // One run. Several runs may share a trace.

@@ -43,9 +43,8 @@ std::vector<std::string> data_names(DataKind kind, const std::string& scenario_d
       if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
     }
   }
-  std::ranges::sort(names);
-  const auto rest = std::ranges::unique(names);
-  names.erase(rest.begin(), rest.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 

@@ -15,6 +15,7 @@
 #include "sim/model/cache_geometry.h"
 #include "sim/model/hardware.h"
 #include "sim/model/model.h"
+#include "traces/generate.h"
 
 namespace v4cap {
 
@@ -56,26 +57,6 @@ enum class ArrivalMode : std::uint8_t {
   closed_loop,  // a fixed number of sessions at a time; think times of the trace
   poisson,      // open loop at `rate_per_s`, order of the trace
   burst,        // everything at once
-};
-
-struct LengthSpec {               // generator: tokens per prompt part or output
-  std::string kind = "constant";  // constant | uniform | lognormal | exponential | table
-  double mean = 0, min = 0, max = 0, sigma = 0;
-  std::string table;  // a length table; column chosen by use
-};
-
-// The synthetic generator's parameters (traces/generate.h).
-struct SyntheticSpec {
-  std::int64_t sessions = 0;
-  std::int64_t turns_min = 1, turns_max = 1;
-  Tokens shared_prefix;  // system prompt common to `prefix_groups` groups of sessions
-  std::int64_t prefix_groups = 1;
-  LengthSpec first_prompt, next_prompt, output;
-  double think_mean_s = 0;
-  std::string arrivals = "poisson";  // poisson | gamma | table
-  double rate_per_s = 1, burstiness = 1;
-  std::string rate_table;
-  Tokens block{64};
 };
 
 struct WorkloadConfig {

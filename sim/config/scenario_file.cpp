@@ -202,7 +202,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.deployment = read_deployment(top.child("deployment"), s);
   s.engine = read_engine(top.child("engine"), s.model);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model);
-  s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir);
+  s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
+                             options.find_traces);
   s.slo = read_slo(top.child("slo"));
   s.seed = top.optional<std::uint64_t>("seed", 1);
   top.reject_unknown();

@@ -16,6 +16,7 @@ struct ScenarioOptions {
   std::vector<std::string> set;  // path.to.key=VALUE, applied in order; VALUE null removes the key
   std::optional<std::uint64_t> seed;  // wins over the scenario's
   std::string trace_dir;              // where traces are looked for after the scenario's own folder
+  bool find_traces = true;  // false: files of the workload are not looked for, and paths stay empty
 };
 
 // Throws InputError with everything that is wrong, in the order of lines.

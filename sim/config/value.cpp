@@ -1,10 +1,12 @@
 #include "sim/config/value.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "sim/core/error.h"
 
@@ -51,12 +53,6 @@ constexpr std::array<Unit, 5> kFlopRateUnits{{{"FLOP/s", 1},
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-std::vector<std::string> names_of(std::span<const Unit> units) {
-  std::vector<std::string> names;
-  for (const Unit& unit : units) names.emplace_back(unit.name);
-  return names;
 }
 
 // -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? : length of the longest such start of `text`, 0 if
@@ -136,6 +132,21 @@ std::string double_text(double value) {
   return std::string(buffer.data(), end);
 }
 
+// A unit that differs in case only is meant, before any that is near.
+std::string unit_suggestion(std::string_view name, std::span<const Unit> units) {
+  const auto lower = [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  for (const Unit& unit : units) {
+    if (std::ranges::equal(name, unit.name, {}, lower, lower)) {
+      return "; did you mean '" + std::string(unit.name) + "'?";
+    }
+  }
+  std::vector<std::string> names;
+  for (const Unit& unit : units) names.emplace_back(unit.name);
+  return suggestion(name, names);
+}
+
 struct Amount {
   std::string_view number;
   Unit unit;
@@ -159,9 +170,8 @@ std::optional<Amount> split_amount(std::string_view text, std::span<const Unit> 
     if (unit.name == name) return Amount{text.substr(0, length), unit};
   }
   hint = number_hint(text);
-  if (hint.empty()) {
-    hint = "; unknown unit '" + std::string(name) + "'" + suggestion(name, names_of(units));
-  }
+  if (hint.empty())
+    hint = "; unknown unit '" + std::string(name) + "'" + unit_suggestion(name, units);
   return std::nullopt;
 }
 
@@ -169,7 +179,7 @@ std::optional<Amount> split_amount(std::string_view text, std::span<const Unit> 
 // arithmetic on the decimal digits; a rest is rounded to the nearest, halves away from zero.
 std::optional<std::int64_t> scaled(std::string_view number, std::int64_t factor, bool exact,
                                    std::string& hint) {
-  constexpr int kDigitsMax = 18;
+  constexpr int kDigitsMax = 19;
   Wide mantissa = 0, divisor = 1;
   bool negative = false, fraction = false;
   int digits = 0;
@@ -179,14 +189,14 @@ std::optional<std::int64_t> scaled(std::string_view number, std::int64_t factor,
     } else if (c == '.') {
       fraction = true;
     } else if (!is_digit(c) || ++digits > kDigitsMax) {
-      hint = "; write at most 18 digits and no exponent";
+      hint = "; write at most 19 digits and no exponent";
       return std::nullopt;
     } else {
       mantissa = mantissa * 10 + (c - '0');
       if (fraction) divisor *= 10;
     }
   }
-  const Wide product = mantissa * factor;  // < 10^18 * 2^62, below 2^127
+  const Wide product = mantissa * factor;  // < 10^19 * 2^50, far below 2^127
   if (exact && product % divisor != 0) {
     hint = "; it is finer than the smallest unit";
     return std::nullopt;

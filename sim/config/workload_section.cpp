@@ -15,6 +15,7 @@ const std::vector<std::string> kLengthKinds = {"constant", "uniform", "lognormal
 
 struct Folders {
   std::string scenario, traces;
+  bool find_files;
 };
 
 // A file named by `key`, found like a trace; "" after an error.
@@ -26,6 +27,10 @@ std::string read_path(Section& section, std::string_view key, const Folders& fol
   }
   if (node->kind != YamlNode::Kind::scalar || node->text.empty()) {
     section.error(key, "expected a file name, got " + shown(*node));
+    return "";
+  }
+  if (!folders.find_files) {
+    section.record(key, yaml_scalar(node->text));
     return "";
   }
   try {
@@ -121,8 +126,8 @@ void read_arrivals(Section section, WorkloadConfig& workload) {
 }  // namespace
 
 WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
-                             const std::string& trace_dir) {
-  const Folders folders{scenario_dir, trace_dir};
+                             const std::string& trace_dir, bool find_files) {
+  const Folders folders{scenario_dir, trace_dir, find_files};
   WorkloadConfig workload;
   const bool has_trace = section.has("trace"), has_synthetic = section.has("synthetic");
   if (has_trace && has_synthetic) {

@@ -40,6 +40,7 @@ class TreeBuilder final : public YAML::EventHandler {
     node.kind = Kind::scalar;
     node.text = value;
     node.quoted = tag == "!";
+    if (node.quoted) last_quote_ = place(mark);
     add(mark, tag, anchor, std::move(node));
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -52,6 +53,9 @@ class TreeBuilder final : public YAML::EventHandler {
     open(mark, tag, anchor, Kind::map);
   }
   void OnMapEnd() override { close(); }
+
+  // Of the last scalar in quotes; line 0 when there is none.
+  const Place& last_quote() const { return last_quote_; }
 
   YamlNode take() {
     if (!errors_.empty()) throw InputError(std::move(errors_));
@@ -122,6 +126,7 @@ class TreeBuilder final : public YAML::EventHandler {
     if (frame.node.kind == Kind::map) {
       node.key = std::move(frame.key);
       node.key_place = std::move(frame.key_place);
+      if (node.kind == Kind::null) node.place = node.key_place;  // the parser's mark is past it
       frame.expects_key = true;
     }
     frame.node.children.push_back(std::move(node));
@@ -150,37 +155,36 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   std::string file_;
+  Place last_quote_;
   YamlNode root_;
   std::vector<Frame> stack_;
   std::vector<Diagnostic> errors_;
   std::size_t nodes_ = 0;
 };
 
-// Notices whether a further document holds anything.
-class AnyEvent final : public YAML::EventHandler {
+// A further document must not be there: it is refused where it starts.
+class NothingMore final : public YAML::EventHandler {
  public:
-  void OnDocumentStart(const YAML::Mark&) override {}
+  explicit NothingMore(const std::string& file) : file_(file) {}
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    throw InputError(
+        mark.is_null() ? Place{file_, 0, 0} : Place{file_, mark.line + 1, mark.column + 1},
+        "expected the end of the file, found another YAML document");
+  }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
   void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
                 const std::string&) override {}
   void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {
-    deepen();
-  }
-  void OnSequenceEnd() override { --depth_; }
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
   void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                  YAML::EmitterStyle::value) override {
-    deepen();
-  }
-  void OnMapEnd() override { --depth_; }
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
 
  private:
-  void deepen() {
-    if (++depth_ > kYamlDepthMax) throw YAML::ParserException(YAML::Mark::null_mark(), "too deep");
-  }
-  std::size_t depth_ = 0;
+  const std::string& file_;
 };
 
 // Length of the UTF-8 sequence at the start of `rest`, or 0 when it is none.
@@ -219,6 +223,38 @@ void check_text(const std::string& text, const std::string& file) {
     ++place.column;
     i += length;
   }
+}
+
+// Offset of a place in the text; npos when there is no such place.
+std::size_t offset_of(const std::string& text, const Place& place) {
+  std::size_t offset = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
+  for (std::int64_t line = 1; line < place.line; ++line) {
+    offset = text.find('\n', offset);
+    if (offset == std::string::npos) return offset;
+    ++offset;
+  }
+  for (std::int64_t column = 1; column < place.column && offset < text.size(); ++column) {
+    offset += std::max<std::size_t>(1, utf8_length(std::string_view(text).substr(offset)));
+  }
+  return offset < text.size() ? offset : std::string::npos;
+}
+
+// yaml-cpp takes a quote that is still open at the end of the file as closed: a cut file would
+// pass. Only the last scalar in quotes can be the open one.
+void check_closed(const std::string& text, const Place& quote) {
+  if (quote.line == 0) return;
+  const std::size_t begin = offset_of(text, quote);
+  if (begin == std::string::npos || (text[begin] != '"' && text[begin] != '\'')) return;
+  const char mark = text[begin];
+  for (std::size_t i = begin + 1; i < text.size(); ++i) {
+    if (mark == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == mark) {
+      if (mark == '"' || i + 1 == text.size() || text[i + 1] != mark) return;
+      ++i;  // '' stands for one '
+    }
+  }
+  throw InputError(quote, "not well-formed YAML: the quote is never closed");
 }
 
 }  // namespace
@@ -266,14 +302,14 @@ YamlNode parse_yaml(const std::string& text, const std::string& file) {
     // on a lone comma is never (jbeder/yaml-cpp issue 1040).
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) return YamlNode::made(Kind::null, {file, 1, 1});
-    if (AnyEvent rest; parser.HandleNextDocument(rest)) {
-      throw InputError(Place{file, 0, 0}, "expected one YAML document, found more after its end");
-    }
+    NothingMore nothing(file);
+    parser.HandleNextDocument(nothing);
   } catch (const YAML::Exception& e) {
     const Place place =
         e.mark.is_null() ? Place{file, 0, 0} : Place{file, e.mark.line + 1, e.mark.column + 1};
     throw InputError(place, "not well-formed YAML: " + e.msg);
   }
+  check_closed(text, builder.last_quote());
   return builder.take();
 }
 

@@ -431,6 +431,25 @@ JsonValue parse_json_object(JsonLine& line, std::string_view text, Place place, 
   return value;
 }
 
+std::string json_quoted(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
 void KeyCensus::see(JsonValue object) {
   for (const JsonValue member : object.members()) {
     const std::string_view key = member.key();

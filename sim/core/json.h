@@ -125,6 +125,9 @@ class JsonLine {
 // Opens a trace line's object: `{...}` and nothing else.
 JsonValue parse_json_object(JsonLine& line, std::string_view text, Place place, bool cut);
 
+// `text` as a JSON string, quotes included.
+std::string json_quoted(std::string_view text);
+
 // Counts keys that a reader does not know. Public formats grow keys, so unknown ones are reported,
 // not refused.
 class KeyCensus {

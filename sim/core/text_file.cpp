@@ -172,7 +172,7 @@ bool TextFile::fill() {
   const bool whole_lines = std::memchr(buffer_.data(), '\n', end_) != nullptr;
   if (!source_->damage().empty() && !(got > 0 && whole_lines)) {
     throw InputError(here, source_->damage() + " at line " + std::to_string(here.line) +
-                               "; the file is truncated or damaged");
+                               "; expected a whole file, this one is truncated or damaged");
   }
   return got > 0;
 }

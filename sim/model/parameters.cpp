@@ -110,22 +110,18 @@ class Counter {
   Parameters out_;
 };
 
-// V4's indexer mixes formats: its query projection is FP8, head weights and key compressor are
-// BF16.
-double indexer_bytes(const ModelSpec& model) {
-  const double query =
-      static_cast<double>(model.q_lora * model.indexer.heads * model.indexer.head_dim);
-  const std::int64_t csa_keys = 4 * model.hidden * model.indexer.head_dim;
-  const double rest = static_cast<double>(model.hidden * model.indexer.heads + csa_keys);
-  const double all = query + rest;
-  if (all == 0) return model.weights.linear_bytes;
-  return (query * model.weights.linear_bytes + rest * model.weights.other_bytes) / all;
-}
-
-Parameters with_mixed_formats(Parameters p, const ModelSpec& model) {
-  if (model.count(LayerKind::csa) > 0) {
-    p[WeightPart::indexer].bytes_per_weight = indexer_bytes(model);
-  }
+// The indexer mixes formats: head weights and V4's key compressor are BF16, projections FP8. The
+// average.
+Parameters with_indexer_format(Parameters p, const ModelSpec& model) {
+  const double csa = static_cast<double>(model.count(LayerKind::csa));
+  const double layers = csa + static_cast<double>(model.count(LayerKind::dsa));
+  const double head_weights = static_cast<double>(model.hidden * model.indexer.heads);
+  const double csa_keys = static_cast<double>(4 * model.hidden * model.indexer.head_dim);
+  PartParameters& indexer = p[WeightPart::indexer];
+  if (indexer.total == 0) return p;
+  const double other = (layers * head_weights + csa * csa_keys) / indexer.total;
+  indexer.bytes_per_weight =
+      other * model.weights.other_bytes + (1 - other) * model.weights.linear_bytes;
   return p;
 }
 
@@ -168,7 +164,7 @@ Parameters parameters_of(const ModelSpec& model) {
   for (std::int64_t i = 0; i < model.layer_count(); ++i) {
     counter.add_layer(model.layers[static_cast<std::size_t>(i)], is_dense(model, i));
   }
-  return with_mixed_formats(counter.result(), model);
+  return with_indexer_format(counter.result(), model);
 }
 
 Parameters mtp_parameters_of(const ModelSpec& model) {
@@ -180,7 +176,7 @@ Parameters mtp_parameters_of(const ModelSpec& model) {
                       model.moe.routed_experts == 0);
     counter.add(WeightPart::latent_projections, 2 * model.hidden * model.hidden);
   }
-  return with_mixed_formats(counter.result(), model);
+  return with_indexer_format(counter.result(), model);
 }
 
 double checkpoint_bytes(const ModelSpec& model) {

@@ -18,27 +18,27 @@ struct RequestRecord {
   std::uint32_t id = 0;  // position in the workload
   std::int32_t session = -1, turn = 0;
   RequestEnd end = RequestEnd::finished;
-  SimTime arrival, admitted, first_token, second_token,
-      finished;  // kSimStart where it never happened
-  Tokens prompt, output;
+  // kSimStart where it never happened.
+  SimTime arrival{}, admitted{}, first_token{}, second_token{}, finished{};
+  Tokens prompt{}, output{};
   // At first admission prompt = hit + computed; rebuilt (layer-tokens / layers) comes on top.
-  Tokens hit, computed, rebuilt;
-  Tokens recomputed_after_preemption;
+  Tokens hit{}, computed{}, rebuilt{};
+  Tokens recomputed_after_preemption{};
   std::int32_t preemptions = 0;
 };
 
 // Memory in use at an instant: by cache kind, of running requests and cached together.
 struct OccupancySample {
-  SimTime at;
-  KindBytes in_use;  // referenced by running requests
-  KindBytes cached;  // kept for reuse, evictable
+  SimTime at{};
+  KindBytes in_use{};  // referenced by running requests
+  KindBytes cached{};  // kept for reuse, evictable
   std::int64_t running = 0, waiting = 0;
 };
 
 // Why the head of the queue could not be admitted, or why nothing waited; nanoseconds of simulated
 // time.
 struct BindingTime {
-  std::vector<std::pair<std::string, Duration>> memory_pools;  // per pool of the layout
+  std::vector<std::pair<std::string, Duration>> memory_pools{};  // per pool of the layout
   Duration running_cap{};
   Duration step_tokens{};  // prefill: the token budget was spent
   Duration nothing_waits_decode{},

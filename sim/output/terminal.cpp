@@ -136,8 +136,7 @@ void memory_rows(Rows& rows) {
 void verdict_rows(Rows& rows) {
   rows.group("Verdict");
   rows.cells("binds", [](const RunSummary& r) { return r.verdict.binding; });
-  rows.figure("for so much of the time, %",
-              [](const RunSummary& r) { return percent(r.verdict.share); });
+  rows.figure("share of the time, %", [](const RunSummary& r) { return percent(r.verdict.share); });
   rows.cells("saturated", [](const RunSummary& r) { return r.verdict.saturated ? "yes" : "no"; });
 }
 
@@ -193,8 +192,13 @@ std::string run_report(const RunSummary& run, const TextStyle& style) {
 std::string comparison_report(const std::vector<RunSummary>& runs, const TextStyle& style) {
   V4CAP_CHECK(!runs.empty(), "nothing to compare");
   std::string text = style.heading(title_line(runs.front())) + '\n';
-  for (const RunSummary& run : runs) {
-    text += wrapped(printable(run.identity.policy + ": " + run.verdict.text), kColumns) + '\n';
+  // Policies with the same verdict share a line.
+  std::string policies;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    policies += (policies.empty() ? "" : ", ") + runs[i].identity.policy;
+    if (i + 1 < runs.size() && runs[i + 1].verdict.text == runs[i].verdict.text) continue;
+    text += wrapped(printable(policies + ": " + runs[i].verdict.text), kColumns) + '\n';
+    policies.clear();
   }
   text += '\n' + table_text(runs, style) + '\n';
   for (const RunSummary& run : runs) text += style.dim(repeat_line(run)) + '\n';

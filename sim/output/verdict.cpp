@@ -48,10 +48,10 @@ Duration total_time(const BindingTime& binding) {
 Cause binding_cause(const RunTotals& totals) {
   const BindingTime& binding = totals.binding;
   if (totals.saturated) {
-    if (const Cause cause = largest(causes(binding, true)); cause.time > Duration{}) return cause;
+    if (Cause cause = largest(causes(binding, true)); cause.time > Duration{}) return cause;
   }
   if (binding.idle > total_time(binding) - binding.idle) return {"arrivals", binding.idle};
-  const Cause cause = largest(causes(binding, false));
+  Cause cause = largest(causes(binding, false));
   if (cause.time > Duration{}) return cause;
   // Busy and idle for equally long, that is: not at all.
   return {"none", Duration{}};

@@ -1,9 +1,11 @@
 // The public traces against the figures published with them: every row of their README that a
 // reader covers.
-#include "sim/core/quantiles.h"
+#include <algorithm>
+
 #include "tests/data.h"
 #include "traces/prefix_stats.h"
 #include "traces/reader.h"
+#include "traces/summary.h"
 
 namespace v4cap {
 namespace {
@@ -125,12 +127,16 @@ const Published kPublished[] = {
      {167, 372, 3273, 4056}},
 };
 
-void check_lengths(const Distribution& found, const double (&expected)[4]) {
-  // Published as integers; their quantile rule may round to the next order statistic.
-  CHECK(found.p50 == doctest::Approx(expected[0]).epsilon(0.003));
-  CHECK(found.p90 == doctest::Approx(expected[1]).epsilon(0.003));
-  CHECK(found.p99 == doctest::Approx(expected[2]).epsilon(0.003));
-  CHECK(found.max == expected[3]);
+// The publishers' quantile: the order statistic at floor(q x count), without interpolation.
+void check_lengths(std::vector<double> found, const double (&expected)[4]) {
+  std::sort(found.begin(), found.end());
+  const double quantiles[] = {0.5, 0.9, 0.99};
+  for (std::size_t i = 0; i < 3; ++i) {
+    CAPTURE(quantiles[i]);
+    const auto at = static_cast<std::size_t>(quantiles[i] * static_cast<double>(found.size()));
+    CHECK(found[at] == expected[i]);
+  }
+  CHECK(found.back() == expected[3]);
 }
 
 DATA_TEST_CASE("public traces have the published requests, lengths and ideal hit rates") {
@@ -146,15 +152,113 @@ DATA_TEST_CASE("public traces have the published requests, lengths and ideal hit
       prompts.push_back(static_cast<double>(r.prompt.value));
       outputs.push_back(static_cast<double>(r.output.value));
     }
-    check_lengths(describe(prompts), row.prompt);
-    check_lengths(describe(outputs), row.output);
+    check_lengths(std::move(prompts), row.prompt);
+    check_lengths(std::move(outputs), row.output);
     const double without = ideal_hit_rate(trace, GeneratedTokens::forgotten);
     const double with = ideal_hit_rate(trace, GeneratedTokens::kept);
     if (row.hit_rate_pct >= 0) CHECK(std::abs(100 * without - row.hit_rate_pct) <= 0.05);
     CHECK(with >= without);
     CHECK(with <= 1);
-    MESSAGE(row.file, " ", 100 * without, " ", 100 * with);
   }
+}
+
+struct PublishedArrivals {
+  const char* file;
+  double mean_per_s, busiest_minute_per_s, gap_cv, span_s;  // 0 = not published
+};
+
+const PublishedArrivals kArrivals[] = {
+    {"mooncake-conversation/trace.jsonl.gz", 3.31, 4.12, 0, 2700},
+    {"mooncake-synthetic/trace.jsonl.gz", 3.91, 0, 0, 1022},
+    {"azure-2023-code/trace.csv.gz", 2.57, 10.5, 13, 3436},
+    {"azure-2023-conv/trace.csv.gz", 5.53, 8.45, 1.09, 3502},
+};
+
+DATA_TEST_CASE("public traces have the published arrival rates") {
+  for (const PublishedArrivals& row : kArrivals) {
+    CAPTURE(row.file);
+    const ArrivalSummary found =
+        summarize(read_trace((data_dir() / "traces" / row.file).string())).arrivals;
+    CHECK(std::abs(found.mean_per_s - row.mean_per_s) <= 0.005);
+    CHECK(std::abs(found.span_s - row.span_s) <= 0.5);
+    if (row.busiest_minute_per_s > 0) {
+      CHECK(found.busiest_minute_per_s == doctest::Approx(row.busiest_minute_per_s).epsilon(0.005));
+    }
+    if (row.gap_cv > 0) CHECK(found.gap_cv == doctest::Approx(row.gap_cv).epsilon(0.02));
+  }
+}
+
+DATA_TEST_CASE("weka sub-agents run beside the main thread and it waits for them") {
+  // trace_0003 of v8 starts a sub-agent of 10 requests after its first request.
+  const Trace trace =
+      read_trace((data_dir() / "traces/weka-agentic-v8/sessions.jsonl.gz").string());
+  const auto named =
+      std::find(trace.session_names.begin(), trace.session_names.end(), "trace_0003");
+  REQUIRE(named != trace.session_names.end());
+  const auto session = static_cast<std::int32_t>(named - trace.session_names.begin());
+  std::uint32_t first = 0;
+  while (trace.requests[first].session != session) ++first;
+  const auto waits_for = [&](std::uint32_t i) {
+    const auto after = trace.after_of(trace.requests[first + i]);
+    std::vector<std::uint32_t> found;
+    for (const std::uint32_t request : after) found.push_back(request - first);
+    return found;
+  };
+  CHECK(waits_for(0).empty());
+  CHECK(waits_for(1) == std::vector<std::uint32_t>{0});
+  CHECK(waits_for(2) == std::vector<std::uint32_t>{1});
+  CHECK(waits_for(11) == std::vector<std::uint32_t>{0, 10});
+  // Launched 8.212 - 7.3 s after the first request ended; its own start, not the entry's completion
+  // time.
+  CHECK(to_seconds(trace.requests[first + 1].think) == doctest::Approx(0.9).epsilon(0.1));
+  // The recorded 145 s of think time before request 11 were the sub-agent's work.
+  CHECK(trace.requests[first + 11].think == Duration{});
+  std::int64_t waiting = 0, background = 0;
+  for (const std::string& note : trace.notes) {
+    waiting += note.find("600 requests come from 53 sub-agents") != std::string::npos;
+    background += note.find("4 sub-agents ran in the background") != std::string::npos;
+  }
+  CHECK(waiting == 1);
+  CHECK(background == 1);
+}
+
+DATA_TEST_CASE("servegen clients are sampled to the published load and lengths") {
+  const std::string path = (data_dir() / "traces/servegen-deepseek-r1/clients.jsonl.gz").string();
+  const Trace day = read_trace(path);
+  const TraceSummary found = summarize(day);
+  CHECK(found.requests == doctest::Approx(1'383'669).epsilon(0.02));
+  CHECK(found.prompt_tokens.p50 == doctest::Approx(208).epsilon(0.05));
+  CHECK(found.prompt_tokens.p90 == doctest::Approx(2092).epsilon(0.03));
+  CHECK(found.prompt_tokens.p99 == doctest::Approx(23423).epsilon(0.03));
+  CHECK(found.prompt_tokens.mean == doctest::Approx(1268).epsilon(0.03));
+  CHECK(found.output_tokens.p50 == doctest::Approx(792).epsilon(0.03));
+  CHECK(found.output_tokens.p90 == doctest::Approx(3432).epsilon(0.03));
+  CHECK(found.output_tokens.p99 == doctest::Approx(12607).epsilon(0.03));
+  CHECK(found.output_tokens.mean == doctest::Approx(1527).epsilon(0.03));
+  CHECK(found.output_tokens.max <= 32768);
+  std::vector<double> hours(24);
+  for (const TraceRequest& request : day.requests) {
+    hours[static_cast<std::size_t>(request.arrival / std::chrono::hours{1})] += 1.0 / 3600;
+  }
+  CHECK(*std::min_element(hours.begin(), hours.end()) == doctest::Approx(7).epsilon(0.1));
+  CHECK(*std::max_element(hours.begin(), hours.end()) == doctest::Approx(35).epsilon(0.1));
+
+  TraceReadOptions part;
+  part.window_start = std::chrono::hours{12};
+  part.window_length = std::chrono::minutes{30};
+  const Trace half_hour = read_trace(path, part);
+  CHECK(half_hour.requests.back().arrival <= std::chrono::minutes{30});
+  CHECK(half_hour.requests.size() < day.requests.size() / 20);
+  CHECK(half_hour.requests.size() > day.requests.size() / 200);
+}
+
+DATA_TEST_CASE("servegen windows sum to the published rates") {
+  const Distribution found = summarize(
+      read_rate_table((data_dir() / "traces/servegen-m-large-arrivals/windows.csv.gz").string()));
+  CHECK(found.count == 2016);
+  CHECK(std::round(found.mean) == 196);
+  CHECK(std::round(found.min) == 48);
+  CHECK(std::round(found.max) == 583);
 }
 
 }  // namespace

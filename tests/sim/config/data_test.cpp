@@ -19,7 +19,7 @@ TEST_CASE("every bundled model loads under its own name") {
 
 TEST_CASE("layers expand in order") {
   struct Row {
-    const char* name;
+    std::string name;
     std::int64_t layers, csa, hca, window;
   };
   const Row rows[] = {{"deepseek-v4-pro", 61, 30, 31, 0},
@@ -43,7 +43,7 @@ TEST_CASE("layers expand in order") {
 
 TEST_CASE("entries add up to the published bytes per token") {
   struct Row {
-    const char* name;
+    std::string name;
     bool fp4;
     std::int64_t bytes_per_128_tokens;
   };
@@ -66,7 +66,7 @@ TEST_CASE("entries add up to the published bytes per token") {
   }
 }
 
-TEST_CASE("every bundled hardware loads, marked as not measured") {
+TEST_CASE("every bundled hardware loads and is marked as not measured") {
   const auto names = data_names(DataKind::hardware, "");
   CHECK(names == std::vector<std::string>{"hgx-b200", "hgx-h100", "hgx-h200"});
   for (const std::string& name : names) {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/models.h"
 
 namespace v4cap {
@@ -16,35 +18,33 @@ double bytes_per_token(const ModelSpec& model, const EntryFormat& format, bool f
   return static_cast<double>(bytes.total().value) / 1280;
 }
 
-// Published layouts: 584 B entries (FlashMLA), 132 B or 68 B indexer keys, 656 B MLA entries (V3.2).
+// Published layouts: 584 B entries (FlashMLA), 132 B or 68 B indexer keys, 656 B MLA entries
+// (V3.2).
 TEST_CASE("bytes per token follow from entry formats and layer counts") {
   struct Row {
-    const char* name;
+    std::string name;
     bool fp4, full_window;
     double expected;
   };
-  const Row rows[] = {{"deepseek-v4-pro", false, false, 5511},
-                      {"deepseek-v4-pro", true, false, 5031},
-                      {"deepseek-v4-pro", false, true, 41135},
-                      {"deepseek-v4-flash", false, false, 3850},
-                      {"deepseek-v4-flash", true, false, 3514},
-                      {"deepseek-v4-flash", false, true, 28962},
-                      {"deepseek-v3.2", false, false, 48068},
-                      {"gqa-70b", false, false, 327680}};
+  const Row rows[] = {
+      {"deepseek-v4-pro", false, false, 5511},  {"deepseek-v4-pro", true, false, 5031},
+      {"deepseek-v4-pro", false, true, 41135},  {"deepseek-v4-flash", false, false, 3850},
+      {"deepseek-v4-flash", true, false, 3514}, {"deepseek-v4-flash", false, true, 28962},
+      {"deepseek-v3.2", false, false, 48068},   {"gqa-70b", false, false, 327680}};
   for (const Row& row : rows) {
     CAPTURE(row.name);
     CAPTURE(row.fp4);
     CAPTURE(row.full_window);
     const ModelData& data = known_model(row.name);
-    const double got = bytes_per_token(data.spec, row.fp4 ? *data.entry_fp4 : data.entry_fp8,
-                                       row.full_window);
+    const double got =
+        bytes_per_token(data.spec, row.fp4 ? *data.entry_fp4 : data.entry_fp8, row.full_window);
     CHECK(got == doctest::Approx(row.expected).epsilon(0.0002));
   }
 }
 
 TEST_CASE("cache at a million tokens against V3.2, within half a point of the report") {
   const ModelData& v32 = known_model("deepseek-v3.2");
-  const auto share = [&](const char* model, bool fp4) {
+  const auto share = [&](const std::string& model, bool fp4) {
     const ModelData& data = known_model(model);
     const CacheGeometry v4(data.spec, fp4 ? *data.entry_fp4 : data.entry_fp8);
     const CacheGeometry base(v32.spec, v32.entry_fp8);
@@ -87,7 +87,8 @@ TEST_CASE("window, tails and kept points of V4-Pro") {
   CHECK(g.tails_at(Tokens{257}).total() == Bytes{30 * 81920 + 31 * 4096});
   CHECK(g.tails_at(Tokens{383}).total() == Bytes{30 * 81920 + 31 * 127 * 4096});
   CHECK(g.tails_at(Tokens{256})[CacheKind::tails] == 30 * 81920);
-  const double point = static_cast<double>((g.window(Tokens{128}) + g.tails_at(Tokens{128})).total().value);
+  const double point =
+      static_cast<double>((g.window(Tokens{128}) + g.tails_at(Tokens{128})).total().value);
   CHECK(point == doctest::Approx(7.0e6).epsilon(0.005));
   const double running =
       static_cast<double>((g.window(Tokens{128}) + g.running_tails()).total().value);
@@ -95,7 +96,7 @@ TEST_CASE("window, tails and kept points of V4-Pro") {
 }
 
 TEST_CASE("models without windows keep neither windows nor tails") {
-  for (const char* name : {"deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
+  for (const std::string name : {"deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
     CAPTURE(name);
     const ModelData& data = known_model(name);
     const CacheGeometry g(data.spec, data.entry_fp8);

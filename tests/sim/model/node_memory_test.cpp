@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "sim/core/error.h"
 #include "tests/models.h"
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include "tests/models.h"
 
@@ -12,14 +13,15 @@ namespace {
 // Tolerances are half a unit of the last digit that the model cards print.
 TEST_CASE("parameters against the model cards") {
   struct Row {
-    const char* name;
+    std::string name;
     double total, total_digit, active, active_digit;
   };
-  const Row rows[] = {{"deepseek-v4-pro", 1.6e12, 0.1e12, 49e9, 1e9},
-                      {"deepseek-v4-flash", 284e9, 1e9, 13e9, 1e9},
-                      {"deepseek-v3.2", 671e9, 3e9, 37e9, 1e9},  // the indexer came after the figure
-                      {"deepseek-v3", 671e9, 1e9, 37e9, 1e9},
-                      {"gqa-70b", 70.6e9, 0.1e9, 69.5e9, 0.1e9}};  // active without the embedding
+  const Row rows[] = {
+      {"deepseek-v4-pro", 1.6e12, 0.1e12, 49e9, 1e9},
+      {"deepseek-v4-flash", 284e9, 1e9, 13e9, 1e9},
+      {"deepseek-v3.2", 671e9, 3e9, 37e9, 1e9},  // the indexer came after the figure
+      {"deepseek-v3", 671e9, 1e9, 37e9, 1e9},
+      {"gqa-70b", 70.6e9, 0.1e9, 69.5e9, 0.1e9}};  // active without the embedding
   for (const Row& row : rows) {
     CAPTURE(row.name);
     const Parameters p = parameters_of(known_model(row.name).spec);
@@ -31,7 +33,7 @@ TEST_CASE("parameters against the model cards") {
 }
 
 TEST_CASE("checkpoint bytes of V4 against the published files") {
-  for (const char* name : {"deepseek-v4-pro", "deepseek-v4-flash"}) {
+  for (const std::string name : {"deepseek-v4-pro", "deepseek-v4-flash"}) {
     CAPTURE(name);
     const ModelSpec& model = known_model(name).spec;
     const double derived = checkpoint_bytes(model);
@@ -42,13 +44,14 @@ TEST_CASE("checkpoint bytes of V4 against the published files") {
   }
 }
 
-// Sums worked by hand from the shapes of the V4 configs and the formats of their checkpoints, MB per layer:
-// Pro CSA 177.6 + 1684.5 routed, HCA 142.4 + 1684.5; Flash TP4 CSA 91.8, HCA 70.5 + 855.6.
+// Sums worked by hand from the shapes of the V4 configs and the formats of their checkpoints, MB
+// per layer: Pro CSA 177.6 + 1684.5 routed, HCA 142.4 + 1684.5; Flash TP4 CSA 91.8, HCA 70.5 +
+// 855.6.
 TEST_CASE("weights of one rank") {
   const ModelSpec& pro = known_model("deepseek-v4-pro").spec;
   const ModelSpec& flash = known_model("deepseek-v4-flash").spec;
   struct Row {
-    const char* name;
+    std::string name;
     const ModelSpec& model;
     std::int64_t tensor_parallel;
     double gigabytes;
@@ -67,7 +70,7 @@ TEST_CASE("weights of one rank") {
 }
 
 TEST_CASE("every width adds up to the model plus what is repeated") {
-  for (const char* name : {"deepseek-v4-pro", "deepseek-v3.2", "gqa-70b"}) {
+  for (const std::string name : {"deepseek-v4-pro", "deepseek-v3.2", "gqa-70b"}) {
     CAPTURE(name);
     const ModelSpec& model = known_model(name).spec;
     const Parameters p = parameters_of(model);

@@ -1,0 +1,334 @@
+// Wrong scenarios, one fault each: every one is refused with its line, its column and what was
+// expected, and the program ends with exit code 2.
+#include <doctest/doctest.h>
+
+#include <sstream>
+
+#include "sim/app/command.h"
+#include "sim/config/scenario_file.h"
+#include "tests/temp_dir.h"
+
+using namespace v4cap;
+
+namespace {
+
+struct Row {
+  std::string name;
+  std::string text;  // appended to kHead (three lines) unless it is a whole file
+  std::int64_t line, column;
+  std::string fragment;
+  bool whole = false;
+};
+
+const std::string kHead =
+    "model: deepseek-v4-pro\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n";
+const std::string kTop = "model: deepseek-v4-pro\nhardware: hgx-b200\n";
+
+std::string repeated(const std::string& piece, int times) {
+  std::string text;
+  for (int i = 0; i < times; ++i) text += piece;
+  return text;
+}
+
+std::vector<Row> value_rows() {
+  return {
+      {"unknown key", "kv_cache:\n  block_token: 256\n", 5, 3,
+       "unknown key 'block_token' in 'kv_cache'; did you mean 'block_tokens'?"},
+      {"unknown key at the top", "kv_cahe: {}\n", 4, 1,
+       "unknown key 'kv_cahe' at the top level; did you mean 'kv_cache'?"},
+      {"unknown key far from any", "engine: {zzzzzzzzz: 1}\n", 4, 10,
+       "one of: scheduler, max_running, step_tokens, max_context_tokens"},
+      {"missing unit", "kv_cache:\n  memory: 46\n", 5, 11, "got \"46\"; the unit is missing"},
+      {"wrong unit", "kv_cache:\n  memory: 46 GB/s\n", 5, 11, "unknown unit 'GB/s'"},
+      {"unit in the wrong case", "kv_cache: {memory: 46 gib}\n", 4, 20, "did you mean 'GiB'?"},
+      {"time without a unit", "slo: {ttft_p99: 5}\n", 4, 17, "expected a time with its unit"},
+      {"bytes where a time belongs", "slo: {ttft_p99: 5 GiB}\n", 4, 17, "unknown unit 'GiB'"},
+      {"negative time", "slo: {tpot_p99: -5 ms}\n", 4, 17, "above 0 ns, or 'none', got \"-5 ms\""},
+      {"zero time", "slo: {tpot_p99: 0 ms}\n", 4, 17, "above 0 ns"},
+      {"too fine a time", "slo: {tpot_p99: 0.5 ns}\n", 4, 17, "finer than the smallest unit"},
+      {"negative length", "engine: {max_context_tokens: -1}\n", 4, 30,
+       "expected a number of tokens from 1 to 1048576, got \"-1\""},
+      {"zero tokens", "engine: {step_tokens: 0}\n", 4, 23, "from 1 to 1000000000, got \"0\""},
+      {"unit on tokens", "kv_cache: {block_tokens: 256 B}\n", 4, 26, "expected a number of tokens"},
+      {"longer than the model allows", "engine: {max_context_tokens: 2000000}\n", 4, 30,
+       "from 1 to 1048576"},
+      {"fraction of a request", "engine: {max_running: 1.5}\n", 4, 23,
+       "expected a whole number from 1 to 1000000, got \"1.5\""},
+      {"octal", "engine: {max_running: 010}\n", 4, 23, "leading zeros are not allowed"},
+      {"hexadecimal", "engine: {max_running: 0x1F}\n", 4, 23, "numbers are decimal"},
+      {"separators", "engine: {max_running: 1_000}\n", 4, 23, "without separators"},
+      {"plus sign", "engine: {max_running: +5}\n", 4, 23, "leave out the plus sign"},
+      {"overflow", "engine: {max_running: 99999999999999999999}\n", 4, 23,
+       "does not fit into 64 bits"},
+      {"overflowing bytes", "kv_cache: {memory: 99999999999 TiB}\n", 4, 20,
+       "does not fit into 64 bits"},
+      {"word for a number", "engine: {max_running: many}\n", 4, 23, "got \"many\""},
+      {"NaN", "kv_cache: {memory_fraction: .nan}\n", 4, 29,
+       "expected a number above 0 and up to 1, got \".nan\""},
+      {"infinity", "kv_cache: {memory_fraction: .inf}\n", 4, 29, "got \".inf\""},
+      {"beyond a double", "kv_cache: {memory_fraction: 1e400}\n", 4, 29,
+       "outside the range of a double"},
+      {"fraction above 1", "kv_cache: {memory_fraction: 1.01}\n", 4, 29, "above 0 and up to 1"},
+      {"fraction 0", "kv_cache: {memory_fraction: 0}\n", 4, 29, "above 0 and up to 1"},
+      {"yes for true", "kv_cache: {reuse_generated: yes}\n", 4, 29, "write true or false"},
+      {"quoted bool", "kv_cache: {reuse_generated: 'true'}\n", 4, 29, "expected true or false"},
+      {"list for a number", "engine:\n  max_running: [1, 2]\n", 5, 16, "got a list"},
+      {"map for a number", "engine:\n  max_running: {a: 1}\n", 5, 16, "got a map"},
+      {"list for a map", "engine: [a]\n", 4, 9, "engine: expected a map (key: value), got a list"},
+      {"scalar for a map", "engine: fcfs\n", 4, 9,
+       "engine: expected a map (key: value), got \"fcfs\""},
+      {"nothing for a map", "engine:\n", 4, 1, "engine: expected a map (key: value), got nothing"},
+      {"nothing for a value", "engine:\n  max_running:\n", 5, 3, "got nothing"},
+      {"negative seed", "seed: -1\n", 4, 7,
+       "expected a whole number from 0 to 18446744073709551615"},
+      {"seed beyond 64 bits", "seed: 18446744073709551616\n", 4, 7, "does not fit into 64 bits"},
+  };
+}
+
+std::vector<Row> meaning_rows() {
+  return {
+      {"tensor_parallel 3", "deployment: {tensor_parallel: 3}\n", 4, 31,
+       "expected a divisor of the node's GPUs (8), got 3"},
+      {"tensor_parallel 16", "deployment: {tensor_parallel: 16}\n", 4, 31, "from 1 to 8"},
+      {"tensor_parallel 0", "deployment: {tensor_parallel: 0}\n", 4, 31, "from 1 to 8"},
+      {"block off the HCA entries", "kv_cache: {block_tokens: 64}\n", 4, 26,
+       "expected a multiple of 128, as tails are not stored"},
+      {"block off trace blocks", "kv_cache: {block_tokens: 100, tails: stored}\n", 4, 26,
+       "a multiple or a divisor of 16"},
+      {"block inside a CSA entry", "kv_cache: {block_tokens: 2, tails: stored}\n", 4, 26,
+       "a multiple of 4"},
+      {"more memory than the GPU has", "kv_cache: {memory: 181 GiB}\n", 4, 20,
+       "from 1 B to 180 GiB"},
+      {"more reserve than the GPU has", "kv_cache: {reserve: 200 GiB}\n", 4, 21,
+       "from 0 B to 180 GiB"},
+      {"unknown tail storage", "kv_cache: {tails: store}\n", 4, 19, "did you mean 'stored'?"},
+      {"unknown indexer format", "kv_cache: {indexer: fp16}\n", 4, 21, "did you mean 'fp"},
+      {"policy with a space", "kv_cache: {swa_policy: check point}\n", 4, 24,
+       "expected a name or name=argument"},
+      {"policy without its argument", "kv_cache: {swa_policy: checkpoint=}\n", 4, 24,
+       "expected a name or name=argument"},
+      {"policy without a name", "kv_cache: {swa_policy: =2048}\n", 4, 24,
+       "expected a name or name=argument"},
+      {"a window policy without windows",
+       "model: gqa-70b\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\nkv_cache:\n  swa_policy: "
+       "recompute\n",
+       5, 15, "expected full, no layer of gqa-70b keeps a window", true},
+      {"stored tails without compressors",
+       "model: gqa-70b\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\nkv_cache:\n  tails: "
+       "stored\n",
+       5, 10, "no layer of gqa-70b has a compressor", true},
+      {"FP4 keys that V3.2 has not",
+       "model: deepseek-v3.2\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\nkv_cache:\n  "
+       "indexer: fp4\n",
+       5, 12, "deepseek-v3.2 has no FP4 indexer keys", true},
+      {"unknown model", "model: deepseek-v4\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1,
+       8, "unknown model \"deepseek-v4\"; did you mean", true},
+      {"model that is no name", "model: [a]\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1,
+       8, "expected a name such as 'deepseek-v4-pro', a path or a map, got a list", true},
+      {"model file that is not there",
+       "model: ./x.yaml\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1, 8, "model: no file",
+       true},
+      {"model without its figures",
+       "model: {name: x}\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1, 8,
+       "model.hidden: expected a value, the key is missing", true},
+      {"layer of no kind",
+       "model: {base: gqa-70b, layers: [gqq]}\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1,
+       33, "expected a layer kind, got \"gqq\"; did you mean 'gqa'?", true},
+      {"layers repeated without end",
+       "model: {base: gqa-70b, layers: [{repeat: 999999999, of: [gqa]}]}\nhardware: "
+       "hgx-b200\nworkload: {trace: t.jsonl}\n",
+       1, 33, "expected a repetition such as", true},
+      {"unknown hardware",
+       "model: deepseek-v4-pro\nhardware: hgx-b20\nworkload: {trace: t.jsonl}\n", 2, 11,
+       "unknown hardware \"hgx-b20\"; did you mean 'hgx-b200'?", true},
+      {"reserve above the GPU's memory",
+       "model: deepseek-v4-pro\nhardware: {base: hgx-h100, reserve: 80 GiB}\nworkload: {trace: "
+       "t.jsonl}\n",
+       2, 37, "less than the GPU's memory (80 GiB)", true},
+      {"no model", "hardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1, 1,
+       "model: expected a value, the key is missing", true},
+      {"no workload", kTop, 1, 1, "workload: expected a value, the key is missing", true},
+  };
+}
+
+std::vector<Row> workload_rows() {
+  const std::string synthetic =
+      kTop + "workload:\n  synthetic:\n    sessions: 5\n    first_prompt: {mean: 9}\n    output: ";
+  return {
+      {"trace that is not there", kTop + "workload:\n  trace: weka-x/s.jsonl\n", 4, 10,
+       "https://github.com/callanjfox/kv-cache-tester", true},
+      {"trace that nobody knows", kTop + "workload:\n  trace: nobody.csv\n", 4, 10,
+       "--traces DIR or V4CAP_TRACES", true},
+      {"trace without a name", kTop + "workload:\n  trace: ''\n", 4, 10, "expected a file name",
+       true},
+      {"trace in a list", kTop + "workload:\n  trace: [t.jsonl]\n", 4, 10,
+       "expected a file name, got a list", true},
+      {"neither trace nor synthetic", kTop + "workload:\n  max_requests: 5\n", 4, 3,
+       "workload.trace: expected a value, the key is missing", true},
+      {"both trace and synthetic", synthetic + "{mean: 1}\n  trace: t.jsonl\n", 5, 5,
+       "expected either trace or synthetic, got both", true},
+      {"unknown arrivals", kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: closed}\n", 5,
+       20, "one of: trace, closed_loop, poisson, burst", true},
+      {"closed loop without sessions",
+       kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: closed_loop}\n", 5, 13,
+       "sessions_at_a_time: expected a value", true},
+      {"no session at a time",
+       kTop +
+           "workload:\n  trace: t.jsonl\n  arrivals: {mode: closed_loop, sessions_at_a_time: 0}\n",
+       5, 53, "from 1 to", true},
+      {"rate in a closed loop",
+       kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: closed_loop, sessions_at_a_time: 1, "
+              "rate_per_s: 2}\n",
+       5, 68, "only mode poisson uses this key", true},
+      {"Poisson without a rate",
+       kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: poisson}\n", 5, 13,
+       "rate_per_s: expected a value", true},
+      {"rate 0", kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: poisson, rate_per_s: 0}\n",
+       5, 41, "above 0", true},
+      {"time scale in a burst",
+       kTop + "workload:\n  trace: t.jsonl\n  arrivals: {mode: burst}\n  time_scale: 2\n", 6, 15,
+       "only arrivals of mode trace use this key", true},
+      {"negative time scale", kTop + "workload:\n  trace: t.jsonl\n  time_scale: -1\n", 5, 15,
+       "above 0", true},
+      {"no requests", kTop + "workload:\n  trace: t.jsonl\n  max_requests: 0\n", 5, 17, "or 'all'",
+       true},
+      {"length without a mean", synthetic + "{kind: exponential}\n", 7, 13,
+       "workload.synthetic.output.mean: expected a value", true},
+      {"length of no kind", synthetic + "{kind: normal, mean: 3}\n", 7, 20,
+       "one of: constant, uniform, lognormal, exponential, table", true},
+      {"length that its kind does not use", synthetic + "{mean: 3, sigma: 1}\n", 7, 23,
+       "unknown key 'sigma'", true},
+      {"least above most", synthetic + "{kind: uniform, min: 9, max: 3}\n", 7, 34,
+       "workload.synthetic.output.min: expected at most max", true},
+      {"most turns below least",
+       synthetic + "{mean: 3}\n    turns_min: 3\n    turns_max: 2\n    next_prompt: {mean: 1}\n", 9,
+       16, "expected at least turns_min", true},
+  };
+}
+
+std::vector<Row> file_rows() {
+  return {
+      {"empty file", "", 1, 1,
+       "expected a scenario (keys such as model: deepseek-v4-pro), got nothing", true},
+      {"only a comment", "# nothing\n", 1, 1, "got nothing", true},
+      {"one comma", ",", 1, 1, "expected the end of the file", true},
+      {"a list", "- a\n- b\n", 1, 1, "got a list", true},
+      {"a word", "hello\n", 1, 1, "got \"hello\"", true},
+      {"duplicate section", "engine: {}\nengine: {}\n", 5, 1,
+       "duplicate key \"engine\", first given in line 4"},
+      {"duplicate key", "engine:\n  max_running: 1\n  max_running: 2\n", 6, 3,
+       "duplicate key \"max_running\", first given in line 5"},
+      {"merge key", "engine:\n  <<: {max_running: 1}\n", 5, 3, "merge keys (<<) are not allowed"},
+      {"alias bomb", "a: &a [1, 1]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", 4, 4,
+       "anchors (&name) are not allowed"},
+      {"cyclic alias", "engine: &x [*x]\n", 4, 9, "anchors (&name) are not allowed"},
+      {"tag", "engine: !!map {}\n", 4, 9, "tags are not allowed"},
+      {"deep nesting", "a: " + repeated("[", 200) + repeated("]", 200) + "\n", 4, 67,
+       "at most 64 levels"},
+      {"binary junk", std::string("\x7f\x45\x4c\x46\x02\x01\x01\x00", 8), 1, 1,
+       "expected UTF-8 text, got the byte 0x7f", true},
+      {"a gzip file", "\x1f\x8b\x08", 1, 1, "expected UTF-8 text, got the byte 0x1f", true},
+      {"an open quote", "seed: \"1\n", 4, 7, "the quote is never closed"},
+      {"an open bracket", "engine: {max_running: 1\n", 5, 1, "not well-formed YAML"},
+      {"wrong indentation", "engine:\n  max_running: 1\n step_tokens: 2\n", 6, 2,
+       "not well-formed YAML"},
+      {"two documents", "---\nseed: 1\n", 4, 1,
+       "expected the end of the file, found another YAML document"},
+      {"larger than 1 MiB", "# " + repeated("x", 1 << 20), 0, 0, "at most 1 MiB", true},
+  };
+}
+
+bool is_named(const std::vector<Diagnostic>& diagnostics, const Row& row, const std::string& file) {
+  for (const Diagnostic& d : diagnostics) {
+    if (d.place.file == file && d.place.line == row.line && d.place.column == row.column &&
+        d.message.find(row.fragment) != std::string::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void check_rows(const std::vector<Row>& rows) {
+  const TempDir dir;
+  dir.write("t.jsonl", "");
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const std::string file = dir.write("s.yaml", row.whole ? row.text : kHead + row.text);
+    std::vector<Diagnostic> diagnostics;
+    std::string all;
+    try {
+      load_scenario(file, {{}, std::nullopt, dir.path()});
+    } catch (const InputError& e) {
+      diagnostics = e.diagnostics();
+      all = e.what();
+    }
+    CAPTURE(all);
+    CHECK(is_named(diagnostics, row, file));
+    CHECK(diagnostics.size() <= 12);
+
+    std::ostringstream out, err;
+    CHECK(run_program({"check", file, "--traces", dir.path()}, out, err, false, false) ==
+          ExitCode::bad_input);
+    CHECK(out.str().empty());
+    CHECK(err.str() == all + '\n');
+  }
+}
+
+}  // namespace
+
+TEST_CASE("wrong values in a scenario are refused with their place") {
+  check_rows(value_rows());
+}
+TEST_CASE("contradictions in a scenario are refused with their place") {
+  check_rows(meaning_rows());
+}
+TEST_CASE("wrong workloads are refused with their place") {
+  check_rows(workload_rows());
+}
+TEST_CASE("files that are no scenario are refused with their place") {
+  check_rows(file_rows());
+}
+
+TEST_CASE("a folder and a missing file are no scenarios") {
+  const TempDir dir;
+  for (const std::string& path : {dir.path(), dir.path() + "/none.yaml"}) {
+    std::ostringstream out, err;
+    CHECK(run_program({"check", path}, out, err, false, false) == ExitCode::bad_input);
+    CHECK(err.str().starts_with(path + ": expected a file, "));
+  }
+}
+
+TEST_CASE("one fault is reported once") {
+  const TempDir dir;
+  dir.write("t.jsonl", "");
+  for (const std::string text :
+       {"model: nonesuch\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n"
+        "engine: {max_context_tokens: 9000}\nkv_cache: {swa_policy: recompute, indexer: fp4}\n",
+        "model: deepseek-v4-pro\nhardware: nonesuch\nworkload: {trace: t.jsonl}\n"
+        "deployment: {tensor_parallel: 8}\nkv_cache: {memory: 46 GiB}\n"}) {
+    try {
+      load_scenario(dir.write("s.yaml", text));
+      FAIL("accepted");
+    } catch (const InputError& e) {
+      CAPTURE(e.what());
+      CHECK(e.diagnostics().size() == 1);
+    }
+  }
+}
+
+TEST_CASE("several faults are reported at once and in order") {
+  const TempDir dir;
+  dir.write("t.jsonl", "");
+  const std::string file =
+      dir.write("s.yaml", kHead + "engine: {max_running: 0, step_token: 1}\nseed: x\nslo: 3\n");
+  try {
+    load_scenario(file);
+    FAIL("accepted");
+  } catch (const InputError& e) {
+    REQUIRE(e.diagnostics().size() == 4);
+    CHECK(e.diagnostics()[0].place.column == 23);
+    CHECK(e.diagnostics()[1].place.column == 26);
+    CHECK(e.diagnostics()[2].place.line == 5);
+    CHECK(e.diagnostics()[3].place.line == 6);
+  }
+}

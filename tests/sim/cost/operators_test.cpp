@@ -1,0 +1,201 @@
+#include "sim/cost/operators.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <string>
+
+#include "sim/model/parameters.h"
+#include "tests/models.h"
+
+namespace v4cap {
+namespace {
+
+const std::string kModels[] = {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2",
+                               "deepseek-v3", "gqa-70b"};
+
+StepPlan prefill(std::int64_t past, std::int64_t tokens, bool emits = true) {
+  StepPlan plan;
+  plan.pieces.push_back({.kind = PieceKind::prefill,
+                         .emits_token = emits,
+                         .past = Tokens{past},
+                         .tokens = Tokens{tokens}});
+  return plan;
+}
+
+StepPlan decode(std::int64_t context, int batch = 1) {
+  StepPlan plan;
+  for (int i = 0; i < batch; ++i) {
+    plan.pieces.push_back({.kind = PieceKind::decode,
+                           .emits_token = true,
+                           .past = Tokens{context - 1},
+                           .tokens = Tokens{1}});
+  }
+  return plan;
+}
+
+const Operator* find(const OperatorList& list, std::string_view name) {
+  const auto it =
+      std::find_if(list.begin(), list.end(), [&](const Operator& op) { return op.name == name; });
+  return it == list.end() ? nullptr : &*it;
+}
+
+double total(const OperatorList& list, double (*of)(const Operator&)) {
+  double sum = 0;
+  for (const Operator& op : list) sum += kernels::real(op.count) * of(op);
+  return sum;
+}
+
+// Two ways to the same answer: a chunk long enough to touch every expert reads every weight of the
+// rank but the embedding once, so operators and parameters must agree for every model and width.
+TEST_CASE("a long chunk reads the weights that the rank has loaded") {
+  for (const std::string& name : kModels) {
+    for (const std::int64_t width : {1, 2, 8}) {
+      CAPTURE(name);
+      CAPTURE(width);
+      const StepSetting setting = known_setting(name, width);
+      const StepPlan plan = prefill(0, 65536);
+      const double embedding_row_reads = 65536.0 * 2 * kernels::real(setting.model.hidden);
+      const double read = total(StepOperators(setting).list(plan),
+                                [](const Operator& op) { return op.work.weight_bytes; }) -
+                          embedding_row_reads;
+      const PartParameters embedding = parameters_of(setting.model)[WeightPart::embedding];
+      const double loaded = kernels::real(weight_bytes_of_rank(setting.model, width).value) -
+                            embedding.total * embedding.bytes_per_weight / kernels::real(width);
+      CHECK(read == doctest::Approx(loaded).epsilon(1e-4));
+    }
+  }
+}
+
+// A token with no context to speak of multiplies each active weight once.
+TEST_CASE("FLOPs of a token are twice the active parameters") {
+  for (const std::string& name : kModels) {
+    CAPTURE(name);
+    const StepSetting setting = known_setting(name, 1);
+    const double flops = total(StepOperators(setting).list(decode(1)),
+                               [](const Operator& op) { return op.work.flops(); });
+    const double active = parameters_of(setting.model).active();
+    CHECK(flops == doctest::Approx(2 * active).epsilon(0.005));
+  }
+}
+
+TEST_CASE("a decode touches the experts it chose, not all of them") {
+  const StepOperators pro(known_setting("deepseek-v4-pro", 8));
+  const double one = find(pro.list(decode(1000)), "experts")->work.weight_bytes;
+  const double expert = 3.0 * 7168 * 3072 * 17 / 32;
+  CHECK(one == doctest::Approx(6.0 / 8 * expert).epsilon(1e-9));
+  const double sixteen = find(pro.list(decode(1000, 16)), "experts")->work.weight_bytes;
+  CHECK(sixteen > 14 * one);
+  CHECK(sixteen < 16 * one);
+}
+
+TEST_CASE("tensor parallelism divides heads and experts, repeats cache reads and the indexer") {
+  const StepPlan plan = decode(1 << 17, 4);
+  const OperatorList one = StepOperators(known_setting("deepseek-v4-pro", 1)).list(plan);
+  const OperatorList eight = StepOperators(known_setting("deepseek-v4-pro", 8)).list(plan);
+  for (const std::string name :
+       {"attention_csa", "attention_hca", "linear q_b", "linear o_a", "linear o_b", "experts"}) {
+    CAPTURE(name);
+    CHECK(find(one, name)->work.flops() == doctest::Approx(8 * find(eight, name)->work.flops()));
+  }
+  for (const std::string name :
+       {"linear q_a kv", "compressor_csa", "compressor_hca", "indexer_query", "indexer_scores",
+        "topk", "router", "mlp shared expert", "mhc_pre"}) {
+    CAPTURE(name);
+    CHECK(find(one, name)->work.flops() == find(eight, name)->work.flops());
+    CHECK(find(one, name)->work.bytes() == find(eight, name)->work.bytes());
+  }
+  CHECK(find(one, "attention_csa")->work.cache_read_bytes ==
+        find(eight, "attention_csa")->work.cache_read_bytes);
+  CHECK(find(one, "all_reduce") == nullptr);
+  REQUIRE(find(eight, "all_reduce") != nullptr);
+  CHECK(find(eight, "all_reduce")->count == 2 * 61);
+  CHECK(find(eight, "all_reduce")->link_bytes == 4 * 2 * 7168 * 2 * 7.0 / 8);
+}
+
+TEST_CASE("operators run as often as their layers") {
+  const OperatorList pro = StepOperators(known_setting("deepseek-v4-pro", 8)).list(decode(5000));
+  CHECK(find(pro, "attention_csa")->count == 30);
+  CHECK(find(pro, "attention_hca")->count == 31);
+  CHECK(find(pro, "attention_window") == nullptr);
+  CHECK(find(pro, "mhc_pre")->count == 122);
+  CHECK(find(pro, "experts")->count == 61);
+  CHECK(find(pro, "mlp dense") == nullptr);
+  const OperatorList flash =
+      StepOperators(known_setting("deepseek-v4-flash", 8)).list(decode(5000));
+  CHECK(find(flash, "attention_window")->count == 2);
+  const OperatorList v32 = StepOperators(known_setting("deepseek-v3.2", 8)).list(decode(5000));
+  CHECK(find(v32, "attention_dsa")->count == 61);
+  CHECK(find(v32, "indexer_scores")->count == 61);
+  CHECK(find(v32, "experts")->count == 58);
+  CHECK(find(v32, "mlp dense")->count == 3);
+  CHECK(find(v32, "mhc_pre") == nullptr);
+  const OperatorList gqa = StepOperators(known_setting("gqa-70b", 8)).list(decode(5000));
+  CHECK(find(gqa, "attention_gqa")->count == 80);
+  CHECK(find(gqa, "router") == nullptr);
+  CHECK(find(gqa, "attention_gqa")->work.cache_read_bytes == 5000 * 512);
+}
+
+TEST_CASE("V3 decodes absorbed and prefills expanded") {
+  const StepOperators v3(known_setting("deepseek-v3", 8));
+  const OperatorList decoding = v3.list(decode(4096));
+  CHECK(find(decoding, "attention_mla absorbed") != nullptr);
+  CHECK(find(decoding, "attention_mla expanded") == nullptr);
+  CHECK(find(decoding, "linear expand kv") == nullptr);
+  const OperatorList filling = v3.list(prefill(1000, 500));
+  CHECK(find(filling, "attention_mla absorbed") == nullptr);
+  REQUIRE(find(filling, "linear expand kv") != nullptr);
+  CHECK(find(filling, "linear expand kv")->work.flops() == 2.0 * 1500 * 512 * 16 * 256);
+  CHECK(find(filling, "linear expand kv")->work.cache_read_bytes == 1500 * 576);
+}
+
+TEST_CASE("the head runs for rows that emit a token, and for no others") {
+  const StepOperators pro(known_setting("deepseek-v4-pro", 8));
+  CHECK(find(pro.list(prefill(0, 4096, false)), "head") == nullptr);
+  CHECK(find(pro.list(prefill(0, 4096, true)), "head")->work.flops() == 2.0 * 7168 * 16160);
+  CHECK(find(pro.list(decode(100, 3)), "head")->work.flops() == 3 * 2.0 * 7168 * 16160);
+}
+
+TEST_CASE("rebuild costs what prefill costs, less the compressed entries it does not write") {
+  const StepOperators pro(known_setting("deepseek-v4-pro", 8));
+  StepPlan plan = prefill(20000, 7808, false);
+  const OperatorList filled = pro.list(plan);
+  plan.pieces[0].kind = PieceKind::rebuild;
+  const OperatorList rebuilt = pro.list(plan);
+  REQUIRE(filled.size() == rebuilt.size());
+  for (std::size_t i = 0; i < filled.size(); ++i) {
+    CAPTURE(filled[i].name);
+    const bool compressor = filled[i].name.substr(0, 10) == "compressor";
+    if (compressor) {
+      CHECK(rebuilt[i].work.cache_write_bytes == 0);
+      CHECK(filled[i].work.cache_write_bytes > 0);
+    } else {
+      CHECK(rebuilt[i].work.flops() == filled[i].work.flops());
+      CHECK(rebuilt[i].work.bytes() == filled[i].work.bytes());
+    }
+  }
+}
+
+TEST_CASE("FP4 indexer keys make scores FP4 products over half the bytes") {
+  const StepPlan plan = decode(1 << 20);
+  const auto fp8 = StepOperators(known_setting("deepseek-v4-pro", 8)).list(plan);
+  const auto fp4 =
+      StepOperators(known_setting("deepseek-v4-pro", 8, IndexerFormat::fp4)).list(plan);
+  CHECK(find(fp8, "indexer_scores")->work.flops_fp8 == find(fp4, "indexer_scores")->work.flops_fp4);
+  CHECK(find(fp4, "indexer_scores")->work.flops_fp8 == 0);
+  CHECK(find(fp8, "indexer_scores")->work.cache_read_bytes == (1 << 18) * 132);
+  CHECK(find(fp4, "indexer_scores")->work.cache_read_bytes == (1 << 18) * 68);
+}
+
+TEST_CASE("copies of kept points are read once and written once") {
+  StepPlan plan = decode(1000);
+  plan.copies.points_written = Bytes{7'000'000};
+  plan.copies.points_read = Bytes{1'000'000};
+  const OperatorList list = StepOperators(known_setting("deepseek-v4-pro", 8)).list(plan);
+  REQUIRE(find(list, "copy kept points") != nullptr);
+  CHECK(find(list, "copy kept points")->work.bytes() == 16'000'000);
+}
+
+}  // namespace
+}  // namespace v4cap
