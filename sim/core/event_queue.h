@@ -1,10 +1,14 @@
 // The event queue of the simulator. Order is total and documented: earlier time first; at one
 // instant the smaller rank of EventKind first; within a kind the one that was scheduled first. Ties
 // are the rule in serving (a step ends as a request arrives), so none is left to chance.
+//
+// The usual next event, the end of a step that was just planned, comes before all that lie in the
+// heap. It waits in a place of its own and costs no heap operation, however many arrivals wait.
 #pragma once
 
 #include <cstdint>
 #include <queue>
+#include <utility>
 #include <vector>
 
 #include "sim/core/time.h"
@@ -27,14 +31,25 @@ struct Event {
 class EventQueue {
  public:
   void push(SimTime at, EventKind kind, std::uint32_t target) {
-    heap_.push(Event{at, kind, target, next_sequence_++});
+    Event event{at, kind, target, next_sequence_++};
+    if (!has_first_ && (heap_.empty() || Later{}(heap_.top(), event))) {
+      first_ = event;
+      has_first_ = true;
+      return;
+    }
+    if (has_first_ && Later{}(first_, event)) std::swap(first_, event);
+    heap_.push(event);
   }
-  bool empty() const { return heap_.empty(); }
-  std::size_t size() const { return heap_.size(); }
-  const Event& top() const { return heap_.top(); }
+  bool empty() const { return !has_first_ && heap_.empty(); }
+  std::size_t size() const { return heap_.size() + (has_first_ ? 1 : 0); }
+  const Event& top() const { return has_first_ ? first_ : heap_.top(); }
   Event pop() {
-    const Event event = heap_.top();
-    heap_.pop();
+    const Event event = top();
+    if (has_first_) {
+      has_first_ = false;
+    } else {
+      heap_.pop();
+    }
     return event;
   }
   std::uint64_t scheduled() const { return next_sequence_; }
@@ -48,6 +63,8 @@ class EventQueue {
     }
   };
   std::priority_queue<Event, std::vector<Event>, Later> heap_;
+  Event first_;  // when there is one, earlier than all of the heap
+  bool has_first_ = false;
   std::uint64_t next_sequence_ = 0;
 };
 

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <tuple>
 #include <vector>
 
@@ -59,6 +60,31 @@ TEST_CASE("event queue: whatever lies in the heap, many equal events leave as th
     last = next;
   }
   CHECK(queue.scheduled() == 1000);
+}
+
+TEST_CASE("event queue: pushes and pops in any mixture leave in the total order") {
+  const auto key = [](const Event& e) { return std::tuple(e.at, e.kind, e.sequence); };
+  const auto later = [&](const Event& a, const Event& b) { return key(b) < key(a); };
+  EventQueue queue;
+  std::vector<Event> plain;  // sorted, the next event last
+  std::uint64_t state = 1, sequence = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    const auto random = static_cast<std::uint32_t>(state >> 33);
+    if (random % 5 < 3 || plain.empty()) {
+      const Event event{SimTime{Duration{random / 8 % 50}},
+                        random % 2 == 0 ? EventKind::step_end : EventKind::arrival, random,
+                        sequence++};
+      queue.push(event.at, event.kind, event.target);
+      plain.insert(std::upper_bound(plain.begin(), plain.end(), event, later), event);
+    } else {
+      REQUIRE(key(queue.top()) == key(plain.back()));
+      REQUIRE(queue.pop().target == plain.back().target);
+      plain.pop_back();
+    }
+    REQUIRE(queue.size() == plain.size());
+    REQUIRE(queue.empty() == plain.empty());
+  }
 }
 
 }  // namespace
