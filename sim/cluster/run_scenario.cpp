@@ -7,6 +7,7 @@
 #include "sim/cost/roofline.h"
 #include "sim/model/node_memory.h"
 #include "traces/generate.h"
+#include "traces/prefix_stats.h"
 #include "traces/reader.h"
 
 namespace v4cap {
@@ -91,6 +92,11 @@ RunResult run_scenario(const Scenario& scenario, const Trace& trace,
   Simulation simulation(trace, workload, *engine, cost);
   RunResult result = simulation.run(progress);
   result.gpus = scenario.deployment.tensor_parallel;
+  if (trace.block > Tokens{0}) {
+    result.totals.ideal_hit_rate =
+        ideal_hit_rate(trace, scenario.kv_cache.reuse_generated ? GeneratedTokens::kept
+                                                                : GeneratedTokens::forgotten);
+  }
   return result;
 }
 

@@ -221,6 +221,8 @@ void Simulation::finish(RunResult& result) {
   }
   totals.evicted = engine_.cache().evicted();
   totals.written = engine_.cache().written();
+  totals.hit_bytes = engine_.cache().reused();
+  totals.rebuilt_bytes = engine_.cache().rebuilt();
   totals.saturated =
       totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
   result.occupancy = occupancy_.take();

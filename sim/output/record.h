@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,13 @@ struct RunTotals {
   Tokens output_tokens;
   KindBytes kv_peak;  // per GPU: in use + cached
   KindBytes evicted;  // per GPU, over the run
-  KindBytes written;  // per GPU, over the run
+  KindBytes written;  // per GPU, over the run: state computed and kept for reuse
+  // Per GPU, over first admissions: state that hits took from the cache, and that they had to
+  // rebuild.
+  KindBytes hit_bytes, rebuilt_bytes;
+  // What an infinite cache would have reached on the same requests; empty when the trace has no
+  // ids.
+  std::optional<double> ideal_hit_rate;
   Bytes kv_capacity;  // per GPU
   Duration busy{};    // time in steps
   SimTime first_arrival, last_finish, last_arrival;

@@ -24,6 +24,7 @@ void write_counts(JsonWriter& json, const RunSummary& summary) {
   json.member("steps", summary.totals.steps).member("events", summary.totals.events);
   json.member("duration_s", exact_ms(m.duration) / 1e3);
   json.member("hit_rate", m.hit_rate);
+  json.member("ideal_hit_rate", summary.totals.ideal_hit_rate);
   json.member("prompt_tokens", m.prompt.value).member("hit_tokens", m.hit.value);
   json.member("computed_tokens", m.computed.value).member("rebuilt_tokens", m.rebuilt.value);
   json.member("recomputed_after_preemption", m.recomputed_after_preemption.value);
@@ -58,11 +59,16 @@ void write_memory(JsonWriter& json, const RunTotals& totals) {
   for (const CacheKind kind : all_cache_kinds()) {
     json.member(name_of(kind), to_gib(Bytes{totals.kv_peak[kind]}));
   }
-  json.end_object().key("evicted_bytes").begin_object();
-  for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), totals.evicted[kind]);
-  json.end_object().key("written_bytes").begin_object();
-  for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), totals.written[kind]);
   json.end_object();
+  const auto by_kind = [&](std::string_view name, const KindBytes& bytes) {
+    json.key(name).begin_object();
+    for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), bytes[kind]);
+    json.end_object();
+  };
+  by_kind("hit_bytes", totals.hit_bytes);
+  by_kind("rebuilt_bytes", totals.rebuilt_bytes);
+  by_kind("written_bytes", totals.written);
+  by_kind("evicted_bytes", totals.evicted);
 }
 
 void write_findings(JsonWriter& json, const RunSummary& summary) {

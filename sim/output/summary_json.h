@@ -4,7 +4,11 @@
 //
 //   hit_rate             hit_tokens / prompt_tokens, 0..1
 //   kv_peak_gib          GiB of one GPU by cache kind, running and cached together
-//   evicted_bytes        bytes of one GPU by cache kind, over the whole run
+//   ideal_hit_rate       what an infinite cache would have reached; null without block ids
+//   hit_bytes            state of one GPU by cache kind, over the whole run: taken from the cache
+//   by rebuilt_bytes        hits, rebuilt for hits, computed and kept for reuse, and evicted
+//   written_bytes
+//   evicted_bytes
 //   tok_s_per_gpu        prompt tokens served from cache, prompt tokens computed, generated tokens
 //   time_share           fractions of the simulated step time by where they came from
 //   binding_constraint   verdict.h

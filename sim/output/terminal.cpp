@@ -74,6 +74,8 @@ std::optional<double> percent(std::optional<double> fraction) {
 void cache_rows(Rows& rows) {
   rows.group("Cache");
   rows.figure("hit rate, %", [](const RunSummary& r) { return percent(r.metrics.hit_rate); });
+  rows.figure("hit rate of an infinite cache, %",
+              [](const RunSummary& r) { return percent(r.totals.ideal_hit_rate); });
   rows.count("prompt, tokens", [](const RunSummary& r) { return r.metrics.prompt.value; });
   rows.count("hit, tokens", [](const RunSummary& r) { return r.metrics.hit.value; });
   rows.count("computed, tokens", [](const RunSummary& r) { return r.metrics.computed.value; });

@@ -107,6 +107,22 @@ std::string refused_sentence(const RunTotals& totals) {
       grouped(totals.refused), grouped(totals.requests), totals.refused == 1 ? "was" : "were");
 }
 
+// Memory can bind without anybody waiting for it: what is evicted before it is used again is
+// computed again. Worth a sentence when that costs more than a twentieth of the prompt tokens.
+std::string reuse_sentence(const RunTotals& totals) {
+  constexpr double kWorthSaying = 0.05;
+  if (!totals.ideal_hit_rate || totals.prompt_tokens == Tokens{0}) return "";
+  if (totals.evicted.total() == Bytes{0}) return "";
+  const double hit_rate = static_cast<double>(totals.hit_tokens.value) /
+                          static_cast<double>(totals.prompt_tokens.value);
+  if (*totals.ideal_hit_rate - hit_rate < kWorthSaying) return "";
+  return fmt::format(
+      " The cache is too small for what is reused: {:.0f} GiB were evicted, and the hit rate is "
+      "{:.1f} % "
+      "where an infinite cache would reach {:.1f} %.",
+      to_gib(totals.evicted.total()), 100 * hit_rate, 100 * *totals.ideal_hit_rate);
+}
+
 }  // namespace
 
 Verdict make_verdict(const RunTotals& totals) {
@@ -133,6 +149,7 @@ Verdict make_verdict(const RunTotals& totals) {
   }
   verdict.text += ". ";
   verdict.text += what_to_try(verdict, prefill_waits);
+  verdict.text += reuse_sentence(totals);
   return verdict;
 }
 

@@ -14,7 +14,8 @@
 // Equal shares go to the earlier in that list, pools in the order of the layout.
 //
 // The text is one to three sentences: refused requests first, then what binds and for how much of
-// the time, then what to try.
+// the time, then what to try, then
+// whether evictions cost hits.
 #pragma once
 
 #include <string>

@@ -72,7 +72,7 @@ TEST_CASE("sessions share the full blocks of their group's prefix and nothing el
   }
 }
 
-TEST_CASE("one seed gives one trace; another stream's draws leave the arrivals alone") {
+TEST_CASE("one seed gives one trace, another stream's draws leave the arrivals alone") {
   const SyntheticSpec spec = agent_spec();
   CHECK(native_text(generate_trace(spec, 5)) == native_text(generate_trace(spec, 5)));
   CHECK(native_text(generate_trace(spec, 5)) != native_text(generate_trace(spec, 6)));
@@ -255,16 +255,16 @@ TEST_CASE("sessions follow a rate table and begin it again") {
 
 TEST_CASE("the bundled sample is what its README's parameters generate") {
   SyntheticSpec spec;
-  spec.sessions = 24;
+  spec.sessions = 48;
   spec.turns_min = 8;
-  spec.turns_max = 20;
-  spec.shared_prefix = Tokens{12000};
+  spec.turns_max = 24;
+  spec.shared_prefix = Tokens{16000};
   spec.prefix_groups = 2;
   spec.first_prompt =
-      parse_length_spec("first", "lognormal:mean=8000,sigma=0.5,min=1000,max=30000");
-  spec.next_prompt = parse_length_spec("next", "lognormal:mean=4000,sigma=0.8,min=200,max=20000");
-  spec.output = parse_length_spec("output", "lognormal:mean=300,sigma=0.8,min=20,max=2000");
-  spec.think_mean_s = 5;
+      parse_length_spec("first", "lognormal:mean=30000,sigma=0.8,min=2000,max=120000");
+  spec.next_prompt = parse_length_spec("next", "lognormal:mean=5000,sigma=0.9,min=200,max=30000");
+  spec.output = parse_length_spec("output", "lognormal:mean=400,sigma=0.8,min=20,max=3000");
+  spec.think_mean_s = 10;
   spec.rate_per_s = 0.2;
   Trace made = generate_trace(spec, 1);
   made.name = "agents_small";

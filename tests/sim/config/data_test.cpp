@@ -80,7 +80,7 @@ TEST_CASE("every bundled hardware loads and is marked as not measured") {
   CHECK(b200.gpu.memory == Bytes{180 * kGiB});
   CHECK(b200.gpu.memory_bytes_per_s_peak == 7.7e12);
   CHECK(b200.gpu.flop_per_s_peak_fp4 == 9e15);
-  CHECK(b200.efficiency.fixed_per_operator == std::chrono::microseconds(2));
+  CHECK(b200.efficiency.fixed_per_operator == std::chrono::microseconds(5));
   CHECK(load_hardware("hgx-h100").gpu.flop_per_s_peak_fp4 == 0);
 }
 

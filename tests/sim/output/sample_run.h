@@ -93,6 +93,9 @@ inline RunTotals sample_totals() {
   t.kv_peak[CacheKind::swa] = kGiB / 4;
   t.evicted[CacheKind::swa] = kGiB / 8;
   t.written[CacheKind::csa] = 3 * kGiB / 2;
+  t.hit_bytes[CacheKind::csa] = 1280 * 4380;
+  t.rebuilt_bytes[CacheKind::swa] = 128 * 35'624;
+  t.ideal_hit_rate = 0.375;
   t.kv_capacity = {16 * kGiB};
   t.first_arrival = at_ms(0);
   t.last_arrival = at_ms(350);

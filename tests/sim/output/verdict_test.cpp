@@ -98,3 +98,17 @@ TEST_CASE("verdict: every request refused") {
   CHECK(verdict.binding == "none");
   CHECK(verdict.text.starts_with("4 of 4 requests were refused"));
 }
+
+TEST_CASE("verdict: evictions that cost hits are named") {
+  RunTotals run = totals({.nothing_waits_decode = seconds{6}});
+  run.prompt_tokens = {1000};
+  run.hit_tokens = {700};
+  run.ideal_hit_rate = 0.9;
+  CHECK(make_verdict(run).text.find("evicted") == std::string::npos);  // nothing was evicted
+  run.evicted[CacheKind::swa] = 3 * kGiB;
+  const std::string text = make_verdict(run).text;
+  CHECK(text.find("3 GiB were evicted, and the hit rate is 70.0 % where an infinite cache would "
+                  "reach 90.0 %") != std::string::npos);
+  run.hit_tokens = {860};  // within a twentieth of what is possible
+  CHECK(make_verdict(run).text.find("evicted") == std::string::npos);
+}

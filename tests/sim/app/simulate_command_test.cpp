@@ -1,0 +1,168 @@
+// The program's main job, run whole and in the process: the bundled sample under the three
+// policies.
+#include <doctest/doctest.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "sim/app/command.h"
+#include "tests/temp_dir.h"
+
+namespace v4cap {
+
+namespace {
+
+const std::string kQuickstart = std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml";
+
+struct Output {
+  ExitCode code;
+  std::string out, err;
+};
+
+Output run_v4cap(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  const ExitCode code = run_program(arguments, out, err, false, false);
+  return {code, out.str(), err.str()};
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct Expected {
+  std::string policy;
+  std::string hash;
+};
+
+// The same on every compiler, optimisation level and machine. They change when the model, the
+// cache, the engine or the sample changes on purpose; the failing check prints the new value.
+const std::vector<Expected> kExpected = {
+    {"full", "09888d3fcb4d348c"},
+    {"checkpoint=2048", "b3b784bbe908ea3b"},
+    {"recompute", "8ca0c6da0e1165ce"},
+};
+
+}  // namespace
+
+TEST_CASE("simulate: the bundled sample gives the same result on every build") {
+  const Output run = run_v4cap(
+      {"simulate", kQuickstart, "--json", "--compare", "full", "checkpoint=2048", "recompute"});
+  REQUIRE(run.code == ExitCode::done);
+  const boost::json::value document = boost::json::parse(run.out);
+  const auto& runs = document.at("runs").as_array();
+  REQUIRE(runs.size() == kExpected.size());
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    CAPTURE(kExpected[i].policy);
+    CHECK(std::string(runs[i].at("result_hash").as_string()) == kExpected[i].hash);
+    CHECK(runs[i].at("requests").as_int64() == 829);
+    CHECK(runs[i].at("finished").as_int64() == 829);
+    CHECK(runs[i].at("hit_rate").as_double() < runs[i].at("ideal_hit_rate").as_double());
+  }
+}
+
+TEST_CASE("simulate: two runs write the same bytes, another seed's scenario says so") {
+  const TempDir dir;
+  const auto run_into = [&](const std::string& name) {
+    const Output run = run_v4cap({"simulate", kQuickstart, "--out", dir / name, "--set",
+                                  "kv_cache.swa_policy=checkpoint=2048"});
+    REQUIRE(run.code == ExitCode::done);
+  };
+  run_into("a");
+  run_into("b");
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(dir / "a")) {
+    CAPTURE(entry.path().filename().string());
+    CHECK(text_of(entry.path()) ==
+          text_of(std::filesystem::path(dir / "b") / entry.path().filename()));
+    ++files;
+  }
+  CHECK(files == 5);
+  CHECK(run_v4cap({"simulate", kQuickstart, "--out", dir / "a"}).code == ExitCode::bad_input);
+}
+
+TEST_CASE("simulate: the resolved copy of a run gives the same result") {
+  const TempDir dir;
+  const std::string out = dir / "run";
+  REQUIRE(
+      run_v4cap({"simulate", kQuickstart, "--out", out, "--set", "engine.max_running=4"}).code ==
+      ExitCode::done);
+  const Output again = run_v4cap({"simulate", out + "/scenario.resolved.yaml", "--out", out + "2"});
+  REQUIRE(again.code == ExitCode::done);
+  CHECK(text_of(out + "/profile_export.jsonl") == text_of(out + "2/profile_export.jsonl"));
+}
+
+TEST_CASE("simulate: wrong use is refused before anything runs") {
+  struct Row {
+    std::string name;
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const std::vector<Row> rows = {
+      {"no scenario", {"simulate"}, "SCENARIO"},
+      {"missing file", {"simulate", "nowhere.yaml"}, "nowhere.yaml"},
+      {"unknown policy", {"simulate", kQuickstart, "--compare", "ful"}, "did you mean 'full'?"},
+      {"policy without its argument",
+       {"simulate", kQuickstart, "--compare", "full", "checkpoint"},
+       "checkpoint"},
+      {"interval that no block ends at",
+       {"simulate", kQuickstart, "--set", "kv_cache.swa_policy=checkpoint=1000"},
+       "multiple of the block of 256 tokens"},
+      {"threshold below what is rebuilt",
+       {"simulate", kQuickstart, "--set", "kv_cache.swa_policy=recompute", "--set",
+        "kv_cache.recompute_threshold_tokens=1000"},
+       "at least the 7808 tokens"},
+      {"unknown layout",
+       {"simulate", kQuickstart, "--set", "kv_cache.layout=idael"},
+       "did you mean 'ideal'?"},
+      {"unknown scheduler", {"simulate", kQuickstart, "--set", "engine.scheduler=lifo"}, "fcfs"},
+      {"blocks that do not nest",
+       {"simulate", kQuickstart, "--set", "kv_cache.block_tokens=96", "--set",
+        "kv_cache.tails=stored"},
+       "64-token blocks"},
+      {"a policy for a model without windows",
+       {"simulate", kQuickstart, "--set", "model=deepseek-v3", "--compare", "recompute"},
+       "full"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const Output run = run_v4cap(row.arguments);
+    CAPTURE(run.err);
+    CHECK(run.code == ExitCode::bad_input);
+    CHECK(run.out.empty());
+    CHECK(run.err.find(row.message) != std::string::npos);
+  }
+}
+
+TEST_CASE("simulate: a model that does not fit its node is told so, and by how much") {
+  const Output run = run_v4cap({"simulate", kQuickstart, "--set", "hardware=hgx-h100"});
+  CHECK(run.code == ExitCode::failed);
+  CHECK(run.err.find("GiB") != std::string::npos);
+}
+
+TEST_CASE("simulate: a missed SLO ends with 99") {
+  const Output run = run_v4cap({"simulate", kQuickstart, "--set", "slo.ttft_p99=1 ms"});
+  CHECK(run.code == ExitCode::slo_missed);
+  CHECK(run.err.find("SLO missed: p99 TTFT") != std::string::npos);
+}
+
+TEST_CASE("simulate: every model runs") {
+  for (const std::string model :
+       {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
+    CAPTURE(model);
+    const Output run = run_v4cap({"simulate", kQuickstart, "--json", "--set", "model=" + model});
+    CAPTURE(run.err);
+    REQUIRE(run.code == ExitCode::done);
+    const boost::json::value summary = boost::json::parse(run.out);
+    CHECK(summary.at("finished").as_int64() + summary.at("refused").as_int64() == 829);
+    CHECK(summary.at("finished").as_int64() > 0);
+  }
+}
+
+}  // namespace v4cap
