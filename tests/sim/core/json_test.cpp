@@ -152,7 +152,7 @@ TEST_CASE("wrong types and ranges are refused with key, expectation, finding and
            for (const JsonValue f : e.array()) f.integer(0, 9);
          }
        },
-       25, "'n': expected an integer from 0 to 9, found \"x\""},
+       24, "'n': expected an integer from 0 to 9, found \"x\""},
   };
   for (const Row& row : rows) {
     CAPTURE(row.text);
