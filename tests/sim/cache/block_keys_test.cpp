@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <algorithm>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <map>
@@ -118,7 +120,7 @@ TEST_CASE("block keys: a run of ids stays one run of keys at every ratio") {
 
 TEST_CASE("block keys: large ids of different remainders do not meet") {
   struct Row {
-    const char* name;
+    std::string name;
     std::int64_t a, b;  // first of the two ids of an engine block
   };
   const Row rows[] = {

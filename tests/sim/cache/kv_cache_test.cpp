@@ -66,7 +66,7 @@ TEST_CASE("kv cache: a hit leaves at least one token to compute") {
 TEST_CASE("kv cache: bytes of a sequence while it runs, when it is stored and when it is gone") {
   // 10 a block, 3 for its windows, 100 a point, 7 for a running sequence.
   struct Row {
-    const char* policy;
+    std::string policy;
     std::int64_t running, stored;
   };
   // 5 blocks and a part of the sixth; checkpoints after blocks 2 and 4.
@@ -228,7 +228,7 @@ TEST_CASE("kv cache: blocks beyond what may be shared stay out of the index") {
 
 TEST_CASE("kv cache: what first admissions reused and rebuilt, by kind") {
   struct Row {
-    const char* policy;
+    std::string policy;
     std::int64_t reused, rebuilt;
   };
   // A hit of 8 blocks of 10; a window is 100. full: blocks and the last window; checkpoint: up to
@@ -336,7 +336,7 @@ class Churn {
 };
 
 TEST_CASE("kv cache: memory is never above capacity, and the books balance at the end") {
-  for (const char* policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
     CAPTURE(policy);
     for (std::uint64_t seed = 1; seed <= 6; ++seed) {
       CAPTURE(seed);
@@ -346,7 +346,7 @@ TEST_CASE("kv cache: memory is never above capacity, and the books balance at th
       CHECK(churn.cache().evicted().total() > Bytes{0});
       CHECK(churn.cache().reused().total() > Bytes{0});
       const bool rebuilds = churn.cache().rebuilt().total() > Bytes{0};
-      CHECK(rebuilds == (std::string(policy) == "recompute"));
+      CHECK(rebuilds == (policy == "recompute"));
     }
   }
 }

@@ -17,7 +17,7 @@ std::unique_ptr<SwaPolicy> policy(const std::string& text, std::int64_t block = 
 
 TEST_CASE("policies keep points where they say") {
   struct Row {
-    const char* policy;
+    std::string policy;
     std::int64_t after, point;
   };
   const Row rows[] = {
@@ -35,7 +35,7 @@ TEST_CASE("policies keep points where they say") {
 
 TEST_CASE("policies resume where they can and rebuild what they must") {
   struct Row {
-    const char* policy;
+    std::string policy;
     std::int64_t cached, last_point, resume, rebuild;
   };
   // recompute on 61 layers with a window of 128: 7,808 tokens, worth it from twice that on.
@@ -78,8 +78,8 @@ TEST_CASE("only full stores the window of every token") {
 
 TEST_CASE("a policy that does not fit is refused with what was expected") {
   struct Row {
-    const char* name;
-    const char* policy;
+    std::string name;
+    std::string policy;
     const char* says;
   };
   const Row rows[] = {

@@ -80,7 +80,8 @@ double mean_time_s(Service service, const Load& load, std::uint64_t seed) {
   return sum_s / static_cast<double>(load.measured);
 }
 
-void check_against_theory(const char* name, Service service, double (*theory_s)(double rho)) {
+void check_against_theory(const std::string& name, Service service,
+                          double (*theory_s)(double rho)) {
   for (const Load& load : {Load{0.5, 100, 300}, Load{0.8, 400, 600}}) {
     CAPTURE(load.rho);
     std::vector<double> means_s;

@@ -71,7 +71,7 @@ WorkloadConfig closed_loop(std::int64_t sessions) {
 }
 
 TEST_CASE("simulation: conservation under memory pressure, with every policy") {
-  for (const char* policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
     CAPTURE(policy);
     std::int64_t preemptions = 0, refused = 0, hits = 0, rebuilt = 0;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
@@ -114,7 +114,7 @@ TEST_CASE("simulation: conservation under memory pressure, with every policy") {
     CHECK(preemptions > 0);
     CHECK(refused > 0);
     CHECK(hits > 0);
-    CHECK((rebuilt > 0) == (std::string(policy) == "recompute"));
+    CHECK((rebuilt > 0) == (policy == "recompute"));
   }
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("simulation: same seed, same hash, another seed or policy, another has
   WorkloadConfig poisson;
   poisson.arrivals = ArrivalMode::poisson;
   poisson.rate_per_s = 20;
-  const auto hash = [&](const char* policy, std::uint64_t seed) {
+  const auto hash = [&](const std::string& policy, std::uint64_t seed) {
     return play(trace, poisson, tight_engine(policy), LinearCost{}, seed).totals.result_hash;
   };
   CHECK(hash("full", 1) == hash("full", 1));
@@ -186,7 +186,8 @@ TEST_CASE("simulation: closed loop never has more sessions than asked for, and w
     }
     CHECK(lives.size() == 40);
     std::int64_t most = 0;
-    for (const auto& [session, life] : lives) {
+    for (const auto& entry : lives) {
+      const auto& life = entry.second;
       const auto overlapping = std::count_if(lives.begin(), lives.end(), [&](const auto& other) {
         return other.second.first <= life.first && life.first < other.second.second;
       });
@@ -238,7 +239,7 @@ TEST_CASE("simulation: a refused request lets those go on that wait for it") {
 
 TEST_CASE("simulation: saturated is an open loop that cannot keep up") {
   struct Row {
-    const char* name;
+    std::string name;
     std::int64_t gap_ms;
     bool saturated;
   };

@@ -11,8 +11,8 @@ namespace {
 TEST_CASE("nearest name: what was probably meant, or nothing") {
   const std::vector<std::string> known = {"checkpoint", "full", "recompute"};
   struct Row {
-    const char* word;
-    const char* meant;
+    std::string word;
+    std::string meant;
   };
   const Row rows[] = {
       {"full", "full"},

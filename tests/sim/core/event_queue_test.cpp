@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <algorithm>
 #include <tuple>
 #include <vector>
@@ -27,7 +29,7 @@ std::vector<std::uint32_t> targets_popped(const std::vector<Scheduled>& events) 
 TEST_CASE("event queue: earlier first, then step ends before arrivals, then as scheduled") {
   using enum EventKind;
   struct Row {
-    const char* name;
+    std::string name;
     std::vector<Scheduled> events;
     std::vector<std::uint32_t> order;
   };

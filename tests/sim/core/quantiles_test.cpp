@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <algorithm>
 #include <vector>
 
@@ -10,7 +12,7 @@ namespace {
 
 TEST_CASE("quantiles equal numpy.quantile(method='linear')") {
   struct Row {
-    const char* name;
+    std::string name;
     std::vector<double> sorted;
     double q, expected;
   };

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <bit>
 #include <vector>
 
@@ -35,9 +37,9 @@ TEST_CASE("random streams: known values, equal on every compiler") {
 
 TEST_CASE("random streams: other names, seeds and neighbours are independent") {
   struct Row {
-    const char* name;
+    std::string name;
     std::uint64_t seed;
-    const char* stream;
+    std::string stream;
   };
   const auto base = draws(1, "arrivals", 4000);
   const Row rows[] = {

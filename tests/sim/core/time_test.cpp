@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <limits>
 #include <stdexcept>
 
@@ -10,7 +12,7 @@ namespace {
 
 TEST_CASE("seconds become the nearest nanosecond, halves away from zero") {
   struct Row {
-    const char* name;
+    std::string name;
     double seconds;
     std::int64_t ns;
   };

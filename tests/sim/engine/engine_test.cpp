@@ -206,7 +206,7 @@ TEST_CASE("engine: the head of the queue is not overtaken by one that would fit"
 
 TEST_CASE("engine: what can never run is refused and leaves nothing behind") {
   struct Row {
-    const char* name;
+    std::string name;
     std::int64_t prompt, output;
     bool taken;
   };
@@ -301,7 +301,7 @@ TEST_CASE("engine: a request that fits alone finishes however many points it wou
 }
 
 TEST_CASE("engine: decisions depend on what is submitted, not on when") {
-  for (const char* policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
     CAPTURE(policy);
     ToyEngine settings;
     settings.policy = policy;
