@@ -72,7 +72,7 @@ TEST_CASE("sessions share the full blocks of their group's prefix and nothing el
   }
 }
 
-TEST_CASE("one seed gives one trace; another stream's draws leave the arrivals alone") {
+TEST_CASE("one seed gives one trace, another stream's draws leave the arrivals alone") {
   const SyntheticSpec spec = agent_spec();
   CHECK(native_text(generate_trace(spec, 5)) == native_text(generate_trace(spec, 5)));
   CHECK(native_text(generate_trace(spec, 5)) != native_text(generate_trace(spec, 6)));

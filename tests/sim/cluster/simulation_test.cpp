@@ -118,7 +118,7 @@ TEST_CASE("simulation: conservation under memory pressure, with every policy") {
   }
 }
 
-TEST_CASE("simulation: same seed, same hash; another seed or policy, another hash") {
+TEST_CASE("simulation: same seed, same hash, and another seed or policy, another hash") {
   const Trace trace = random_sessions(1, 60);
   WorkloadConfig poisson;
   poisson.arrivals = ArrivalMode::poisson;

@@ -87,7 +87,7 @@ TEST_CASE("engine: decodes come first and prompts share what is left of the budg
   driver.run();
 }
 
-TEST_CASE("engine: a hit computes the rest only; hit + computed = prompt") {
+TEST_CASE("engine: a hit computes the rest only and hit + computed = prompt") {
   ToyDriver driver({});
   driver.submit(toy_request(1, 640, 65, 0));
   driver.run();
@@ -170,7 +170,7 @@ TEST_CASE("engine: a checkpoint hit resumes at the point and copies it back") {
   CHECK(ended[1].rebuilt == Tokens{0});
 }
 
-TEST_CASE("engine: never more running than the cap; the rest is admitted in order of arrival") {
+TEST_CASE("engine: never more running than the cap, the rest is admitted in order of arrival") {
   ToyEngine settings;
   settings.max_running = 3;
   ToyDriver driver(settings);
