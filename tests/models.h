@@ -2,8 +2,10 @@
 // figures.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
@@ -11,16 +13,18 @@
 
 namespace v4cap {
 
-inline const ModelData& known_model(const std::string& name) {
-  static std::map<std::string, ModelData> loaded;
+inline const ModelData& known_model(std::string_view name) {
+  static std::map<std::string, ModelData, std::less<>> loaded;
   const auto it = loaded.find(name);
-  return it != loaded.end() ? it->second : loaded.emplace(name, load_model(name)).first->second;
+  if (it != loaded.end()) return it->second;
+  return loaded.emplace(name, load_model(std::string(name))).first->second;
 }
 
-inline const HardwareSpec& known_hardware(const std::string& name) {
-  static std::map<std::string, HardwareSpec> loaded;
+inline const HardwareSpec& known_hardware(std::string_view name) {
+  static std::map<std::string, HardwareSpec, std::less<>> loaded;
   const auto it = loaded.find(name);
-  return it != loaded.end() ? it->second : loaded.emplace(name, load_hardware(name)).first->second;
+  if (it != loaded.end()) return it->second;
+  return loaded.emplace(name, load_hardware(std::string(name))).first->second;
 }
 
 inline StepSetting known_setting(const std::string& model, std::int64_t tensor_parallel,

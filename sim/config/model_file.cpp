@@ -43,11 +43,12 @@ struct LayerList {
     const YamlNode* repeat = node.find("repeat");
     const YamlNode* of = node.find("of");
     std::string hint;
-    const auto times = repeat == nullptr || repeat->kind != Kind::scalar
-                           ? std::nullopt
-                           : parse_value<std::int64_t>(repeat->text, hint);
-    if (node.children.size() != 2 || of == nullptr || of->kind != Kind::list || !times ||
-        *times < 1 || *times > kLayersMax) {
+    std::int64_t times = 0;  // what is no number is no repetition either
+    if (repeat != nullptr && repeat->kind == Kind::scalar) {
+      times = parse_value<std::int64_t>(repeat->text, hint).value_or(0);
+    }
+    if (node.children.size() != 2 || of == nullptr || of->kind != Kind::list || times < 1 ||
+        times > kLayersMax) {
       throw InputError(
           node.place, path + ": expected a repetition such as {repeat: 29, of: [csa, hca]}" + hint);
     }
@@ -56,11 +57,11 @@ struct LayerList {
     for (const YamlNode& item : of->children) text += (text.empty() ? "" : ", ") + read_name(item);
     const std::vector<LayerKind> once(layers.begin() + static_cast<std::ptrdiff_t>(begin),
                                       layers.end());
-    for (std::int64_t i = 1; i < *times; ++i) {
+    for (std::int64_t i = 1; i < times; ++i) {
       check_length(node, once.size());
       layers.insert(layers.end(), once.begin(), once.end());
     }
-    return "{repeat: " + std::to_string(*times) + ", of: [" + text + "]}";
+    return "{repeat: " + std::to_string(times) + ", of: [" + text + "]}";
   }
 
   std::string read(const YamlNode& node) {
