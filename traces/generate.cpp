@@ -48,6 +48,13 @@ ArrivalStream session_arrivals(const SyntheticSpec& spec, RandomEngine engine) {
   const GapShape gaps{GapKind::gamma, spec.arrivals == "poisson" ? 1.0 : spec.burstiness};
   if (spec.arrivals == "table") {
     const RateTable table = read_rate_table(spec.rate_table);
+    double expected = 0;
+    for (const double rate_per_s : table.requests_per_s) {
+      expected += rate_per_s * table.window_s * spec.rate_per_s;
+    }
+    constexpr double kExpectedMin = 1e-3;
+    if (expected < kExpectedMin)
+      refuse("rate_table: expected rates that bring a session, found none");
     for (std::size_t i = 0; i < table.requests_per_s.size(); ++i) {
       const double start_s = static_cast<double>(i) * table.window_s;
       windows.push_back(
@@ -94,6 +101,7 @@ class Generator {
   void add_session(std::int64_t number) {
     const std::optional<double> start_s = arrivals_.next_s();
     V4CAP_CHECK(start_s.has_value(), "a stream that repeats or has no end ran dry");
+    check_time(*start_s);
     const std::int64_t turns = draw_integer(spec_.turns_min, spec_.turns_max);
     const std::int64_t group = draw_integer(0, spec_.prefix_groups - 1);
     const std::int32_t session = builder_.session("session-" + std::to_string(number));
@@ -109,6 +117,7 @@ class Generator {
         builder_.add_after(before);
         request.think = draw_think();
         arrival += request.think;
+        check_time(to_seconds(arrival));
       }
       request.arrival = arrival;
       add_blocks(group, prompt / spec_.block);
@@ -121,6 +130,11 @@ class Generator {
     const std::int64_t shared = std::min(prefix_blocks_, blocks);
     if (shared > 0) builder_.add_run(group * prefix_blocks_, shared);
     if (blocks > shared) builder_.add_run(next_id_, blocks - shared);
+  }
+
+  static void check_time(double arrival_s) {
+    constexpr double kLongest_s = 1e9;
+    if (!(arrival_s <= kLongest_s)) throw RunError("the generated trace is longer than 31 years");
   }
 
   std::int64_t draw_integer(std::int64_t low, std::int64_t high) {

@@ -30,9 +30,9 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
     const JsonValue object =
         parse_json_object(json, file.line(), file.place(), !file.line_is_terminated());
     census.see(object);
-    constexpr std::int64_t kCentury_ms = 3'200'000'000'000;
+    constexpr std::int64_t kLongest_ms = 1'000'000'000'000;
     const JsonValue timestamp = object.at("timestamp");
-    const std::int64_t time_ms = timestamp.integer(0, kCentury_ms);
+    const std::int64_t time_ms = timestamp.integer(0, kLongest_ms);
     if (time_ms < before_ms) {
       timestamp.fail("'timestamp': expected at least " + std::to_string(before_ms) +
                      " (the line before), found " + std::to_string(time_ms) +

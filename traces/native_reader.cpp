@@ -90,7 +90,7 @@ class NativeReader {
   void read_request(TraceBuilder& builder, JsonValue object) {
     refuse_unknown(object, {"prompt", "output", "arrival_ns", "think_ns", "session", "group",
                             "runs", "after"});
-    constexpr std::int64_t kTimeMax = std::numeric_limits<std::int64_t>::max() / 2;
+    constexpr std::int64_t kTimeMax = 1'000'000'000'000'000'000;  // 31 years in ns
     const auto optional = [&](const char* key, std::int64_t low, std::int64_t high,
                               std::int64_t absent) {
       const JsonValue value = object.find(key);
@@ -154,7 +154,7 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "v4cap", {"v4cap's own: what convert and synth write", sniff, read, 64 << 20});
+    "v4cap", {"v4cap's own: what convert and synth write", sniff, read, 16 << 20});
 
 }  // namespace
 

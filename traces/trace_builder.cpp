@@ -111,8 +111,8 @@ Tokens output_tokens(JsonValue value) {
 }
 
 Duration seconds(JsonValue value) {
-  constexpr double kCentury_s = 3.2e9;
-  return duration_from_seconds(value.number(0, kCentury_s));
+  constexpr double kLongest_s = 1e9;
+  return duration_from_seconds(value.number(0, kLongest_s));
 }
 
 bool has_keys(std::string_view line, std::initializer_list<std::string_view> keys) {

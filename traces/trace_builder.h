@@ -50,7 +50,7 @@ class TraceBuilder {
 Tokens prompt_tokens(JsonValue value);
 Tokens output_tokens(JsonValue value);
 
-// Seconds as JSON, 0 to 100 years.
+// Seconds as JSON, 0 to 10^9 (31 years), so that a few may be added up.
 Duration seconds(JsonValue value);
 
 // Does `line` open an object with all of these keys (as text; the reader checks the rest)?

@@ -130,9 +130,9 @@ class WekaReader {
     subagent_census_.see(entry);
     const Duration t = seconds(entry.at("t"));
     const JsonValue duration_ms = entry.find("duration_ms");
-    constexpr double kCentury_ms = 3.2e12;
+    constexpr double kLongest_ms = 1e12;
     const Duration lasted =
-        duration_ms ? duration_from_seconds(duration_ms.number(0, kCentury_ms) / 1e3) : Duration{};
+        duration_ms ? duration_from_seconds(duration_ms.number(0, kLongest_ms) / 1e3) : Duration{};
     const Duration start = std::max(Duration{}, t - lasted);
     std::uint32_t before = main_;
     bool first = true;

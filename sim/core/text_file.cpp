@@ -168,11 +168,14 @@ bool TextFile::fill() {
   if (limits_.file_bytes < 0) {
     throw InputError(here, "the file is larger than its limit once decompressed");
   }
-  // Lines before the damage are given out first: the error belongs to the line that lacks its end.
-  const bool whole_lines = std::memchr(buffer_.data(), '\n', end_) != nullptr;
-  if (!source_->damage().empty() && !(got > 0 && whole_lines)) {
-    throw InputError(here, source_->damage() + " at line " + std::to_string(here.line) +
-                               "; expected a whole file, this one is truncated or damaged");
+  if (!source_->damage().empty()) {
+    // Whole lines before the damage are given out first: the error belongs to the line that lacks
+    // its end.
+    const bool whole_line = std::memchr(buffer_.data(), '\n', end_) != nullptr;
+    if (got == 0 || !whole_line) {
+      throw InputError(here, source_->damage() + " at line " + std::to_string(here.line) +
+                                 "; expected a whole file, this one is truncated or damaged");
+    }
   }
   return got > 0;
 }

@@ -253,6 +253,28 @@ TEST_CASE("sessions follow a rate table and begin it again") {
   CHECK(counts[4] == 0);
 }
 
+TEST_CASE("a trace that would last for ages is a failed run, not an overflow") {
+  SyntheticSpec spec = agent_spec();
+  spec.rate_per_s = 1e-9;
+  CHECK_THROWS_AS(generate_trace(spec, 1), RunError);
+  spec = agent_spec();
+  spec.think_mean_s = 1e6;
+  spec.turns_max = 100'000;
+  spec.turns_min = 100'000;
+  spec.next_prompt = spec.output = parse_length_spec("x", "1");
+  CHECK_THROWS_AS(generate_trace(spec, 1), RunError);
+}
+
+TEST_CASE("a rate table without a rate is refused") {
+  const TestFile table("rates.csv",
+                       "client,window_start_s,rate_rps,cv,dist,param1,param2\n"
+                       "0,0,1e-9,1,Gamma,1,1\n");
+  SyntheticSpec spec = agent_spec();
+  spec.arrivals = "table";
+  spec.rate_table = table.path();
+  CHECK_THROWS_AS(generate_trace(spec, 1), InputError);
+}
+
 TEST_CASE("the bundled sample is what its README's parameters generate") {
   SyntheticSpec spec;
   spec.sessions = 48;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "sim/core/random.h"
 #include "tests/traces/files.h"
 #include "tests/traces/gzip.h"
 #include "traces/reader.h"
@@ -306,20 +307,59 @@ TEST_CASE("an unknown format names the nearest") {
   }
 }
 
-// Any prefix of a good file is either a whole trace or refused; no cut may crash or hang a reader.
-TEST_CASE("a file cut at any byte is read or refused, never worse") {
-  const std::string weka_text = weka(
-      R"({"t":0,"type":"s","in":64,"out":1,"think_time":1,"hash_runs":[[1,1]]},{"t":1,"type":"subagent","duration_ms":1,"requests":[]})");
-  for (const std::string& text : {kGood + kGood, kAzure + kAzureRow, kLmcache, kTau, weka_text,
-                                  kNative + "{\"prompt\":1,\"output\":1}\n", gzip(kGood)}) {
+// A small good file of every format that holds requests.
+std::vector<std::string> good_files() {
+  return {kGood + kGood,
+          kAzure + kAzureRow,
+          kLmcache,
+          kTau,
+          weka(R"({"t":0,"type":"s","in":64,"out":1,"think_time":1,"hash_runs":[[1,1]]},)"
+               R"({"t":1,"type":"subagent","duration_ms":1,"requests":[]})"),
+          kNative + R"({"prompt":64,"output":1,"runs":[[0,1]],"session":0})" + "\n",
+          client(R"([0,0.01,1.0,"Gamma",1.0,1.0])", lengths_of("[[5,1.0]]")),
+          "group_id,sample_model,input_length,output_length,max_tokens\n0,m,9,1,1\n",
+          "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n74,918,992,0.08\n",
+          gzip(kGood)};
+}
+
+// Read whole, or refused with a place. Anything else is a crash or a hang.
+void read_or_refuse(const std::string& text) {
+  const TestFile file("damaged", text);
+  try {
+    const Trace trace = read_trace(file.path());
+    CHECK_FALSE(trace.requests.empty());
+  } catch (const InputError& error) {
+    const Place& place = error.diagnostics()[0].place;
+    CHECK((place.line > 0 && place.column > 0));
+  }
+}
+
+TEST_CASE("a trace cut at any byte is read or refused, never worse") {
+  for (const std::string& text : good_files()) {
     for (std::size_t size = 0; size <= text.size(); ++size) {
-      const TestFile file("cut", text.substr(0, size));
-      try {
-        const Trace trace = read_trace(file.path());
-        CHECK_FALSE(trace.requests.empty());
-      } catch (const InputError& error) {
-        CHECK(error.diagnostics()[0].place.column > 0);
+      CAPTURE(text);
+      CAPTURE(size);
+      read_or_refuse(text.substr(0, size));
+    }
+  }
+}
+
+TEST_CASE("a trace with bytes changed, doubled or left out is read or refused, never worse") {
+  constexpr std::string_view kBytes = "0919-.eE+,:\"{}[]n \n\r\x00\x7f\xff\x1f";
+  RandomEngine engine = RandomStreams(1).stream("mutations");
+  for (const std::string& text : good_files()) {
+    for (int i = 0; i < 600; ++i) {
+      std::string mutated = text;
+      for (std::uint64_t changes = 1 + engine() % 3; changes > 0; --changes) {
+        const std::size_t at = engine() % mutated.size();
+        const std::size_t length = 1 + engine() % 8;
+        const std::uint64_t kind = engine() % 3;
+        if (kind == 0) mutated[at] = kBytes[engine() % kBytes.size()];
+        if (kind == 1) mutated.insert(at, mutated.substr(at, length));
+        if (kind == 2 && mutated.size() > length) mutated.erase(at, length);
       }
+      CAPTURE(mutated);
+      read_or_refuse(mutated);
     }
   }
 }
