@@ -1,6 +1,7 @@
 #include "sim/cache/block_keys.h"
 
 #include <algorithm>
+#include <string>
 
 #include "sim/core/error.h"
 
@@ -8,8 +9,7 @@ namespace v4cap {
 
 namespace {
 
-// Keys from trace ids stay below 2^60: ids are at most 2^48 in a file (traces/reader.h), shifted by
-// session, and an id names at most 512 engine blocks.
+// Keys from trace ids stay below 2^60.
 constexpr std::int64_t kNamedKeys = std::int64_t{1} << 60;
 // Keys of blocks that only one request has: 2^26 of them for each of 2^32 requests, more than
 // blocks of one token in the longest prompt and output that a trace may hold.
@@ -67,6 +67,10 @@ bool blocks_compatible(Tokens trace_block, Tokens engine_block) {
   return engine_block % trace_block == Tokens{0} || trace_block % engine_block == Tokens{0};
 }
 
+std::int64_t id_bound(Tokens trace_block, Tokens engine_block) {
+  return kNamedKeys / std::max<std::int64_t>(1, trace_block / engine_block);
+}
+
 void append_keys(std::span<const IdRun> ids, Tokens trace_block, Tokens engine_block,
                  std::int64_t blocks, std::vector<KeyRun>& out) {
   V4CAP_CHECK(blocks_compatible(trace_block, engine_block), "block sizes do not nest");
@@ -84,6 +88,8 @@ void sequence_keys(const Trace& trace, std::uint32_t request, Tokens engine_bloc
   const std::int64_t prompt_blocks = r.prompt / engine_block;
   const std::int64_t all_blocks = (r.prompt + r.output) / engine_block;
   if (trace.block.value > 0) {
+    V4CAP_CHECK(trace.next_free_id <= id_bound(trace.block, engine_block),
+                "block ids up to " + std::to_string(trace.next_free_id) + " have no keys");
     const auto prompt_ids = trace.runs_of(r);
     ids.assign(prompt_ids.begin(), prompt_ids.end());
     const bool continued = r.continued_by != kNoRequest;

@@ -29,6 +29,10 @@ std::int64_t block_count(std::span<const KeyRun> keys);
 // True when every boundary of the larger block is one of the smaller.
 bool blocks_compatible(Tokens trace_block, Tokens engine_block);
 
+// Bound of the ids whose engine blocks have keys of their own: a trace's next_free_id must not be
+// above it. 2^60, less where an id names several engine blocks.
+std::int64_t id_bound(Tokens trace_block, Tokens engine_block);
+
 // Keys of the first `blocks` engine blocks, or of as many as the ids cover. The blocks must be
 // compatible.
 void append_keys(std::span<const IdRun> ids, Tokens trace_block, Tokens engine_block,

@@ -156,8 +156,7 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
     sequence.shared = full;
   }
   std::size_t placed = 0;
-  while (placed < sequence.own_points.size() &&
-         sequence.own_points[placed] <= block_ * sequence.shared) {
+  while (placed < sequence.own_points.size() && sequence.own_points[placed] <= length) {
     const Tokens at = sequence.own_points[placed++];
     own_ -= layout_->point(at);
     if (index_.add_point(sequence.cursor, at)) {

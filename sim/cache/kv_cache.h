@@ -10,6 +10,7 @@
 // The cache knows neither clock nor device: a simulator and an executor drive it alike.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -66,8 +67,13 @@ class KvCache {
   Bytes reserve_points(CachedSequence& sequence, Tokens from, Tokens to);
 
   // The first `length` tokens are computed: full blocks become visible to others, with their
-  // points.
+  // points. Needed only when commits_at() says so.
   void commit(CachedSequence& sequence, Tokens length);
+  // Does having computed `length` tokens complete a block that is not shared yet, or a point?
+  bool commits_at(const CachedSequence& sequence, Tokens length) const {
+    if (!sequence.own_points.empty() && sequence.own_points.front() <= length) return true;
+    return sequence.shared < std::min(length / block_, sequence.indexable);
+  }
 
   // The sequence ends or is preempted: full blocks stay cached, everything else is freed.
   void release(CachedSequence& sequence);

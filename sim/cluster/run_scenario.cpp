@@ -32,7 +32,13 @@ auto at_place(const Scenario& scenario, const std::string& path, Make make) {
 
 void check_blocks(const Scenario& scenario, const Trace& trace) {
   const Tokens block = scenario.kv_cache.block;
-  if (blocks_compatible(trace.block, block)) return;
+  if (blocks_compatible(trace.block, block)) {
+    const std::int64_t bound = id_bound(trace.block, block);
+    if (trace.next_free_id <= bound) return;
+    throw InputError(Place{trace.name}, "expected block ids below " + std::to_string(bound) +
+                                            ", got ids up to " +
+                                            std::to_string(trace.next_free_id - 1));
+  }
   throw InputError(place_of(scenario, "kv_cache.block_tokens"),
                    "kv_cache.block_tokens: expected a multiple or a divisor of the " +
                        std::to_string(trace.block.value) + "-token blocks of " + trace.name +

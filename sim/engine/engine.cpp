@@ -108,9 +108,7 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
     request.recomputed_after_preemption += std::min(request.computed, request.reached) - piece.past;
   }
   request.reached = std::max(request.reached, request.computed);
-  // Only a step that completes a block changes what others can see.
-  const CachedSequence& held = request.sequence;
-  if (held.shared < std::min(request.computed / cache_->block(), held.indexable)) {
+  if (cache_->commits_at(request.sequence, request.computed)) {
     cache_->commit(request.sequence, request.computed);
   }
   if (!piece.emits_token) return;

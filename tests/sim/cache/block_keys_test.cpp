@@ -143,6 +143,28 @@ TEST_CASE("block keys: large ids of different remainders do not meet") {
   }
 }
 
+TEST_CASE("block keys: ids up to the bound have keys apart from each other and from private ones") {
+  for (const std::int64_t engine_block : {16, 512, 1024, 8192}) {
+    CAPTURE(engine_block);
+    const std::int64_t bound = id_bound(Tokens{512}, Tokens{engine_block});
+    std::set<std::int64_t> seen;
+    for (const std::int64_t id :
+         {bound - 1, bound - 2, bound / 2, std::int64_t{1}, std::int64_t{0}}) {
+      const IdRun run{id, 1};
+      std::vector<KeyRun> keys;
+      // The id names the last block that it completes: others of its block come before it.
+      std::vector<IdRun> ids = {{7, std::max<std::int64_t>(1, engine_block / 512) - 1}, run};
+      append_keys(ids, Tokens{512}, Tokens{engine_block}, 1'000'000, keys);
+      const auto all = expanded(keys);
+      seen.insert(all.begin(), all.end());
+    }
+    CHECK(seen.size() ==
+          5 * static_cast<std::size_t>(std::max<std::int64_t>(1, 512 / engine_block)));
+    CHECK(*seen.begin() >= 0);
+    CHECK(*seen.rbegin() < std::int64_t{1} << 60);
+  }
+}
+
 TEST_CASE("block sizes nest or do not") {
   struct Row {
     std::int64_t trace, engine;

@@ -170,6 +170,26 @@ TEST_CASE("engine: a checkpoint hit resumes at the point and copies it back") {
   CHECK(ended[1].rebuilt == Tokens{0});
 }
 
+TEST_CASE("engine: a point that found no room is kept when its prompt is computed again") {
+  ToyEngine settings;
+  settings.policy = "checkpoint=256";
+  // Two points fit beside the 11 blocks of a prompt, none when 4 more blocks are in use.
+  settings.costs = {11 + 2 * 3, 1, 0, 3, 0};
+  settings.step_tokens = Tokens{2000};
+  ToyDriver driver(settings);
+  driver.submit(toy_request(1, 255, 1, 1000));
+  driver.submit(toy_request(2, 641, 1, 0));
+  driver.run();
+  CHECK(driver.engine().cache().points_kept() == 0);
+  for (const std::uint32_t id : {3U, 4U}) {
+    driver.submit(toy_request(id, 641, 1, 0));
+    driver.run();
+  }
+  CHECK(driver.record(3).hit == Tokens{0});
+  CHECK(driver.engine().cache().points_kept() == 2);
+  CHECK(driver.record(4).hit == Tokens{512});
+}
+
 TEST_CASE("engine: never more running than the cap, the rest is admitted in order of arrival") {
   ToyEngine settings;
   settings.max_running = 3;
