@@ -20,56 +20,66 @@ Duration scaled(Duration d, double factor) {
 }  // namespace
 
 Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed)
-    : trace_(trace) {
-  const std::size_t n = trace.requests.size();
-  const bool keeps_order = config.arrivals != ArrivalMode::trace;
-  waits_for_.assign(n, 0);
-  if (keeps_order) build_dependencies();
-  open_loop_ = config.arrivals == ArrivalMode::trace || config.arrivals == ArrivalMode::poisson;
-
+    : trace_(trace), config_(config) {
+  build_dependencies();
   if (config.arrivals == ArrivalMode::closed_loop) {
-    closed_loop_ = true;
-    unit_of_.assign(n, kNoUnit);
-    std::vector<std::uint32_t> unit_of_session(trace.session_names.size(), kNoUnit);
-    for (std::uint32_t r = 0; r < n; ++r) {
-      const std::int32_t session = trace.requests[r].session;
-      std::uint32_t unit =
-          session == kNoSession ? kNoUnit : unit_of_session[static_cast<std::size_t>(session)];
-      if (unit == kNoUnit) {
-        unit = static_cast<std::uint32_t>(unit_left_.size());
-        unit_left_.push_back(0);
-        unit_roots_.emplace_back();
-        if (session != kNoSession) unit_of_session[static_cast<std::size_t>(session)] = unit;
-      }
-      unit_of_[r] = unit;
-      ++unit_left_[unit];
-      if (waits_for_[r] == 0) unit_roots_[unit].push_back(r);
-    }
-    for (std::int64_t i = 0; i < config.sessions_at_a_time && next_unit_ < unit_left_.size(); ++i) {
-      start_session(next_unit_++, kSimStart, initial_);
-    }
-    return;
+    begin_closed_loop();
+  } else {
+    begin_open_loop(seed);
   }
-  if (config.arrivals == ArrivalMode::trace && !trace.has_arrivals) {
-    throw InputError(Place{trace.name},
+}
+
+bool Workload::open_loop() const {
+  return config_.arrivals == ArrivalMode::trace || config_.arrivals == ArrivalMode::poisson;
+}
+
+void Workload::begin_closed_loop() {
+  unit_of_.assign(trace_.requests.size(), kNoUnit);
+  std::vector<std::uint32_t> unit_of_session(trace_.session_names.size(), kNoUnit);
+  for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) {
+    const std::int32_t session = trace_.requests[r].session;
+    std::uint32_t unit =
+        session == kNoSession ? kNoUnit : unit_of_session[static_cast<std::size_t>(session)];
+    if (unit == kNoUnit) {
+      unit = static_cast<std::uint32_t>(unit_left_.size());
+      unit_left_.push_back(0);
+      unit_roots_.emplace_back();
+      if (session != kNoSession) unit_of_session[static_cast<std::size_t>(session)] = unit;
+    }
+    unit_of_[r] = unit;
+    ++unit_left_[unit];
+    if (waits_for_[r] == 0) unit_roots_[unit].push_back(r);
+  }
+  for (std::int64_t i = 0; i < config_.sessions_at_a_time && next_unit_ < unit_left_.size(); ++i) {
+    start_session(next_unit_++, kSimStart, initial_);
+  }
+}
+
+void Workload::begin_open_loop(std::uint64_t seed) {
+  if (config_.arrivals == ArrivalMode::trace && !trace_.has_arrivals) {
+    throw InputError(Place{trace_.name},
                      "the trace has no arrival times; set workload.arrivals.mode to closed_loop, "
                      "poisson or burst");
   }
   RandomEngine engine = RandomStreams(seed).stream("arrivals");
-  boost::random::exponential_distribution<double> gap_s(config.rate_per_s > 0 ? config.rate_per_s
-                                                                              : 1.0);
+  boost::random::exponential_distribution<double> gap_s(config_.rate_per_s > 0 ? config_.rate_per_s
+                                                                               : 1.0);
   SimTime at = kSimStart;
-  for (std::uint32_t r = 0; r < n; ++r) {
+  for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) {
     if (waits_for_[r] > 0) continue;
-    if (config.arrivals == ArrivalMode::trace) {
-      at = kSimStart + scaled(trace.requests[r].arrival, config.time_scale);
-    } else if (config.arrivals == ArrivalMode::poisson) {
-      at += scaled(duration_from_seconds(gap_s(engine)), config.time_scale);
+    if (config_.arrivals == ArrivalMode::trace) {
+      at = time_in_trace(r);
+    } else if (config_.arrivals == ArrivalMode::poisson) {
+      at += scaled(duration_from_seconds(gap_s(engine)), config_.time_scale);
     }
     initial_.push_back({at, r});
   }
   std::stable_sort(initial_.begin(), initial_.end(),
                    [](const Arrival& a, const Arrival& b) { return a.at < b.at; });
+}
+
+SimTime Workload::time_in_trace(std::uint32_t request) const {
+  return kSimStart + scaled(trace_.requests[request].arrival, config_.time_scale);
 }
 
 void Workload::build_dependencies() {
@@ -96,14 +106,14 @@ void Workload::start_session(std::size_t unit, SimTime now, std::vector<Arrival>
 }
 
 void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released) {
-  if (!first_dependent_.empty()) {
-    for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
-      const std::uint32_t waiter = dependents_[i];
-      if (--waits_for_[waiter] == 0)
-        released.push_back({now + trace_.requests[waiter].think, waiter});
-    }
+  for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
+    const std::uint32_t waiter = dependents_[i];
+    if (--waits_for_[waiter] > 0) continue;
+    SimTime at = now + trace_.requests[waiter].think;
+    if (config_.arrivals == ArrivalMode::trace) at = std::max(at, time_in_trace(waiter));
+    released.push_back({at, waiter});
   }
-  if (!closed_loop_ || --unit_left_[unit_of_[request]] > 0) return;
+  if (unit_of_.empty() || --unit_left_[unit_of_[request]] > 0) return;
   if (next_unit_ < unit_left_.size()) start_session(next_unit_++, now, released);
 }
 

@@ -1,6 +1,7 @@
 // Turns a trace into arrivals: open loop (times of the trace, Poisson, a burst) or closed loop (a
-// fixed number of sessions at a time, each request a think time after those it waits for). Times it
-// hands out are absolute; it never looks at a clock.
+// fixed number of sessions at a time). In each a request that waits for others arrives a think time
+// after the last of them ended; under the trace's own times not before its time there either. Times
+// handed out are absolute; it never looks at a clock.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +30,17 @@ class Workload {
   void ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released);
 
   std::size_t requests() const { return trace_.requests.size(); }
-  bool open_loop() const { return open_loop_; }
+  bool open_loop() const;
 
  private:
   void build_dependencies();
+  void begin_closed_loop();
+  void begin_open_loop(std::uint64_t seed);
+  SimTime time_in_trace(std::uint32_t request) const;
   void start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released);
 
   const Trace& trace_;
-  bool open_loop_ = true;
+  WorkloadConfig config_;
   std::vector<Arrival> initial_;
   // Who waits for a request: dependents_[first_dependent_[r], first_dependent_[r + 1]).
   std::vector<std::uint32_t> first_dependent_, dependents_;
@@ -46,7 +50,6 @@ class Workload {
   std::vector<std::vector<std::uint32_t>> unit_roots_;  // requests that start with the unit
   std::vector<std::uint32_t> unit_left_;                // requests of the unit that have not ended
   std::size_t next_unit_ = 0;
-  bool closed_loop_ = false;
 };
 
 }  // namespace v4cap

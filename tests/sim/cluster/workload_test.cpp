@@ -93,6 +93,21 @@ TEST_CASE("workload: Poisson gaps have the mean and the variance of an exponenti
   CHECK(pairs(arrivals) != pairs(Workload(trace, config, 6).initial()));
 }
 
+TEST_CASE(
+    "workload: times of the trace hold back what would come too early, and turns keep order") {
+  Trace trace;
+  add_fork_and_join(trace);
+  trace.has_arrivals = true;
+  for (TraceRequest& r : trace.requests) r.arrival = duration_from_seconds(10.0 * r.turn);
+  Workload workload(trace, {}, 1);
+  CHECK(pairs(workload.initial()) == Expected{{kSimStart, 0}});
+  std::vector<Arrival> released;
+  workload.ended(0, at_s(12), released);
+  // Request 1 would have come at 10 s, before the one it waits for had ended; request 2 comes at
+  // its time.
+  CHECK(pairs(released) == Expected{{at_s(12) + Duration{1'000}, 1}, {at_s(20), 2}});
+}
+
 TEST_CASE("workload: in a burst everything comes at once, but what waits for another waits") {
   Trace trace;
   add_fork_and_join(trace);
