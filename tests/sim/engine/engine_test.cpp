@@ -270,15 +270,18 @@ TEST_CASE("engine: the context limit counts prompt and output") {
 TEST_CASE("engine: the youngest is preempted and completes later with every token") {
   ToyEngine settings;
   settings.costs.capacity = 6;  // two of 2 blocks start; each wants 4 in the end
+  settings.max_running = 2;
   ToyDriver driver(settings);
   driver.submit(toy_request(1, 100, 150, 0));
   driver.submit(toy_request(2, 100, 150, 1000));
+  driver.submit(toy_request(3, 10, 2, 2000));
   driver.run();
   const RequestRecord &older = driver.record(1), &younger = driver.record(2);
   CHECK(older.preemptions == 0);
   CHECK(younger.preemptions == 1);
   CHECK(driver.engine().preemptions() == 1);
   CHECK(older.finished < younger.finished);
+  CHECK(driver.record(3).admitted >= older.finished);  // the preempted one waits in front
   CHECK(older.recomputed_after_preemption == Tokens{0});
   CHECK(younger.hit + younger.computed == younger.prompt);
   // The second went when the first wanted a fourth block, at position 192, itself at 192, with its
