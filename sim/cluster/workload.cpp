@@ -84,6 +84,7 @@ SimTime Workload::time_in_trace(std::uint32_t request) const {
 
 void Workload::build_dependencies() {
   const std::size_t n = trace_.requests.size();
+  waits_for_.assign(n, 0);
   first_dependent_.assign(n + 1, 0);
   for (const TraceRequest& r : trace_.requests) {
     for (const std::uint32_t before : trace_.after_of(r)) ++first_dependent_[before + 1];
