@@ -55,7 +55,7 @@ std::vector<Tokens> lengths_up_to(Tokens longest) {
 class CapacityCommand final : public Command {
  public:
   std::string summary() const override {
-    return "What fits in memory: bytes by cache kind, tokens and sequences, per SWA policy";
+    return "what fits in memory: bytes by cache kind, tokens and sequences, per SWA policy";
   }
 
   void add_options(CLI::App& app) override {

@@ -48,7 +48,7 @@ struct FinishedRun {
 class SimulateCommand final : public Command {
  public:
   std::string summary() const override {
-    return "Simulate a scenario: what its traffic costs on its hardware under its cache policy";
+    return "simulate a scenario: what its traffic costs on its hardware under its cache policy";
   }
 
   void add_options(CLI::App& app) override {
