@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "traces/public_traces.h"
+
 namespace v4cap {
 
 namespace fs = std::filesystem;
@@ -102,10 +104,7 @@ std::string locate_trace(const std::string& path, const std::string& trace_dir) 
                    std::string("no such trace") +
                        (trace_dir.empty() ? "; name its folder with --traces DIR or V4CAP_TRACES"
                                           : ", nor one below " + trace_dir) +
-                       ". Public traces: github.com/kvcache-ai/Mooncake (FAST25-release/traces), "
-                       "github.com/callanjfox/kv-cache-tester (traces), "
-                       "github.com/Azure/AzurePublicDataset (data), "
-                       "github.com/alibaba/ServeGen (data)");
+                       where_to_get(path));
 }
 
 void spread_instants(Trace& trace) {
