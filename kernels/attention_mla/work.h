@@ -1,13 +1,11 @@
 // Multi-head latent attention, dense over all earlier tokens (DeepSeek-V3). Two forms of the same
 // maths:
 //   absorbed (decode): the up-projections are folded into query and output, so all heads attend to
-//   the
-//     latents themselves: key_dim = kv_lora + rope (576), value_dim = kv_lora (512), one shared
+//     the latents themselves: key_dim = kv_lora + rope (576), value_dim = kv_lora (512), one shared
 //     entry;
 //   expanded (prefill): latents are projected up to per-head keys and values first (a `linear` of
-//   its own):
-//     key_dim = nope + rope (192), value_dim = 128, and an entry is all heads' expanded channels in
-//     BF16.
+//     its own): key_dim = nope + rope (192), value_dim = 128, an entry is all heads' expanded
+//     channels in BF16.
 // Source: DeepSeek-V3 inference reference (MLA, attn_impl "naive" and "absorb").
 #pragma once
 

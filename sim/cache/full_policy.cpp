@@ -1,10 +1,11 @@
 // Policy `full`: window entries of every token stay with the compressed entries. No token is
 // computed twice and R = P, at about eight times the bytes of the compressed entries on V4-Pro.
 //
-// The compressors' rows before R are not stored: R is a multiple of HCA's 128, and the four rows
-// that CSA wants come back from running the four tokens before R along with the first chunk, whose
-// windows are all in the cache. Four tokens a hit are below what this model resolves and are not
-// counted.
+// The compressors' rows before R are not stored. At a multiple of 128 HCA needs none, and the four
+// rows that CSA wants come back from running the four tokens before R along with the first chunk,
+// whose windows are all in the cache. (With blocks that end elsewhere, `tails: stored`, HCA's rows
+// since the last multiple of 128 come back the same way.) So few tokens a hit are below what this
+// model resolves and are not counted.
 #include "sim/cache/swa_policy.h"
 
 namespace v4cap {

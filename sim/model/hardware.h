@@ -33,8 +33,8 @@ struct HardwareSpec {
   double link_bytes_per_s_peak = 0;  // NVLink, one direction, per GPU
   Duration link_latency{};           // of one collective
   RooflineEfficiency efficiency;
-  Bytes reserve;           // of each GPU, for activations, graphs and communication; a scenario may override it
-  std::string provenance;  // where the figures come from, and that they are not measurements of ours
+  Bytes reserve;  // of each GPU, for activations, graphs, communication; a scenario may override it
+  std::string provenance;  // where the figures come from; none is a measurement of ours
 };
 
 }  // namespace v4cap

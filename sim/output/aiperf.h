@@ -7,8 +7,8 @@
 // Times are simulated nanoseconds from 0, dates therefore of 1 January 1970. Nothing of the machine
 // or the moment that produced a file is in it: equal runs give equal bytes.
 //
-//   profile_export.jsonl          one line a request, finished or refused, in the order of the
-//   workload profile_export_aiperf.json    one document a run
+//   profile_export.jsonl          one line a request, finished or refused, in the workload's order
+//   profile_export_aiperf.json    one document a run
 #pragma once
 
 #include <string>

@@ -2,10 +2,11 @@
 // is written under a temporary name beside its place, flushed to disk, and renamed when all of them
 // are complete.
 //
-//   scenario.resolved.yaml       the scenario with every default; running it again gives the same
-//   files profile_export.jsonl         one request a line (aiperf.h) profile_export_aiperf.json the
-//   summary in AIPerf's form (aiperf.h) summary.json                 the summary in ours, without
-//   wall time (summary_json.h) timeline.csv                 occupancy over time (timeline.h)
+//   scenario.resolved.yaml       the scenario with every default; running it gives the same files
+//   profile_export.jsonl         one request a line (aiperf.h)
+//   profile_export_aiperf.json   the summary in AIPerf's form (aiperf.h)
+//   summary.json                 the summary in ours, without wall time (summary_json.h)
+//   timeline.csv                 occupancy over time (timeline.h)
 //
 // The directory is held open, so nothing that is written leaves it, whatever is renamed meanwhile.
 // Temporary files are created anew (O_EXCL) and no symbolic link inside the directory is followed.

@@ -67,7 +67,7 @@ TEST_CASE("simulate: the bundled sample gives the same result on every build") {
   }
 }
 
-TEST_CASE("simulate: two runs write the same bytes, another seed's scenario says so") {
+TEST_CASE("simulate: two runs write the same bytes") {
   const TempDir dir;
   const auto run_into = [&](const std::string& name) {
     const Output run = run_v4cap({"simulate", kQuickstart, "--out", dir / name, "--set",
