@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "sim/app/command.h"
 #include "sim/app/scenario_options.h"
@@ -65,20 +66,8 @@ class SimulateCommand final : public Command {
     std::vector<Scenario> scenarios = load_scenarios(context);
     if (context.options.dry_run) return dry_run(scenarios, context);
 
-    std::unique_ptr<RunDirectory> directory;
-    if (!out_directory_.empty() && policies_.empty()) {
-      directory = std::make_unique<RunDirectory>(out_directory_, overwrite_);
-    }
-    std::vector<std::unique_ptr<RunDirectory>> directories;
-    if (!out_directory_.empty() && !policies_.empty()) {
-      for (const Scenario& s : scenarios) {
-        const auto path = std::filesystem::path(out_directory_) / s.kv_cache.swa_policy;
-        directories.push_back(std::make_unique<RunDirectory>(path.string(), overwrite_));
-      }
-    } else if (directory) {
-      directories.push_back(std::move(directory));
-    }
-
+    // Before the run, so that a directory that cannot be used costs no waiting.
+    const auto directories = open_directories(scenarios);
     std::vector<FinishedRun> runs;
     try {
       runs = simulate(std::move(scenarios), context);
@@ -97,7 +86,11 @@ class SimulateCommand final : public Command {
 
  private:
   std::vector<Scenario> load_scenarios(const CommandContext& context) const {
-    ScenarioOptions options = scenario_options(context.options);
+    const ScenarioOptions options = scenario_options(context.options);
+    const std::set<std::string> distinct(policies_.begin(), policies_.end());
+    if (distinct.size() < policies_.size()) {
+      throw InputError(Place{"--compare"}, "expected each policy once");
+    }
     std::vector<Scenario> scenarios;
     const std::size_t runs = std::max<std::size_t>(1, policies_.size());
     for (std::size_t i = 0; i < runs; ++i) {
@@ -106,6 +99,19 @@ class SimulateCommand final : public Command {
       scenarios.push_back(load_checked_scenario(scenario_file_, one));
     }
     return scenarios;
+  }
+
+  // --out for one run, one folder below it for each policy of a comparison; empty without --out.
+  std::vector<std::unique_ptr<RunDirectory>> open_directories(
+      const std::vector<Scenario>& scenarios) const {
+    std::vector<std::unique_ptr<RunDirectory>> directories;
+    if (out_directory_.empty()) return directories;
+    for (const Scenario& scenario : scenarios) {
+      std::filesystem::path path = out_directory_;
+      if (!policies_.empty()) path /= scenario.kv_cache.swa_policy;
+      directories.push_back(std::make_unique<RunDirectory>(path.string(), overwrite_));
+    }
+    return directories;
   }
 
   std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios,

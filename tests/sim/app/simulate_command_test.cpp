@@ -87,6 +87,17 @@ TEST_CASE("simulate: two runs write the same bytes") {
   CHECK(run_v4cap({"simulate", kQuickstart, "--out", dir / "a"}).code == ExitCode::bad_input);
 }
 
+TEST_CASE("simulate: a comparison writes a folder for each policy") {
+  const TempDir dir;
+  const Output run = run_v4cap({"simulate", kQuickstart, "--compare", "full", "recompute", "--out",
+                                dir / "out", "--set", "workload.max_requests=40"});
+  REQUIRE(run.code == ExitCode::done);
+  const std::string full = text_of(dir / "out/full/summary.json");
+  const std::string recompute = text_of(dir / "out/recompute/summary.json");
+  CHECK(full.find("\"policy\": \"full\"") != std::string::npos);
+  CHECK(recompute.find("\"policy\": \"recompute\"") != std::string::npos);
+}
+
 TEST_CASE("simulate: the resolved copy of a run gives the same result") {
   const TempDir dir;
   const std::string out = dir / "run";
@@ -111,6 +122,9 @@ TEST_CASE("simulate: wrong use is refused before anything runs") {
       {"policy without its argument",
        {"simulate", kQuickstart, "--compare", "full", "checkpoint"},
        "checkpoint"},
+      {"a policy twice",
+       {"simulate", kQuickstart, "--compare", "full", "full"},
+       "each policy once"},
       {"interval that no block ends at",
        {"simulate", kQuickstart, "--set", "kv_cache.swa_policy=checkpoint=1000"},
        "multiple of the block of 256 tokens"},
