@@ -24,15 +24,18 @@ class CheckpointPolicy final : public SwaPolicy {
   Tokens interval_;
 };
 
+// Far above any model's context: a longer interval is a slip, because it keeps no point at all.
+constexpr std::int64_t kIntervalMax = std::int64_t{1} << 24;
+
 Tokens parse_interval(const PolicyContext& context) {
   std::int64_t value = 0;
   const std::string& text = context.argument;
   const char* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, value);
-  if (result.ec != std::errc{} || result.ptr != end || value <= 0) {
-    throw InputError(Place{},
-                     "expected 'checkpoint=K' with K > 0 tokens between checkpoints, got '" +
-                         context.name + "'");
+  if (result.ec != std::errc{} || result.ptr != end || value <= 0 || value > kIntervalMax) {
+    throw InputError(Place{}, "expected 'checkpoint=K' with K from 1 to " +
+                                  std::to_string(kIntervalMax) +
+                                  " tokens between checkpoints, got '" + context.name + "'");
   }
   if (value % context.block.value != 0) {
     throw InputError(Place{}, "the interval of '" + context.name +

@@ -16,9 +16,9 @@
 #include "sim/cache/kv_cache.h"
 #include "sim/core/time.h"
 #include "sim/engine/request.h"
+#include "sim/engine/request_record.h"
 #include "sim/engine/scheduler.h"
 #include "sim/engine/step_plan.h"
-#include "sim/output/record.h"
 
 namespace v4cap {
 

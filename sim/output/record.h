@@ -1,4 +1,4 @@
-// What a run leaves behind: one record per request and the totals of the run. Times are simulated.
+// What a run leaves behind: the records of its requests, memory over time, and totals. Times are simulated.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,10 @@
 #include "sim/core/time.h"
 #include "sim/core/units.h"
 #include "sim/cost/cost_model.h"
+#include "sim/engine/request_record.h"
 #include "sim/model/cache_kind.h"
 
 namespace v4cap {
-
-enum class RequestEnd : std::uint8_t { finished, refused };
-
-struct RequestRecord {
-  std::uint32_t id = 0;  // position in the workload
-  std::int32_t session = -1, turn = 0;
-  RequestEnd end = RequestEnd::finished;
-  // kSimStart where it never happened.
-  SimTime arrival{}, admitted{}, first_token{}, second_token{}, finished{};
-  Tokens prompt{}, output{};
-  // At first admission prompt = hit + computed; rebuilt (layer-tokens / layers) comes on top.
-  Tokens hit{}, computed{}, rebuilt{};
-  Tokens recomputed_after_preemption{};
-  std::int32_t preemptions = 0;
-};
 
 // Memory in use at an instant: by cache kind, of running requests and cached together.
 struct OccupancySample {

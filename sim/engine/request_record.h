@@ -1,0 +1,27 @@
+// What an engine says of a request when it ended: when what happened, in whichever world's time, and what the
+// cache did for it. Written by the simulator and the executor alike.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/core/time.h"
+#include "sim/core/units.h"
+
+namespace v4cap {
+
+enum class RequestEnd : std::uint8_t { finished, refused };
+
+struct RequestRecord {
+  std::uint32_t id = 0;  // position in the workload
+  std::int32_t session = -1, turn = 0;
+  RequestEnd end = RequestEnd::finished;
+  // kSimStart where it never happened.
+  SimTime arrival{}, admitted{}, first_token{}, second_token{}, finished{};
+  Tokens prompt{}, output{};
+  // At first admission prompt = hit + computed; rebuilt (layer-tokens / layers) comes on top.
+  Tokens hit{}, computed{}, rebuilt{};
+  Tokens recomputed_after_preemption{};
+  std::int32_t preemptions = 0;
+};
+
+}  // namespace v4cap
