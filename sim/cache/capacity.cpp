@@ -50,7 +50,7 @@ KindBytes Capacity::cached(Tokens length) const {
 }
 
 KindBytes Capacity::running() const {
-  return layout_.running(policy_.stores_window_of_every_token());
+  return layout_.running(policy_.stores_window_of_every_token(), Tokens{1});
 }
 
 KindBytes Capacity::point() const {

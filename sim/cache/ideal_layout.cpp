@@ -1,6 +1,7 @@
 // Layout `ideal`: bytes as the model defines them, one pool, no padding and no fixed part. What an
 // engine could at best reach, and the yardstick for those that page, pad and reserve.
 #include "sim/cache/layout.h"
+#include "sim/model/compression.h"
 
 namespace v4cap {
 
@@ -12,7 +13,11 @@ class IdealLayout final : public Layout {
       : geometry_(context.geometry), block_(context.block) {
     PoolSpec pool{"kv", context.memory, {}};
     pool.holds.fill(true);
-    pools_.push_back(pool);
+    if (context.window_pool_ratio) {
+      split(pool, *context.window_pool_ratio);
+    } else {
+      pools_.push_back(pool);
+    }
   }
 
   const std::vector<PoolSpec>& pools() const override { return pools_; }
@@ -27,13 +32,37 @@ class IdealLayout final : public Layout {
     return geometry_.window(geometry_.window_tokens()) + geometry_.tails_at(position);
   }
 
-  KindBytes running(bool window) const override {
+  KindBytes windows(std::int64_t begin, std::int64_t end) const override {
+    KindBytes bytes = geometry_.window(block_ * (end - begin));
+    for (std::int64_t b = begin + 1; b <= end; ++b) bytes += geometry_.tails_at(block_ * b);
+    return bytes;
+  }
+
+  KindBytes running(bool window, Tokens) const override {
     KindBytes bytes = geometry_.running_tails();
     if (!window) bytes += geometry_.window(geometry_.window_tokens());
     return bytes;
   }
 
  private:
+  // Two pools of the same memory: when the main one holds N tokens, the other holds the windows and
+  // compressor rows of r N.
+  void split(PoolSpec main, double ratio) {
+    const Tokens period{block_.value * kHcaTokensPerEntry};  // every block end of it is different
+    const auto blocks = period / block_;
+    const double main_bytes = static_cast<double>(geometry_.compressed(period).total().value);
+    const double window_bytes = static_cast<double>(windows(0, blocks).total().value) * ratio;
+    PoolSpec swa{"swa", {}, {}};
+    swa.capacity = {static_cast<std::int64_t>(static_cast<double>(main.capacity.value) *
+                                              window_bytes / (main_bytes + window_bytes))};
+    main.capacity -= swa.capacity;
+    for (const CacheKind kind : {CacheKind::swa, CacheKind::tails}) {
+      main.holds[static_cast<std::size_t>(kind)] = false;
+      swa.holds[static_cast<std::size_t>(kind)] = true;
+    }
+    pools_ = {main, swa};
+  }
+
   CacheGeometry geometry_;
   Tokens block_;
   std::vector<PoolSpec> pools_;

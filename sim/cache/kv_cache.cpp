@@ -30,8 +30,9 @@ KindBytes KvCache::blocks_charge(std::int64_t begin, std::int64_t end) const {
   return layout_->blocks(begin, end, window_);
 }
 
-bool KvCache::fits_alone(Tokens length) const {
-  const KindBytes needed = blocks_charge(0, blocks_for(length, block_)) + layout_->running(window_);
+bool KvCache::fits_alone(Tokens length, Tokens in_flight) const {
+  const KindBytes needed =
+      blocks_charge(0, blocks_for(length, block_)) + layout_->running(window_, in_flight);
   const auto& pools = layout_->pools();
   return std::all_of(pools.begin(), pools.end(), [&](const PoolSpec& pool) {
     return bytes_in(pool, needed) <= pool.capacity.value;
@@ -96,23 +97,33 @@ bool KvCache::make_room_on_path(CachedSequence& sequence, const KindBytes& wante
   return true;
 }
 
-bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first) {
+bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, Tokens in_flight,
+                    bool first) {
   V4CAP_CHECK(!sequence.running, "a running sequence was admitted again");
   const std::int64_t blocks = blocks_for(length, block_);
-  const KindBytes own = blocks_charge(lookup.match.blocks, blocks) + layout_->running(window_);
+  const KindBytes state = layout_->running(window_, in_flight);
+  const KindBytes own = blocks_charge(lookup.match.blocks, blocks) + state;
   // Asked before anything is locked: a blocked head of the queue asks at every step and must leave
   // no trace in the order of eviction.
-  const bool alone = in_use() == KindBytes{} && fits_alone(length);
+  const bool alone = in_use() == KindBytes{} && fits_alone(length, in_flight);
   if (!alone && !fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
   sequence.cursor = index_.lock(lookup.match);
   const bool room = make_room_on_path(sequence, own);
   V4CAP_CHECK(room, "room that was counted is not there");
   own_ += own;
+  sequence.state = state;
   sequence.shared = lookup.match.blocks;
   sequence.own = blocks - lookup.match.blocks;
   sequence.running = true;
   if (first) count_resume(lookup.resume);
   return true;
+}
+
+void KvCache::decodes(CachedSequence& sequence) {
+  const KindBytes state = layout_->running(window_, Tokens{1});
+  own_ -= sequence.state;
+  own_ += state;
+  sequence.state = state;
 }
 
 bool KvCache::grow(CachedSequence& sequence, Tokens length) {
@@ -173,7 +184,8 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
 void KvCache::release(CachedSequence& sequence) {
   V4CAP_CHECK(sequence.running, "a sequence that does not run was released");
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);
-  own_ -= layout_->running(window_);
+  own_ -= sequence.state;
+  sequence.state = {};
   for (const Tokens at : sequence.own_points) own_ -= layout_->point(at);
   sequence.own_points.clear();
   index_.release(sequence.cursor);

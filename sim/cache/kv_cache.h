@@ -37,6 +37,7 @@ struct CachedSequence {
   std::int64_t shared = 0;     // blocks on that path
   std::int64_t own = 0;        // blocks after it that only this sequence has
   std::vector<Tokens> own_points;  // points reserved, to be added when their block is computed
+  KindBytes state;                 // what the running sequence takes beside blocks and points
   bool running = false;
 };
 
@@ -48,16 +49,22 @@ class KvCache {
   const Layout& layout() const { return *layout_; }
   const SwaPolicy& policy() const { return *policy_; }
 
-  // True when a sequence that grows to `length` can run with the whole memory to itself.
-  bool fits_alone(Tokens length) const;
+  // True when a sequence that grows to `length`, with up to `in_flight` new tokens at once, can run
+  // with the whole memory to itself.
+  bool fits_alone(Tokens length, Tokens in_flight) const;
 
   // What the cache holds of the first `length` tokens; at least one token is left to compute.
   Lookup lookup(const CachedSequence& sequence, Tokens length) const;
 
-  // Takes a sequence in, with blocks for its first `length` tokens. On failure nothing has changed
-  // and short_pool() says which pool had no room. Never fails for a sequence that fits_alone() when
-  // nothing else runs. `first`: what the hit reuses and rebuilds is counted.
-  bool admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, bool first);
+  // Takes a sequence in, with blocks for its first `length` tokens and room for steps of up to
+  // `in_flight` new ones. On failure nothing has changed and short_pool() says which pool had no
+  // room. Never fails for a sequence that fits_alone() when nothing else runs. `first`: what the
+  // hit reuses and rebuilds is counted.
+  bool admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, Tokens in_flight,
+             bool first);
+
+  // From now on the sequence runs one token at a time: what its chunks needed beside that is freed.
+  void decodes(CachedSequence& sequence);
 
   // Makes room for `length` tokens, which may then be computed. False: no room, nothing changed.
   bool grow(CachedSequence& sequence, Tokens length);

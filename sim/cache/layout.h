@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "sim/core/units.h"
 #include "sim/model/cache_geometry.h"
 #include "sim/model/cache_kind.h"
+#include "sim/model/model.h"
 
 namespace v4cap {
 
@@ -33,15 +35,25 @@ class Layout {
   // A kept point at a token position: the last window in every layer and the compressor rows to go
   // on from.
   virtual KindBytes point(Tokens position) const = 0;
+  // Window entries of all tokens of blocks [begin, end), with the compressor rows to go on from
+  // each of the block ends: what a policy keeps that stores windows in a pool of their own.
+  // Additive.
+  virtual KindBytes windows(std::int64_t begin, std::int64_t end) const = 0;
   // State of one running sequence beside its blocks: compressor rows and, unless `window` entries
-  // are in its blocks anyway, the ring of its last window.
-  virtual KindBytes running(bool window) const = 0;
+  // are in its blocks anyway, the ring of its last window. `in_flight`: most new tokens that its
+  // steps run at once (a chunk of prefill, 1 in decode); what an engine must then hold besides the
+  // window. Never less for more tokens.
+  virtual KindBytes running(bool window, Tokens in_flight) const = 0;
 };
 
 struct LayoutContext {
   const CacheGeometry& geometry;
+  const ModelSpec& model;
   Tokens block;
   Bytes memory;  // KV memory of one GPU
+  // Windows have a pool of their own that holds this share of the tokens that the main pool holds
+  // (policy `pool=r`); empty: the layout's default.
+  std::optional<double> window_pool_ratio;
 };
 
 using LayoutRegistry = Registry<std::unique_ptr<Layout> (*)(const LayoutContext&)>;

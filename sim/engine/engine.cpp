@@ -63,7 +63,8 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
   V4CAP_CHECK(block_count(request.sequence.keys) >= request.sequence.indexable,
               "a request's keys do not cover its full blocks");
   const Tokens length = spec.prompt + spec.output;
-  if (length > limits_.max_context || !cache_->fits_alone(length)) {
+  if (length > limits_.max_context ||
+      !cache_->fits_alone(length, std::min(limits_.step_tokens, length))) {
     advance(request, RequestState::refused);
     request.ended = now;
     refused = record_of(request, RequestEnd::refused);
@@ -116,6 +117,7 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   if (request.generated >= request.output) {
     end(piece.request, now, ended);
   } else if (request.state == RequestState::prefilling) {
+    cache_->decodes(request.sequence);
     advance(request, RequestState::decoding);
   }
 }

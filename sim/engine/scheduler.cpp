@@ -47,8 +47,12 @@ bool Batch::admit_head(SimTime now) {
   LiveRequest& request = slots_[r];
   request.prefill_target = request.prompt + request.generated;
   const Lookup found = cache_.lookup(request.sequence, request.prefill_target);
-  if (!cache_.admit(request.sequence, found, request.prefill_target, !request.admitted_before))
+  const Tokens in_flight =
+      std::min(limits_.step_tokens, request.prefill_target - found.resume.position);
+  if (!cache_.admit(request.sequence, found, request.prefill_target, in_flight,
+                    !request.admitted_before)) {
     return false;
+  }
   waiting_.pop_front();
   running_.push_back(r);
 

@@ -18,7 +18,8 @@ constexpr Tokens kBlock{256};
 struct Pro {
   CacheGeometry geometry{known_model("deepseek-v4-pro").spec,
                          known_model("deepseek-v4-pro").entry_fp8};
-  std::unique_ptr<Layout> layout = make_layout("ideal", {geometry, kBlock, kMemory});
+  std::unique_ptr<Layout> layout =
+      make_layout("ideal", {geometry, known_model("deepseek-v4-pro").spec, kBlock, kMemory, {}});
   std::unique_ptr<SwaPolicy> policy;
   Capacity capacity;
 

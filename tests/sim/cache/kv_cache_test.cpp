@@ -31,7 +31,7 @@ CachedSequence sequence_of(std::int64_t key, std::int64_t blocks) {
 }
 
 bool admit(KvCache& cache, CachedSequence& sequence, Tokens length) {
-  return cache.admit(sequence, cache.lookup(sequence, length), length, true);
+  return cache.admit(sequence, cache.lookup(sequence, length), length, Tokens{1}, true);
 }
 
 // Computes a sequence of `blocks` blocks alone and leaves it in the cache.
@@ -152,7 +152,7 @@ TEST_CASE("kv cache: a prefix that is hit is not evicted to make room for the re
   store(cache, 100, 4);
   CachedSequence sequence = sequence_of(0, 8);  // the oldest prefix, then 6 new blocks
   const Lookup found = cache.lookup(sequence, kBlock * 10);
-  REQUIRE(cache.admit(sequence, found, kBlock * 10, true));
+  REQUIRE(cache.admit(sequence, found, kBlock * 10, Tokens{1}, true));
   CHECK(sequence.shared == 4);
   CHECK(sequence.own == 6);
   CHECK(used(cache) == 10);
@@ -176,7 +176,7 @@ TEST_CASE("kv cache: points that find no room are dropped, and counted") {
 TEST_CASE("kv cache: points give way to the sequence that runs") {
   // Alone, 10 blocks fit exactly. Two points are kept when only 6 of them are needed yet.
   KvCache cache = cache_of("checkpoint=128", {10, 1, 0, 2, 0});
-  REQUIRE(cache.fits_alone(kBlock * 10));
+  REQUIRE(cache.fits_alone(kBlock * 10, Tokens{1}));
   SUBCASE("when it grows") {
     CachedSequence sequence = sequence_of(0, 10);
     REQUIRE(admit(cache, sequence, kBlock * 6));
@@ -195,7 +195,7 @@ TEST_CASE("kv cache: points give way to the sequence that runs") {
     CachedSequence sequence = sequence_of(0, 10);
     const Lookup found = cache.lookup(sequence, kBlock * 10);
     CHECK(found.resume.position == kBlock * 4);
-    REQUIRE(cache.admit(sequence, found, kBlock * 10, true));
+    REQUIRE(cache.admit(sequence, found, kBlock * 10, Tokens{1}, true));
     CHECK(used(cache) <= 10);
     cache.release(sequence);
   }
@@ -246,7 +246,7 @@ TEST_CASE("kv cache: what first admissions reused and rebuilt, by kind") {
     CHECK(cache.reused().total().value == row.reused);
     CHECK(cache.rebuilt().total().value == row.rebuilt);
     cache.release(sequence);
-    REQUIRE(cache.admit(sequence, cache.lookup(sequence, length), length, false));
+    REQUIRE(cache.admit(sequence, cache.lookup(sequence, length), length, Tokens{1}, false));
     CHECK(cache.reused().total().value == row.reused);  // an admission after a preemption is not
     cache.release(sequence);
   }
@@ -311,7 +311,7 @@ class Churn {
     const auto blocks = cache_.layout().blocks(0, found.cached / kBlock, false).total();
     REQUIRE(blocks <= cache_.cached().total() + cache_.in_use().total());
     const KindBytes in_use = cache_.in_use(), cached = cache_.cached();
-    if (!cache_.admit(sequence, found, length, true)) {
+    if (!cache_.admit(sequence, found, length, Tokens{1}, true)) {
       REQUIRE(cache_.in_use() == in_use);
       REQUIRE(cache_.cached() == cached);
       return;

@@ -89,7 +89,7 @@ std::int64_t cache_hits(const std::vector<Blocks>& prompts, std::int64_t capacit
     // One token follows, so that all full blocks may be hit; it takes no block here.
     const Lookup found = cache.lookup(sequence, length + Tokens{1});
     hits += found.match.blocks;
-    REQUIRE(cache.admit(sequence, found, length, true));
+    REQUIRE(cache.admit(sequence, found, length, Tokens{1}, true));
     cache.commit(sequence, length);
     cache.release(sequence);
   }

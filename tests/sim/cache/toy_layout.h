@@ -12,6 +12,7 @@ struct ToyCosts {
   std::int64_t block_window = 0;  // window entries of one block, where they are stored
   std::int64_t point = 0;
   std::int64_t running = 0;
+  std::int64_t in_flight = 0;  // more for each token in flight
 };
 
 class ToyLayout final : public Layout {
@@ -33,9 +34,14 @@ class ToyLayout final : public Layout {
     bytes[CacheKind::swa] = costs_.point;
     return bytes;
   }
-  KindBytes running(bool) const override {
+  KindBytes windows(std::int64_t begin, std::int64_t end) const override {
     KindBytes bytes;
-    bytes[CacheKind::tails] = costs_.running;
+    bytes[CacheKind::swa] = costs_.block_window * (end - begin);
+    return bytes;
+  }
+  KindBytes running(bool, Tokens in_flight) const override {
+    KindBytes bytes;
+    bytes[CacheKind::tails] = costs_.running + costs_.in_flight * in_flight.value;
     return bytes;
   }
 
