@@ -19,11 +19,18 @@ Tokens length_for_averages(const SwaPolicy& policy, Tokens block) {
   const Tokens whole{std::lcm(block.value, kHcaTokensPerEntry)};
   const Tokens plain = std::max(whole, round_down(kLong, whole));
   Tokens last;
-  for (Tokens p = policy.next_point(Tokens{0}); p != kNoPoint && p <= plain;
-       p = policy.next_point(p)) {
+  for (Tokens p = policy.next_point(Tokens{0}, {}); p != kNoPoint && p <= plain;
+       p = policy.next_point(p, {})) {
     last = p;
   }
   return last > Tokens{0} ? last : plain;
+}
+
+KindBytes share_of(KindBytes bytes, double share) {
+  for (std::int64_t& b : bytes.bytes) {
+    b = static_cast<std::int64_t>(static_cast<double>(b) * share);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -40,10 +47,18 @@ Capacity::Capacity(const Layout& layout, const SwaPolicy& policy, Tokens block)
 }
 
 KindBytes Capacity::cached(Tokens length) const {
-  KindBytes bytes = layout_.blocks(0, length / block_, policy_.stores_window_of_every_token());
-  const Tokens end = round_down(length, block_);
-  for (Tokens p = policy_.next_point(Tokens{0}); p != kNoPoint && p <= end;
-       p = policy_.next_point(p)) {
+  const std::int64_t blocks = length / block_;
+  KindBytes bytes = layout_.blocks(0, blocks, policy_.stores_window_of_every_token());
+  if (const auto ratio = policy_.window_pool_ratio()) {
+    return bytes + share_of(layout_.windows(0, blocks), *ratio);
+  }
+  if (const auto retention = policy_.retention()) {
+    return bytes + share_of(layout_.blocks(0, blocks, true) - bytes, *retention);
+  }
+  const Tokens end = block_ * blocks;
+  const PointContext ends{end, {}};
+  for (Tokens p = policy_.next_point(Tokens{0}, ends); p != kNoPoint && p <= end;
+       p = policy_.next_point(p, ends)) {
     bytes += layout_.point(p);
   }
   return bytes;

@@ -1,6 +1,11 @@
-// Policy `checkpoint=K`: every K tokens the last window of all layers and the compressors' rows are
-// kept. A hit resumes at the last checkpoint c <= P; the tokens between c and P are computed again,
-// although their compressed entries are still there.
+// Policies `checkpoint=K`, `checkpoint=K+ends` and `tail`: the last window of all layers and the
+// compressors' rows are kept every K tokens, at the ends of prompts and outputs, or both. A hit
+// resumes at the last kept point c <= P; the tokens between c and P are computed again, although
+// their compressed entries are still there.
+//
+// `tail` is what DeepSeek's own production does (two points a turn: V4.1 report); vLLM keeps tails
+// at segment and prompt ends (PR 43447: VLLM_PREFIX_CACHE_RETENTION_INTERVAL).
+#include <algorithm>
 #include <charconv>
 
 #include "sim/cache/swa_policy.h"
@@ -11,29 +16,42 @@ namespace {
 
 class CheckpointPolicy final : public SwaPolicy {
  public:
-  explicit CheckpointPolicy(Tokens interval) : interval_(interval) {}
+  // Without an interval only ends are kept.
+  CheckpointPolicy(std::string name, std::optional<Tokens> interval, bool ends)
+      : name_(std::move(name)), interval_(interval), ends_(ends) {}
 
-  std::string name() const override { return "checkpoint=" + std::to_string(interval_.value); }
-  bool stores_window_of_every_token() const override { return false; }
-  Tokens next_point(Tokens position) const override {
-    return round_down(position, interval_) + interval_;
+  std::string name() const override { return name_; }
+  std::string fallback() const override { return "the tokens behind the last kept point"; }
+  Tokens next_point(Tokens position, const PointContext& context) const override {
+    const Tokens regular = interval_ ? round_down(position, *interval_) + *interval_ : kNoPoint;
+    const bool end_ahead = ends_ && context.prompt_end > position;
+    return end_ahead ? std::min(regular, context.prompt_end) : regular;
+  }
+  bool keeps_output_end() const override { return ends_; }
+  std::optional<Tokens> interval_by_position() const override {
+    return ends_ ? std::nullopt : interval_;
   }
   Resume resume(Tokens, Tokens last_point) const override { return {last_point, {}}; }
 
  private:
-  Tokens interval_;
+  std::string name_;
+  std::optional<Tokens> interval_;
+  bool ends_;
 };
 
 // Far above any model's context: a longer interval is a slip, because it keeps no point at all.
 constexpr std::int64_t kIntervalMax = std::int64_t{1} << 24;
+constexpr std::string_view kEnds = "+ends";
 
-Tokens parse_interval(const PolicyContext& context) {
+std::unique_ptr<SwaPolicy> make_checkpoint(const PolicyContext& context) {
+  std::string_view text = context.argument;
+  const bool ends = text.ends_with(kEnds);
+  if (ends) text.remove_suffix(kEnds.size());
   std::int64_t value = 0;
-  const std::string& text = context.argument;
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  if (result.ec != std::errc{} || result.ptr != end || value <= 0 || value > kIntervalMax) {
-    throw InputError(Place{}, "expected 'checkpoint=K' with K from 1 to " +
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec != std::errc{} || result.ptr != text.data() + text.size() || value <= 0 ||
+      value > kIntervalMax) {
+    throw InputError(Place{}, "expected 'checkpoint=K' or 'checkpoint=K+ends' with K from 1 to " +
                                   std::to_string(kIntervalMax) +
                                   " tokens between checkpoints, got '" + context.name + "'");
   }
@@ -42,13 +60,20 @@ Tokens parse_interval(const PolicyContext& context) {
                                   "' must be a multiple of the block of " +
                                   std::to_string(context.block.value) + " tokens");
   }
-  return Tokens{value};
+  std::string name = "checkpoint=" + std::to_string(value);
+  if (ends) name += kEnds;
+  return std::make_unique<CheckpointPolicy>(std::move(name), Tokens{value}, ends);
 }
 
-const bool registered = PolicyRegistry::add(
-    "checkpoint", [](const PolicyContext& context) -> std::unique_ptr<SwaPolicy> {
-      return std::make_unique<CheckpointPolicy>(parse_interval(context));
-    });
+std::unique_ptr<SwaPolicy> make_tail(const PolicyContext& context) {
+  if (!context.argument.empty()) {
+    throw InputError(Place{}, "policy 'tail' takes no argument, got '" + context.argument + "'");
+  }
+  return std::make_unique<CheckpointPolicy>("tail", std::nullopt, true);
+}
+
+const bool registered =
+    PolicyRegistry::add("checkpoint", make_checkpoint) && PolicyRegistry::add("tail", make_tail);
 
 }  // namespace
 

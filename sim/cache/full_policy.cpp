@@ -16,7 +16,9 @@ class FullPolicy final : public SwaPolicy {
  public:
   std::string name() const override { return "full"; }
   bool stores_window_of_every_token() const override { return true; }
-  Tokens next_point(Tokens) const override { return kNoPoint; }
+  std::string fallback() const override { return "none: every cached token can be resumed from"; }
+  Tokens next_point(Tokens, const PointContext&) const override { return kNoPoint; }
+  std::optional<Tokens> interval_by_position() const override { return Tokens{0}; }
   Resume resume(Tokens cached, Tokens) const override { return {cached, {}}; }
 };
 

@@ -11,12 +11,6 @@ std::int64_t blocks_for(Tokens length, Tokens block) {
   return (length.value + block.value - 1) / block.value;
 }
 
-std::int64_t bytes_in(const PoolSpec& pool, const KindBytes& bytes) {
-  std::int64_t sum = 0;
-  for (std::size_t k = 0; k < kCacheKinds; ++k) sum += pool.holds[k] ? bytes.bytes[k] : 0;
-  return sum;
-}
-
 }  // namespace
 
 KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> policy, Tokens block)
@@ -24,7 +18,13 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
       policy_(std::move(policy)),
       block_(block),
       window_(policy_->stores_window_of_every_token()),
-      index_(*layout_, block, window_) {}
+      windows_in_pool_(policy_->window_pool_ratio().has_value()),
+      own_points_(windows_in_pool_ || policy_->retention().has_value() ||
+                  separates_windows(*layout_)),
+      point_limit_(point_budget(*layout_, policy_->retention())),
+      scores_(policy_->make_scores()),
+      index_(*layout_, block, window_,
+             own_points_ ? PointRetention::own : PointRetention::with_block, scores_.get()) {}
 
 KindBytes KvCache::blocks_charge(std::int64_t begin, std::int64_t end) const {
   return layout_->blocks(begin, end, window_);
@@ -35,7 +35,7 @@ bool KvCache::fits_alone(Tokens length, Tokens in_flight) const {
       blocks_charge(0, blocks_for(length, block_)) + layout_->running(window_, in_flight);
   const auto& pools = layout_->pools();
   return std::all_of(pools.begin(), pools.end(), [&](const PoolSpec& pool) {
-    return bytes_in(pool, needed) <= pool.capacity.value;
+    return pool.bytes_of(needed) <= pool.capacity.value;
   });
 }
 
@@ -44,7 +44,8 @@ Lookup KvCache::lookup(const CachedSequence& sequence, Tokens length) const {
   Lookup found;
   found.match = index_.match(sequence.keys, limit);
   found.cached = block_ * found.match.blocks;
-  found.resume = policy_->resume(found.cached, index_.last_point(found.match, found.cached));
+  const Tokens point = index_.last_point(found.match, found.cached, policy_->points_a_hit());
+  found.resume = policy_->resume(found.cached, point);
   V4CAP_CHECK(
       found.resume.position <= found.cached && found.resume.rebuild <= found.resume.position,
       "a policy resumes behind what is cached: " + policy_->name());
@@ -56,7 +57,7 @@ bool KvCache::fits_beside(const KindBytes& pinned, const KindBytes& wanted) {
   const KindBytes needed = in_use() + pinned + wanted;
   const auto& pools = layout_->pools();
   for (std::size_t i = 0; i < pools.size(); ++i) {
-    if (bytes_in(pools[i], needed) > pools[i].capacity.value) {
+    if (pools[i].bytes_of(needed) > pools[i].capacity.value) {
       short_pool_ = i;
       return false;
     }
@@ -69,13 +70,21 @@ bool KvCache::make_room(const KindBytes& wanted) {
   if (!fits_beside({}, wanted)) return false;
   const KindBytes needed = in_use() + wanted;
   for (const PoolSpec& pool : layout_->pools()) {
-    const std::int64_t room = pool.capacity.value - bytes_in(pool, needed);
-    while (bytes_in(pool, index_.cached()) > room) {
-      const bool evicted = index_.evict_block();
+    const std::int64_t room = pool.capacity.value - pool.bytes_of(needed);
+    while (pool.bytes_of(index_.cached()) > room) {
+      const bool evicted = index_.evict(pool.has_blocks());
       V4CAP_CHECK(evicted, "cached bytes without a cached block");
     }
   }
   return true;
+}
+
+// Also keeps points within what the policy may keep.
+bool KvCache::make_room_for_point(const KindBytes& bytes) {
+  while ((index_.point_bytes() + reserved_ + bytes).total().value > point_limit_) {
+    if (!index_.evict_point()) return false;
+  }
+  return make_room(bytes);
 }
 
 // As make_room, but points on the sequence's path, which serve later requests only, give way to it:
@@ -83,14 +92,18 @@ bool KvCache::make_room(const KindBytes& wanted) {
 bool KvCache::make_room_on_path(CachedSequence& sequence, const KindBytes& wanted) {
   if (make_room(wanted)) return true;
   KindBytes freed = index_.points_on_path(sequence.cursor);
-  for (const Tokens at : sequence.own_points) freed += layout_->point(at);
+  for (const OwnPoint& point : sequence.own_points) freed += point.bytes;
+  if (sequence.output_end) freed += sequence.output_end->bytes;
   if (!fits_beside(KindBytes{} - freed, wanted)) return false;
   while (!make_room(wanted)) {
     ++points_dropped_;
-    if (sequence.own_points.empty()) {
+    if (sequence.output_end) {
+      give_up(*sequence.output_end);
+      sequence.output_end.reset();
+    } else if (sequence.own_points.empty()) {
       index_.drop_last_point(sequence.cursor);
     } else {
-      own_ -= layout_->point(sequence.own_points.back());
+      give_up(sequence.own_points.back());
       sequence.own_points.pop_back();
     }
   }
@@ -115,8 +128,15 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   sequence.shared = lookup.match.blocks;
   sequence.own = blocks - lookup.match.blocks;
   sequence.running = true;
+  sequence.points.cached = lookup.cached;
+  index_.use_points(sequence.cursor, lookup.cached, lookup.resume.position,
+                    policy_->points_a_hit());
   if (first) count_resume(lookup.resume);
   return true;
+}
+
+void KvCache::plan_points(CachedSequence& sequence, Tokens prompt) const {
+  sequence.points.prompt_end = round_down(prompt, block_);
 }
 
 void KvCache::decodes(CachedSequence& sequence) {
@@ -137,21 +157,55 @@ bool KvCache::grow(CachedSequence& sequence, Tokens length) {
   return true;
 }
 
+KindBytes KvCache::point_bytes(Tokens position) const {
+  const std::int64_t block = position / block_;
+  return windows_in_pool_ ? layout_->windows(block - 1, block) : layout_->point(position);
+}
+
+void KvCache::give_up(const OwnPoint& point) {
+  own_ -= point.bytes;
+  reserved_ -= point.bytes;
+}
+
 Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) {
   Bytes reserved;
   const Tokens last = block_ * sequence.indexable;
-  for (Tokens at = policy_->next_point(from); at <= to && at <= last;
-       at = policy_->next_point(at)) {
-    const KindBytes bytes = layout_->point(at);
-    if (!make_room(bytes)) {
+  for (Tokens at = policy_->next_point(from, sequence.points); at <= to && at <= last;
+       at = policy_->next_point(at, sequence.points)) {
+    const KindBytes bytes = point_bytes(at);
+    if (!make_room_for_point(bytes)) {
       ++points_dropped_;
       continue;
     }
     own_ += bytes;
-    sequence.own_points.push_back(at);
+    reserved_ += bytes;
+    sequence.own_points.push_back({at, bytes, policy_->reason(at, sequence.points)});
     reserved += bytes.total();
   }
   return reserved;
+}
+
+void KvCache::place_point(CachedSequence& sequence, const OwnPoint& point) {
+  give_up(point);
+  if (!index_.add_point(sequence.cursor, point.position, point.bytes, point.reason)) return;
+  written_ += point.bytes;
+  ++points_kept_;
+}
+
+// While a sequence decodes, the state at the last block boundary is copied aside: where its output
+// will end is known only when it is too late to copy it out of the running window.
+void KvCache::keep_output_end(CachedSequence& sequence, Tokens length) {
+  const OwnPoint next{round_down(length, block_), point_bytes(round_down(length, block_)),
+                      PointReason::output_end};
+  if (sequence.output_end) give_up(*sequence.output_end);
+  sequence.output_end.reset();
+  if (!make_room_for_point(next.bytes)) {
+    ++points_dropped_;
+    return;
+  }
+  own_ += next.bytes;
+  reserved_ += next.bytes;
+  sequence.output_end = next;
 }
 
 void KvCache::commit(CachedSequence& sequence, Tokens length) {
@@ -167,17 +221,15 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
     sequence.shared = full;
   }
   std::size_t placed = 0;
-  while (placed < sequence.own_points.size() && sequence.own_points[placed] <= length) {
-    const Tokens at = sequence.own_points[placed++];
-    own_ -= layout_->point(at);
-    if (index_.add_point(sequence.cursor, at)) {
-      written_ += layout_->point(at);
-      ++points_kept_;
-    }
+  while (placed < sequence.own_points.size() && sequence.own_points[placed].position <= length) {
+    place_point(sequence, sequence.own_points[placed++]);
   }
   if (placed > 0) {
     sequence.own_points.erase(sequence.own_points.begin(),
                               sequence.own_points.begin() + static_cast<std::ptrdiff_t>(placed));
+  }
+  if (policy_->keeps_output_end() && block_ * full > sequence.points.prompt_end) {
+    keep_output_end(sequence, length);
   }
 }
 
@@ -186,8 +238,10 @@ void KvCache::release(CachedSequence& sequence) {
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);
   own_ -= sequence.state;
   sequence.state = {};
-  for (const Tokens at : sequence.own_points) own_ -= layout_->point(at);
+  for (const OwnPoint& point : sequence.own_points) give_up(point);
   sequence.own_points.clear();
+  if (sequence.output_end) place_point(sequence, *sequence.output_end);
+  sequence.output_end.reset();
   index_.release(sequence.cursor);
   sequence.cursor = kRootNode;
   sequence.shared = sequence.own = 0;
@@ -204,7 +258,8 @@ void KvCache::count_resume(const Resume& resume) {
 
 void KvCache::check_drained() const {
   index_.check();
-  V4CAP_CHECK(own_ == KindBytes{}, "bytes of sequences that are gone are still charged");
+  V4CAP_CHECK(own_ == KindBytes{} && reserved_ == KindBytes{},
+              "bytes of sequences that are gone are still charged");
   V4CAP_CHECK(index_.in_use() == KindBytes{}, "blocks of sequences that are gone are still locked");
   KindBytes balance = written_;
   balance -= index_.evicted();

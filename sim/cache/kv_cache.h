@@ -13,10 +13,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/cache/layout.h"
+#include "sim/cache/point_scores.h"
 #include "sim/cache/prefix_index.h"
 #include "sim/cache/swa_policy.h"
 
@@ -29,6 +31,13 @@ struct Lookup {
   Resume resume;  // R and what is rebuilt before it
 };
 
+// A point that a sequence has made room for.
+struct OwnPoint {
+  Tokens position;
+  KindBytes bytes;
+  PointReason reason;
+};
+
 // One running sequence's hold on the cache. Plain data; all changes go through KvCache.
 struct CachedSequence {
   std::vector<KeyRun> keys;    // of all full blocks of prompt and output
@@ -36,8 +45,10 @@ struct CachedSequence {
   NodeId cursor = kRootNode;   // locked path
   std::int64_t shared = 0;     // blocks on that path
   std::int64_t own = 0;        // blocks after it that only this sequence has
-  std::vector<Tokens> own_points;  // points reserved, to be added when their block is computed
-  KindBytes state;                 // what the running sequence takes beside blocks and points
+  PointContext points;         // where the policy may want them
+  std::vector<OwnPoint> own_points;    // reserved, to be added when their block is computed
+  std::optional<OwnPoint> output_end;  // copied at the last block boundary of the output so far
+  KindBytes state;                     // what the running sequence takes beside blocks and points
   bool running = false;
 };
 
@@ -55,6 +66,9 @@ class KvCache {
 
   // What the cache holds of the first `length` tokens; at least one token is left to compute.
   Lookup lookup(const CachedSequence& sequence, Tokens length) const;
+
+  // Where a policy may want points of a sequence whose prompt has so many tokens. Call once.
+  void plan_points(CachedSequence& sequence, Tokens prompt) const;
 
   // Takes a sequence in, with blocks for its first `length` tokens and room for steps of up to
   // `in_flight` new ones. On failure nothing has changed and short_pool() says which pool had no
@@ -78,11 +92,11 @@ class KvCache {
   void commit(CachedSequence& sequence, Tokens length);
   // Does having computed `length` tokens complete a block that is not shared yet, or a point?
   bool commits_at(const CachedSequence& sequence, Tokens length) const {
-    if (!sequence.own_points.empty() && sequence.own_points.front() <= length) return true;
+    if (!sequence.own_points.empty() && sequence.own_points.front().position <= length) return true;
     return sequence.shared < std::min(length / block_, sequence.indexable);
   }
 
-  // The sequence ends or is preempted: full blocks stay cached, everything else is freed.
+  // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
   // Name of the pool that refused last.
@@ -105,6 +119,11 @@ class KvCache {
   void check() const { index_.check(); }
 
  private:
+  bool make_room_for_point(const KindBytes& bytes);
+  KindBytes point_bytes(Tokens position) const;
+  void give_up(const OwnPoint& point);
+  void keep_output_end(CachedSequence& sequence, Tokens length);
+  void place_point(CachedSequence& sequence, const OwnPoint& point);
   bool fits_beside(const KindBytes& pinned, const KindBytes& wanted);
   bool make_room(const KindBytes& wanted);
   bool make_room_on_path(CachedSequence& sequence, const KindBytes& wanted);
@@ -115,8 +134,13 @@ class KvCache {
   std::unique_ptr<SwaPolicy> policy_;
   Tokens block_;
   bool window_;
+  bool windows_in_pool_;      // points are the windows of single blocks
+  bool own_points_;           // points go by themselves (PointRetention::own)
+  std::int64_t point_limit_;  // bytes that points may take; the policy's retention
+  std::unique_ptr<PointScores> scores_;
   PrefixIndex index_;
-  KindBytes own_;  // (2) and (3): outside the index
+  KindBytes own_;       // (2) and (3): outside the index
+  KindBytes reserved_;  // of these, points that are not in the index yet
   KindBytes written_, reused_, rebuilt_;
   std::size_t short_pool_ = 0;
   std::int64_t points_kept_ = 0, points_dropped_ = 0;

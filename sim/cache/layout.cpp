@@ -1,6 +1,34 @@
 #include "sim/cache/layout.h"
 
+#include <algorithm>
+#include <limits>
+
+#include "sim/model/compression.h"
+
 namespace v4cap {
+
+std::int64_t PoolSpec::bytes_of(const KindBytes& bytes) const {
+  std::int64_t sum = 0;
+  for (std::size_t k = 0; k < kCacheKinds; ++k) sum += holds[k] ? bytes.bytes[k] : 0;
+  return sum;
+}
+
+bool separates_windows(const Layout& layout) {
+  return std::any_of(layout.pools().begin(), layout.pools().end(), [](const PoolSpec& pool) {
+    return pool.has(CacheKind::swa) && !pool.has_blocks();
+  });
+}
+
+std::int64_t point_budget(const Layout& layout, std::optional<double> retention) {
+  if (!retention) return std::numeric_limits<std::int64_t>::max();
+  const std::int64_t blocks = kHcaTokensPerEntry;  // whole entries whatever the block
+  const double compressed = static_cast<double>(layout.blocks(0, blocks, false).total().value);
+  const double both = static_cast<double>(layout.blocks(0, blocks, true).total().value);
+  const double windows = (both - compressed) * *retention;
+  double memory = 0;
+  for (const PoolSpec& pool : layout.pools()) memory += static_cast<double>(pool.capacity.value);
+  return static_cast<std::int64_t>(memory * (windows / (compressed + windows)));
+}
 
 std::unique_ptr<Layout> make_layout(const std::string& name, const LayoutContext& context) {
   const auto* factory = LayoutRegistry::find(name);

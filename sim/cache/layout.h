@@ -22,6 +22,14 @@ struct PoolSpec {
   std::string name;
   Bytes capacity;
   std::array<bool, kCacheKinds> holds{};  // kinds whose bytes are taken from this pool
+
+  bool has(CacheKind kind) const { return holds[static_cast<std::size_t>(kind)]; }
+  // Compressed entries, not just windows and compressor rows.
+  bool has_blocks() const {
+    return has(CacheKind::csa) || has(CacheKind::hca) || has(CacheKind::kv);
+  }
+  // What of `bytes` this pool holds.
+  std::int64_t bytes_of(const KindBytes& bytes) const;
 };
 
 class Layout {
@@ -45,6 +53,14 @@ class Layout {
   // window. Never less for more tokens.
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
 };
+
+// Windows have a pool without compressed entries in it, so that they can go before their blocks.
+bool separates_windows(const Layout& layout);
+
+// Bytes that points may take when they may take a share `retention` of the windows of all cached
+// tokens: of memory M that compressed entries (c a token) and windows (w a token) share,
+// M f w / (c + f w). No bound without a retention.
+std::int64_t point_budget(const Layout& layout, std::optional<double> retention);
 
 struct LayoutContext {
   const CacheGeometry& geometry;

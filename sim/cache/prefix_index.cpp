@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/cache/point_scores.h"
 #include "sim/core/error.h"
 #include "sim/core/hash.h"
 
@@ -67,10 +68,13 @@ std::size_t PrefixIndex::ChildKeyHash::operator()(const ChildKey& k) const noexc
   return mix64(static_cast<std::uint64_t>(k.key) ^ (std::uint64_t{k.parent} << 32));
 }
 
-PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window)
-    : layout_(layout), block_(block), window_(window) {
+PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window, PointRetention retention,
+                         PointScores* scores)
+    : layout_(layout), block_(block), window_(window), retention_(retention), scores_(scores) {
+  V4CAP_CHECK(scores == nullptr || retention == PointRetention::own, "scores of tied points");
   nodes_.emplace_back();  // the root: no blocks, always locked
   nodes_[kRootNode].refs = 1;
+  points_.emplace_back();
 }
 
 NodeId PrefixIndex::find_child(NodeId parent, std::int64_t key) const {
@@ -93,18 +97,40 @@ PrefixIndex::Match PrefixIndex::match(std::span<const KeyRun> keys, std::int64_t
   return match;
 }
 
-Tokens PrefixIndex::last_point(const Match& match, Tokens limit) const {
+std::vector<PointId>::const_iterator PrefixIndex::first_after(const Node& node,
+                                                              std::int64_t position) const {
+  return std::upper_bound(
+      node.points.begin(), node.points.end(), position,
+      [this](std::int64_t wanted, PointId id) { return wanted < points_[id].position; });
+}
+
+Tokens PrefixIndex::last_point(const Match& match, Tokens limit, std::int64_t in_a_row) const {
+  std::int64_t end = 0, next = 0, row = 0;  // of the row being counted, towards the start
   for (NodeId id = match.node; id != kRootNode; id = nodes_[id].parent) {
-    const auto& points = nodes_[id].points;
-    const auto after = std::upper_bound(points.begin(), points.end(), limit.value);
-    if (after != points.begin()) return Tokens{*(after - 1)};
+    const Node& node = nodes_[id];
+    for (auto at = first_after(node, limit.value); at != node.points.begin();) {
+      if (!points_[*--at].kept) continue;
+      const std::int64_t position = points_[*at].position;
+      if (row == 0 || position != next) {
+        end = position;
+        row = 0;
+      }
+      next = position - block_.value;
+      if (++row == in_a_row || next == 0) return Tokens{end};
+    }
   }
   return {};
 }
 
+KindBytes PrefixIndex::blocks_charge(const Node& node) const {
+  return layout_.blocks(node.begin, node.begin + node.count, window_);
+}
+
+// What a node moves between cached and in use.
 KindBytes PrefixIndex::charge(const Node& node) const {
-  KindBytes bytes = layout_.blocks(node.begin, node.begin + node.count, window_);
-  for (const std::int64_t position : node.points) bytes += layout_.point(Tokens{position});
+  KindBytes bytes = blocks_charge(node);
+  if (retention_ == PointRetention::own) return bytes;
+  for (const PointId id : node.points) bytes += points_[id].bytes;  // all kept: no scores
   return bytes;
 }
 
@@ -118,9 +144,9 @@ KindBytes PrefixIndex::unlocked_on_path(const Match& match) const {
     }
     const std::int64_t end = node.begin + match.node_blocks;
     bytes += layout_.blocks(node.begin, end, window_);
-    for (const std::int64_t position : node.points) {
-      if (Tokens{position} <= block_ * end) bytes += layout_.point(Tokens{position});
-    }
+    if (retention_ == PointRetention::own) continue;
+    const auto behind = first_after(node, (block_ * end).value);
+    for (auto at = node.points.begin(); at != behind; ++at) bytes += points_[*at].bytes;
   }
   return bytes;
 }
@@ -135,6 +161,7 @@ void PrefixIndex::lock_node(NodeId id) {
 }
 
 NodeId PrefixIndex::lock(const Match& match) {
+  if (scores_ != nullptr) scores_->tick();
   NodeId cursor = match.node;
   if (cursor != kRootNode && match.node_blocks < nodes_[cursor].count) {
     cursor = split(cursor, match.node_blocks);
@@ -152,6 +179,7 @@ void PrefixIndex::release(NodeId cursor) {
     in_use_ -= bytes;
     cached_ += bytes;
     list_push_youngest(id);
+    note_leaf(id);
   }
 }
 
@@ -189,24 +217,101 @@ PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun>
   return result;
 }
 
-bool PrefixIndex::add_point(NodeId cursor, Tokens position) {
+PointId PrefixIndex::find_point(NodeId cursor, Tokens position) const {
   NodeId id = cursor;
   while (id != kRootNode && position <= block_ * nodes_[id].begin) id = nodes_[id].parent;
-  V4CAP_CHECK(id != kRootNode && nodes_[id].refs > 0 &&
-                  position <= block_ * (nodes_[id].begin + nodes_[id].count),
+  if (id == kRootNode) return kNoPointId;
+  const auto behind = first_after(nodes_[id], position.value);
+  if (behind == nodes_[id].points.begin()) return kNoPointId;
+  const PointId found = *(behind - 1);
+  return points_[found].position == position.value ? found : kNoPointId;
+}
+
+bool PrefixIndex::add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
+                            PointReason reason) {
+  NodeId id = cursor;
+  while (id != kRootNode && position <= block_ * nodes_[id].begin) id = nodes_[id].parent;
+  Node& node = nodes_[id];
+  V4CAP_CHECK(id != kRootNode && node.refs > 0 && position <= block_ * (node.begin + node.count),
               "a point lies outside the locked path");
-  auto& points = nodes_[id].points;
-  const auto at = std::lower_bound(points.begin(), points.end(), position.value);
-  if (at != points.end() && *at == position.value) return false;
-  points.insert(at, position.value);
-  in_use_ += layout_.point(position);
+  const auto behind = first_after(node, position.value);
+  if (behind != node.points.begin() && points_[*(behind - 1)].position == position.value) {
+    return keep_again(*(behind - 1), bytes);
+  }
+  PointId added;
+  if (free_points_.empty()) {
+    added = static_cast<PointId>(points_.size());
+    points_.emplace_back();
+  } else {
+    added = free_points_.back();
+    free_points_.pop_back();
+  }
+  node.points.insert(behind, added);
+  points_[added] = {position.value, id, kNoPointId, kNoPointId, bytes, reason, false};
+  return keep_again(added, bytes);
+}
+
+// A point that is only a mark gets its window (back).
+bool PrefixIndex::keep_again(PointId id, const KindBytes& bytes) {
+  if (points_[id].kept) return false;
+  points_[id].kept = true;
+  points_[id].bytes = bytes;
+  ++point_count_;
+  point_bytes_ += bytes;
+  (retention_ == PointRetention::own ? cached_ : in_use_) += bytes;
+  if (retention_ == PointRetention::own) point_list_push_youngest(id);
+  if (scores_ != nullptr) scores_->added(*this, id);
   return true;
+}
+
+void PrefixIndex::use_points(NodeId cursor, Tokens cached, Tokens position, std::int64_t in_a_row) {
+  if (retention_ != PointRetention::own) return;
+  for (std::int64_t n = in_a_row - 1; n >= 0; --n) {
+    const PointId id = find_point(cursor, position - block_ * n);
+    if (id == kNoPointId || !points_[id].kept) continue;
+    point_list_remove(id);
+    point_list_push_youngest(id);
+  }
+  if (scores_ == nullptr) return;
+  const PointId last = last_mark(cursor, cached);
+  if (last != kNoPointId) scores_->used(*this, last);
+  const PointId resumed = find_point(cursor, position);
+  if (resumed != kNoPointId && resumed != last) scores_->used(*this, resumed);
+}
+
+// The last point or mark at or before `limit` on the path.
+PointId PrefixIndex::last_mark(NodeId cursor, Tokens limit) const {
+  for (NodeId id = cursor; id != kRootNode; id = nodes_[id].parent) {
+    const auto behind = first_after(nodes_[id], limit.value);
+    if (behind != nodes_[id].points.begin()) return *(behind - 1);
+  }
+  return kNoPointId;
+}
+
+// Forgets a point; whoever calls has moved its bytes.
+void PrefixIndex::remove_point(Node& node, std::size_t at) {
+  const PointId id = node.points[at];
+  if (scores_ != nullptr) scores_->removed(*this, id);
+  forget_window(id);
+  node.points.erase(node.points.begin() + static_cast<std::ptrdiff_t>(at));
+  points_[id] = {};
+  free_points_.push_back(id);
+}
+
+void PrefixIndex::forget_window(PointId id) {
+  Point& point = points_[id];
+  if (!point.kept) return;
+  if (retention_ == PointRetention::own) point_list_remove(id);
+  point_bytes_ -= point.bytes;
+  --point_count_;
+  point.kept = false;
 }
 
 KindBytes PrefixIndex::points_on_path(NodeId cursor) const {
   KindBytes bytes;
+  if (retention_ == PointRetention::own) return bytes;  // never in use
   for (NodeId id = cursor; id != kRootNode; id = nodes_[id].parent) {
-    for (const std::int64_t position : nodes_[id].points) bytes += layout_.point(Tokens{position});
+    for (const PointId point : nodes_[id].points) bytes += points_[point].bytes;
   }
   return bytes;
 }
@@ -214,35 +319,164 @@ KindBytes PrefixIndex::points_on_path(NodeId cursor) const {
 bool PrefixIndex::drop_last_point(NodeId cursor) {
   NodeId id = cursor;
   while (id != kRootNode && nodes_[id].points.empty()) id = nodes_[id].parent;
-  if (id == kRootNode) return false;
-  V4CAP_CHECK(nodes_[id].refs > 0, "a point is given up outside a locked path");
-  const KindBytes bytes = layout_.point(Tokens{nodes_[id].points.back()});
-  nodes_[id].points.pop_back();
+  if (id == kRootNode || retention_ == PointRetention::own) return false;
+  Node& node = nodes_[id];
+  V4CAP_CHECK(node.refs > 0, "a point is given up outside a locked path");
+  const KindBytes bytes = points_[node.points.back()].bytes;
+  remove_point(node, node.points.size() - 1);
   in_use_ -= bytes;
   evicted_ += bytes;
   return true;
 }
 
-bool PrefixIndex::evict_block() {
-  const NodeId id = nodes_[kRootNode].younger;  // the oldest: next to the root from its young side
-  if (id == kRootNode) return false;
+void PrefixIndex::evict_last_block(NodeId id) {
   Node& node = nodes_[id];
   V4CAP_CHECK(node.children == 0 && node.refs == 0, "the oldest cached node is no free leaf");
   const std::int64_t end = node.begin + node.count;
   KindBytes bytes = layout_.blocks(end - 1, end, window_);
-  while (!node.points.empty() && Tokens{node.points.back()} > block_ * (end - 1)) {
-    bytes += layout_.point(Tokens{node.points.back()});
-    node.points.pop_back();
+  while (!node.points.empty() &&
+         Tokens{points_[node.points.back()].position} > block_ * (end - 1)) {
+    const Point& point = points_[node.points.back()];
+    if (point.kept) bytes += point.bytes;
+    remove_point(node, node.points.size() - 1);
   }
   cached_ -= bytes;
   evicted_ += bytes;
   if (node.count == 1) {
+    const NodeId parent = node.parent;
     erase(id);
+    note_leaf(parent);
   } else {
     --node.count;
     drop_last_key(node.keys);
+    note_leaf(id);
+  }
+}
+
+bool PrefixIndex::evict(bool blocks) {
+  if (scores_ != nullptr) return evict_by_score(blocks) || evict_oldest_block();
+  const bool own = retention_ == PointRetention::own;
+  return (own && !blocks && evict_point()) || evict_oldest_block() || (own && evict_point());
+}
+
+bool PrefixIndex::evict_by_score(bool blocks) {
+  if (blocks && evict_bare()) return true;
+  const PointScores::Choice choice = scores_->lowest(*this, blocks);
+  if (choice.point == kNoPointId) return false;
+  if (choice.blocks) {
+    evict_last_block(points_[choice.point].node);
+  } else {
+    evict_window(choice.point);
   }
   return true;
+}
+
+bool PrefixIndex::evict_oldest_block() {
+  const NodeId id = nodes_[kRootNode].younger;  // the oldest: next to the root from its young side
+  if (id == kRootNode) return false;
+  evict_last_block(id);
+  return true;
+}
+
+// A block that no kept point makes useful.
+bool PrefixIndex::evict_bare() {
+  while (!bare_.empty()) {
+    const NodeId id = bare_.back();
+    bare_.pop_back();
+    if (!is_bare(id)) continue;
+    evict_last_block(id);  // notes the node again when it stays bare
+    return true;
+  }
+  return false;
+}
+
+bool PrefixIndex::evict_point() {
+  if (scores_ != nullptr) return evict_by_score(false);
+  const PointId id = points_[kNoPointId].younger;
+  if (id == kNoPointId) return false;
+  evict_window(id);
+  return true;
+}
+
+void PrefixIndex::evict_window(PointId id) {
+  cached_ -= points_[id].bytes;
+  evicted_ += points_[id].bytes;
+  if (scores_ != nullptr) {  // the mark stays
+    forget_window(id);
+    scores_->dropped(*this, id);
+    return;
+  }
+  Node& node = nodes_[points_[id].node];
+  const auto at = first_after(node, points_[id].position) - 1 - node.points.begin();
+  remove_point(node, static_cast<std::size_t>(at));
+}
+
+// A cached leaf whose last block no point ends: nothing resumes behind its last point.
+bool PrefixIndex::is_bare(NodeId id) const {
+  const Node& node = nodes_[id];
+  if (id == kRootNode || node.count == 0 || node.refs > 0 || node.children > 0) return false;
+  return node.points.empty() ||
+         Tokens{points_[node.points.back()].position} <= block_ * (node.begin + node.count - 1);
+}
+
+// For scores: what may go has changed.
+void PrefixIndex::note_leaf(NodeId id) {
+  if (scores_ == nullptr) return;
+  if (is_bare(id)) {
+    bare_.push_back(id);
+  } else if (id != kRootNode && !nodes_[id].points.empty() && ends_leaf(nodes_[id].points.back())) {
+    scores_->became_leaf(*this, nodes_[id].points.back());
+  }
+}
+
+PointId PrefixIndex::previous_point(PointId id, bool kept) const {
+  NodeId at = points_[id].node;
+  auto behind = first_after(nodes_[at], points_[id].position) - 1;
+  while (true) {
+    while (behind != nodes_[at].points.begin()) {
+      --behind;
+      if (!kept || points_[*behind].kept) return *behind;
+    }
+    at = nodes_[at].parent;
+    if (at == kRootNode) return kNoPointId;
+    behind = nodes_[at].points.end();
+  }
+}
+
+bool PrefixIndex::ends_leaf(PointId id) const {
+  const Node& node = nodes_[points_[id].node];
+  return node.refs == 0 && node.children == 0 && node.points.back() == id;
+}
+
+std::span<const PointId> PrefixIndex::marks_behind(PointId id) const {
+  const auto& points = nodes_[points_[id].node].points;
+  const auto begin = first_after(nodes_[points_[id].node], points_[id].position);
+  const auto end =
+      std::find_if(begin, points.end(), [this](PointId at) { return points_[at].kept; });
+  return {begin, end};
+}
+
+Tokens PrefixIndex::blocks_before(PointId id) const {
+  const Node& node = nodes_[points_[id].node];
+  Tokens begin = block_ * node.begin;
+  const auto own = first_after(node, points_[id].position) - 1;
+  if (own != node.points.begin()) begin = std::max(begin, Tokens{points_[*(own - 1)].position});
+  return block_ * (node.begin + node.count) - begin;
+}
+
+void PrefixIndex::point_list_push_youngest(PointId id) {
+  Point& ring = points_[kNoPointId];
+  Point& point = points_[id];
+  point.younger = kNoPointId;
+  point.older = ring.older;
+  points_[ring.older].younger = id;
+  points_[kNoPointId].older = id;
+}
+
+void PrefixIndex::point_list_remove(PointId id) {
+  const Point& point = points_[id];
+  points_[point.older].younger = point.younger;
+  points_[point.younger].older = point.older;
 }
 
 NodeId PrefixIndex::new_node() {
@@ -290,9 +524,9 @@ NodeId PrefixIndex::split(NodeId rear_id, std::int64_t count) {
   rear.count -= count;
   children_.emplace(ChildKey{front_id, rear.keys.front().first}, rear_id);
 
-  const auto boundary =
-      std::upper_bound(rear.points.begin(), rear.points.end(), (block_ * rear.begin).value);
-  front.points.assign(rear.points.begin(), boundary);
+  const auto boundary = first_after(rear, (block_ * rear.begin).value);
+  front.points.assign(rear.points.cbegin(), boundary);
+  for (const PointId id : front.points) points_[id].node = front_id;
   rear.points.erase(rear.points.begin(), boundary);
 
   if (front.refs == 0) {  // the front takes the place next to the rear, on the younger side
@@ -326,6 +560,8 @@ void PrefixIndex::check() const {
   for (const NodeId id : free_nodes_) is_free[id] = true;
   KindBytes in_use, cached;
   std::vector<std::size_t> age(nodes_.size(), 0);  // place in the LRU list, 1 = the oldest
+  KindBytes points;
+  std::int64_t point_count = 0;
   std::size_t listed = 0, unlocked = 0;
   for (NodeId id = nodes_[kRootNode].younger; id != kRootNode; id = nodes_[id].younger) {
     age[id] = ++listed;
@@ -339,9 +575,20 @@ void PrefixIndex::check() const {
     V4CAP_CHECK(age[node.parent] == 0 || age[node.parent] > age[id],
                 "a cached node is younger than its parent");
     (node.refs > 0 ? in_use : cached) += charge(node);
+    for (const PointId point : node.points) {
+      V4CAP_CHECK(points_[point].node == id &&
+                      points_[point].position > (block_ * node.begin).value &&
+                      points_[point].position <= (block_ * (node.begin + node.count)).value,
+                  "a point is not where its node is");
+      if (!points_[point].kept) continue;
+      points += points_[point].bytes;
+      ++point_count;
+    }
     unlocked += node.refs == 0 ? 1 : 0;
   }
   V4CAP_CHECK(listed == unlocked, "LRU list and unlocked nodes differ");
+  if (retention_ == PointRetention::own) cached += points;
+  V4CAP_CHECK(points == point_bytes_ && point_count == point_count_, "points were lost");
   V4CAP_CHECK(in_use == in_use_ && cached == cached_, "charges of nodes and running sums differ");
 }
 

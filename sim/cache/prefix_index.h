@@ -14,6 +14,11 @@
 //   this is LRU with ties broken towards the end of the sequence, which gives the inclusion
 //   property.
 // - in_use() + cached() are exactly the charges of all nodes' blocks and points.
+//
+// Points (kept windows) live with their block by default: in use while it is, evicted with it. With
+// PointRetention::own they are objects of their own that may go at any time, the least recently
+// used first or by the scores of a PointScores: nothing that runs depends on them, because a hit
+// copies its window.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -29,12 +34,31 @@ namespace v4cap {
 
 using NodeId = std::uint32_t;
 inline constexpr NodeId kRootNode = 0;
+using PointId = std::uint32_t;
+inline constexpr PointId kNoPointId = 0;
+
+enum class PointRetention : std::uint8_t {
+  with_block,  // in use and evicted with the block it ends
+  own,         // never in use; evicted by itself, or with its block
+};
+
+// Why a point is kept, for those who judge it later.
+enum class PointReason : std::uint8_t {
+  interval,  // at its distance from the one before
+  prompt_end,
+  output_end,
+  fork,  // an earlier request went another way from here
+};
+
+class PointScores;
 
 class PrefixIndex {
  public:
   // `window`: blocks carry the window entries of all their tokens. The layout must outlive the
-  // index.
-  PrefixIndex(const Layout& layout, Tokens block, bool window);
+  // index. `scores` (may be null; then it must outlive the index too) chooses what is evicted and
+  // needs PointRetention::own.
+  PrefixIndex(const Layout& layout, Tokens block, bool window,
+              PointRetention retention = PointRetention::with_block, PointScores* scores = nullptr);
 
   // The longest known prefix of `keys`, at most `blocks` long. Changes nothing.
   struct Match {
@@ -45,7 +69,9 @@ class PrefixIndex {
   Match match(std::span<const KeyRun> keys, std::int64_t blocks) const;
 
   // Last kept point at or before `limit` on the path that ends with `match`; 0 when there is none.
-  Tokens last_point(const Match& match, Tokens limit) const;
+  // `in_a_row`: so many consecutive blocks must have a point, this one the last of them (or all
+  // blocks from the start of the sequence).
+  Tokens last_point(const Match& match, Tokens limit, std::int64_t in_a_row = 1) const;
 
   // Charge of the unlocked part of the path: what lock() would move from cached to in use.
   KindBytes unlocked_on_path(const Match& match) const;
@@ -66,18 +92,46 @@ class PrefixIndex {
   Appended append(NodeId cursor, std::span<const KeyRun> keys, std::int64_t begin,
                   std::int64_t end);
 
-  // Keeps a point at `position` (a block boundary) on the locked path; false when it is there
-  // already.
-  bool add_point(NodeId cursor, Tokens position);
+  // Keeps a point of so many bytes at `position` (a block boundary) on the locked path; false when
+  // it is there already, which then counts as a use.
+  bool add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
+                 PointReason reason = PointReason::interval);
+  // A hit on the locked path up to `cached` resumed at `position`. With retention `own` the points
+  // of the `in_a_row` blocks up to there become the youngest.
+  void use_points(NodeId cursor, Tokens cached, Tokens position, std::int64_t in_a_row = 1);
 
   // Charge of all points on the locked path, and giving up the last of them, which counts as
   // evicted. False when there is none.
   KindBytes points_on_path(NodeId cursor) const;
   bool drop_last_point(NodeId cursor);
 
-  // Evicts one block and the points behind it, from the oldest cached node. False when nothing is
-  // cached.
-  bool evict_block();
+  // Evicts the next thing to go, by scores or the least recently used: a point that goes by itself,
+  // or one block and the points in it. `blocks`: the memory that is short holds blocks; otherwise
+  // points go first. False when nothing is cached.
+  bool evict(bool blocks);
+  // Evicts a point only (retention `own`). False when there is none.
+  bool evict_point();
+
+  // What scores are made from. A path's points by position; `previous` of the first is kNoPointId.
+  struct Point {
+    std::int64_t position = 0;  // tokens
+    NodeId node = kRootNode;    // that holds the block it ends; the root: free
+    PointId older = kNoPointId, younger = kNoPointId;
+    KindBytes bytes;  // what it takes, or would take if it were kept
+    PointReason reason = PointReason::interval;
+    bool kept = true;  // false: only a mark of where a point was, which scores go on observing
+  };
+  const Point& point(PointId id) const { return points_[id]; }
+  PointId previous_point(PointId id, bool kept) const;
+  // Nothing is behind the point and nobody runs there: its blocks may go, back to the previous point
+  // or fork, which are so many tokens.
+  bool ends_leaf(PointId id) const;
+  Tokens blocks_before(PointId id) const;
+  // Marks behind the point and before the next kept one, in the point's own node: what resumes at
+  // it in their place.
+  std::span<const PointId> marks_behind(PointId id) const;
+  std::int64_t point_count() const { return point_count_; }  // kept
+  KindBytes point_bytes() const { return point_bytes_; }     // of all kept points
 
   const KindBytes& in_use() const { return in_use_; }
   const KindBytes& cached() const { return cached_; }
@@ -93,8 +147,7 @@ class PrefixIndex {
     std::uint32_t refs = 0, children = 0;
     std::int64_t begin = 0, count = 0;  // blocks
     std::vector<KeyRun> keys;
-    std::vector<std::int64_t>
-        points;  // token positions, ascending, in (begin, begin + count] blocks
+    std::vector<PointId> points;  // by position, in (begin, begin + count] blocks
   };
   struct ChildKey {
     NodeId parent;
@@ -113,14 +166,36 @@ class PrefixIndex {
   void list_push_youngest(NodeId id);
   void list_remove(NodeId id);
   KindBytes charge(const Node& node) const;
+  KindBytes blocks_charge(const Node& node) const;
+  std::vector<PointId>::const_iterator first_after(const Node& node, std::int64_t position) const;
+  PointId find_point(NodeId cursor, Tokens position) const;
+  void remove_point(Node& node, std::size_t at);
+  void point_list_push_youngest(PointId id);
+  void point_list_remove(PointId id);
+  void evict_last_block(NodeId id);
+  bool keep_again(PointId id, const KindBytes& bytes);
+  void forget_window(PointId id);
+  void evict_window(PointId id);
+  PointId last_mark(NodeId cursor, Tokens limit) const;
+  bool evict_by_score(bool blocks);
+  bool evict_oldest_block();
+  bool evict_bare();
+  bool is_bare(NodeId id) const;
+  void note_leaf(NodeId id);
 
   const Layout& layout_;
   Tokens block_;
   bool window_;
+  PointRetention retention_;
+  PointScores* scores_;
   std::vector<Node> nodes_;
   std::vector<NodeId> free_nodes_;
   boost::unordered_flat_map<ChildKey, NodeId, ChildKeyHash> children_;  // never iterated
-  KindBytes in_use_, cached_, evicted_;
+  std::vector<Point> points_;  // [0] closes the ring of the LRU list of retention `own`
+  std::vector<PointId> free_points_;
+  std::vector<NodeId> bare_;  // leaves that no point makes useful, as they became so; may be stale
+  std::int64_t point_count_ = 0;
+  KindBytes in_use_, cached_, evicted_, point_bytes_;
 };
 
 }  // namespace v4cap

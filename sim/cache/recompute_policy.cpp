@@ -1,47 +1,75 @@
-// Policy `recompute` (rectangle): no window state is kept. A hit of P tokens runs the last L x 128
-// tokens through all L layers again, because each layer's window reaches 128 tokens further back:
-// 7,808 tokens on V4-Pro. The result is exact, R = P, and no compressed entry is written twice.
+// Policies `recompute` and `recompute=pyramid`: no window state is kept. A hit of P tokens runs the
+// tokens before P again, because each layer's window reaches 128 tokens further back. The result is
+// exact, R = P, and no compressed entry is written twice.
+//
+// rectangle: every layer over the last L x 128 tokens, 7,808 on V4-Pro. SGLang aligns to its page
+// (rebuilt_rectangle): 7,936 with pages of 256.
+//
+// pyramid: layer l needs only the last 128 (L - l + 1) tokens, in all 128 L (L + 1) / 2
+// layer-tokens: half the work, equally exact. No engine is known to ship it.
 //
 // Below a threshold a hit is not worth it and the prompt is prefilled plainly. The default is twice
-// the rebuilt length, as SGLang does (sglang PRs 28058 and 31713: triggered when matched >= 2 W_r).
-#include "sim/cache/swa_policy.h"
+// what is rebuilt, as SGLang does.
+#include "sim/cache/swa_policy_parts.h"
 
 namespace v4cap {
 
 namespace {
 
+// Layer-tokens / layers: 128 L (L + 1) / 2 / L, whole because 128 is even.
+Tokens pyramid(const CacheGeometry& geometry) {
+  return geometry.window_tokens() * (geometry.layers() + 1) / 2;
+}
+
 class RecomputePolicy final : public SwaPolicy {
  public:
-  RecomputePolicy(Tokens rebuilt, Tokens threshold) : rebuilt_(rebuilt), threshold_(threshold) {}
+  RecomputePolicy(std::string name, std::string caveat, Tokens rebuilt, Tokens threshold)
+      : name_(std::move(name)),
+        caveat_(std::move(caveat)),
+        rebuilt_(rebuilt),
+        threshold_(threshold) {}
 
-  std::string name() const override { return "recompute"; }
-  bool stores_window_of_every_token() const override { return false; }
-  Tokens next_point(Tokens) const override { return kNoPoint; }
+  std::string name() const override { return name_; }
+  std::string fallback() const override {
+    return "hits below " + std::to_string(threshold_.value) + " tokens are prefilled plainly";
+  }
+  std::string caveat() const override { return caveat_; }
+  Tokens next_point(Tokens, const PointContext&) const override { return kNoPoint; }
+  std::optional<Tokens> interval_by_position() const override { return Tokens{0}; }
   Resume resume(Tokens cached, Tokens) const override {
     if (cached < threshold_) return {};
     return {cached, rebuilt_};
   }
 
  private:
+  std::string name_, caveat_;
   Tokens rebuilt_, threshold_;
 };
 
-const bool registered = PolicyRegistry::add(
-    "recompute", [](const PolicyContext& context) -> std::unique_ptr<SwaPolicy> {
-      if (!context.argument.empty() && context.argument != "rectangle") {
-        throw InputError(
-            Place{}, "expected 'recompute' or 'recompute=rectangle', got '" + context.name + "'");
-      }
-      const Tokens rebuilt = context.geometry.window_tokens() * context.geometry.layers();
-      const Tokens threshold = context.recompute_threshold.value_or(rebuilt * 2);
-      if (threshold < rebuilt) {
-        throw InputError(Place{}, "recompute_threshold_tokens must be at least the " +
-                                      std::to_string(rebuilt.value) +
-                                      " tokens that a hit rebuilds, got " +
-                                      std::to_string(threshold.value));
-      }
-      return std::make_unique<RecomputePolicy>(rebuilt, threshold);
-    });
+std::unique_ptr<SwaPolicy> make_recompute(const PolicyContext& context) {
+  const bool is_pyramid = context.argument == "pyramid";
+  if (!is_pyramid && !context.argument.empty() && context.argument != "rectangle") {
+    throw InputError(Place{},
+                     "expected 'recompute', 'recompute=rectangle' or 'recompute=pyramid', got '" +
+                         context.name + "'");
+  }
+  const Tokens rebuilt = is_pyramid ? pyramid(context.geometry)
+                                    : rebuilt_rectangle(context.geometry, context.rebuild_page);
+  // Both shapes start at the same token, which must be a cached one.
+  const Tokens reach =
+      rebuilt_rectangle(context.geometry, is_pyramid ? Tokens{1} : context.rebuild_page);
+  const Tokens threshold = context.recompute_threshold.value_or(std::max(rebuilt * 2, reach));
+  if (threshold < reach) {
+    throw InputError(
+        Place{}, "recompute_threshold_tokens must be at least the " + std::to_string(reach.value) +
+                     " tokens that a hit reaches back, got " + std::to_string(threshold.value));
+  }
+  return std::make_unique<RecomputePolicy>(
+      is_pyramid ? "recompute=pyramid" : "recompute",
+      is_pyramid ? "hypothetical: no engine is known to ship it" : "", rebuilt, threshold);
+}
+
+const bool registered = PolicyRegistry::add("recompute", make_recompute);
 
 }  // namespace
 

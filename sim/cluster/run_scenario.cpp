@@ -76,7 +76,8 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
     return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold);
   });
   auto layout = at_place(scenario, "kv_cache.layout", [&] {
-    return make_layout(kv.layout, LayoutContext{geometry, scenario.model, kv.block, memory, {}});
+    return make_layout(kv.layout, LayoutContext{geometry, scenario.model, kv.block, memory,
+                                                policy->window_pool_ratio()});
   });
   auto rules = at_place(scenario, "engine.scheduler",
                         [&] { return make_scheduler(scenario.engine.scheduler); });

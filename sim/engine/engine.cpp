@@ -57,6 +57,7 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
   request.sequence.keys = std::move(spec.keys);
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
+  cache_->plan_points(request.sequence, spec.prompt);
 
   V4CAP_CHECK(spec.prompt >= Tokens{1} && spec.output >= Tokens{0},
               "a request without a prompt or with negative output was submitted");

@@ -16,6 +16,12 @@
 namespace v4cap {
 namespace {
 
+KindBytes point_bytes() {
+  KindBytes bytes;
+  bytes[CacheKind::swa] = 100;  // kCosts.point
+  return bytes;
+}
+
 using Keys = std::vector<std::int64_t>;
 constexpr Tokens kBlock{64};
 constexpr ToyCosts kCosts{1'000'000, 10, 3, 100, 0};
@@ -237,7 +243,8 @@ class Duel {
     const Holder& holder = holders_[any(holders_.size())];
     if (holder.blocks == 0) return;
     const auto at = draw(1, holder.blocks);
-    REQUIRE(index_.add_point(holder.cursor, kBlock * at) == model_.add_point(holder.keys, at));
+    REQUIRE(index_.add_point(holder.cursor, kBlock * at, point_bytes()) ==
+            model_.add_point(holder.keys, at));
   }
 
   void release() {
@@ -253,7 +260,7 @@ class Duel {
     const std::optional<Keys> gone = model_.evict();
     const auto blocks = gone ? static_cast<std::int64_t>(gone->size()) : 0;
     if (gone) REQUIRE(index_.match(runs_of(*gone), blocks).blocks == blocks);
-    REQUIRE(index_.evict_block() == gone.has_value());
+    REQUIRE(index_.evict(true) == gone.has_value());
     if (gone) REQUIRE(index_.match(runs_of(*gone), blocks).blocks == blocks - 1);
     return gone.has_value();
   }
@@ -292,11 +299,11 @@ TEST_CASE("prefix index: of one release the end goes first, of two the older") {
     std::int64_t a, b;
   };
   for (const Row& left : {Row{3, 4}, {2, 4}, {2, 3}, {2, 2}, {2, 1}, {2, 0}, {1, 0}, {0, 0}}) {
-    CHECK(index.evict_block());
+    CHECK(index.evict(true));
     CHECK(index.match(a, 4).blocks == left.a);
     CHECK(index.match(b, 4).blocks == left.b);
   }
-  CHECK_FALSE(index.evict_block());
+  CHECK_FALSE(index.evict(true));
 }
 
 TEST_CASE("prefix index: a point goes with the block it ends, and is found from behind") {
@@ -304,17 +311,17 @@ TEST_CASE("prefix index: a point goes with the block it ends, and is found from 
   PrefixIndex index(layout, kBlock, false);
   const std::vector<KeyRun> keys = {{0, 6}};
   const NodeId cursor = index.append(kRootNode, keys, 0, 6).cursor;
-  CHECK(index.add_point(cursor, kBlock * 2));
-  CHECK(index.add_point(cursor, kBlock * 6));
-  CHECK_FALSE(index.add_point(cursor, kBlock * 6));
+  CHECK(index.add_point(cursor, kBlock * 2, point_bytes()));
+  CHECK(index.add_point(cursor, kBlock * 6, point_bytes()));
+  CHECK_FALSE(index.add_point(cursor, kBlock * 6, point_bytes()));
   index.release(cursor);
   const auto last = [&] { return index.last_point(index.match(keys, 6), kBlock * 6); };
   CHECK(last() == kBlock * 6);
   CHECK(index.last_point(index.match(keys, 6), kBlock * 5) == kBlock * 2);
-  CHECK(index.evict_block());
+  CHECK(index.evict(true));
   CHECK(index.evicted().total() == Bytes{kCosts.block + kCosts.point});
   CHECK(last() == kBlock * 2);
-  for (int i = 0; i < 4; ++i) CHECK(index.evict_block());
+  for (int i = 0; i < 4; ++i) CHECK(index.evict(true));
   CHECK(last() == Tokens{0});
 }
 

@@ -18,18 +18,36 @@ std::unique_ptr<SwaPolicy> policy(const std::string& text, std::int64_t block = 
 TEST_CASE("policies keep points where they say") {
   struct Row {
     std::string policy;
-    std::int64_t after, point;
+    std::int64_t after, prompt_end, point;
   };
+  const std::int64_t none = kNoPoint.value;
   const Row rows[] = {
-      {"full", 0, kNoPoint.value},          {"recompute", 0, kNoPoint.value},
-      {"checkpoint=2048", 0, 2048},         {"checkpoint=2048", 2047, 2048},
-      {"checkpoint=2048", 2048, 4096},      {"checkpoint=2048", 2049, 4096},
-      {"checkpoint=256", 893'000, 893'184},
+      {"full", 0, 5120, none},
+      {"recompute", 0, 5120, none},
+      {"recompute=pyramid", 0, 5120, none},
+      {"replay", 0, 5120, none},
+      {"checkpoint=2048", 0, 5120, 2048},
+      {"checkpoint=2048", 2047, 5120, 2048},
+      {"checkpoint=2048", 2048, 5120, 4096},
+      {"checkpoint=2048", 4096, 5120, 6144},
+      {"checkpoint=256", 893'000, 5120, 893'184},
+      {"checkpoint=2048+ends", 4096, 5120, 5120},
+      {"checkpoint=2048+ends", 5120, 5120, 6144},
+      {"checkpoint=2048+ends", 0, 1024, 1024},
+      {"tail", 0, 5120, 5120},
+      {"tail", 5120, 5120, none},
+      {"pool=0.1", 0, 5120, 256},
+      {"pool=0.1", 5120, 5120, 5376},
+      {"reuse", 0, 5120, 5120},
+      {"reuse", 5120, 5120, 8192},
+      {"reuse", 8192, 5120, 16'384},
   };
   for (const Row& row : rows) {
     CAPTURE(row.policy);
     CAPTURE(row.after);
-    CHECK(policy(row.policy)->next_point(Tokens{row.after}) == Tokens{row.point});
+    CHECK(policy(row.policy)
+              ->next_point(Tokens{row.after}, PointContext{Tokens{row.prompt_end}, {}}) ==
+          Tokens{row.point});
   }
 }
 
@@ -52,6 +70,20 @@ TEST_CASE("policies resume where they can and rebuild what they must") {
       {"recompute", 15'616, 0, 15'616, 7808},
       {"recompute", 102'400, 0, 102'400, 7808},
       {"recompute=rectangle", 102'400, 0, 102'400, 7808},
+      // pyramid: 128 L (L + 1) / 2 layer-tokens, reaching as far back as the rectangle.
+      {"recompute=pyramid", 7935, 0, 0, 0},
+      {"recompute=pyramid", 7936, 0, 7936, 3968},
+      {"recompute=pyramid", 102'400, 0, 102'400, 3968},
+      {"replay", 128, 0, 0, 0},
+      {"replay", 256, 0, 256, 128},
+      {"tail", 5888, 5120, 5120, 0},
+      {"tail", 5888, 0, 0, 0},
+      {"pool=0.1", 5888, 5632, 5632, 0},
+      // reuse rebuilds where the last point is further back than that costs.
+      {"reuse", 5888, 4096, 4096, 0},
+      {"reuse", 102'400, 96'000, 96'000, 0},
+      {"reuse", 102'400, 90'000, 102'400, 7808},
+      {"reuse", 15'360, 0, 0, 0},
   };
   for (const Row& row : rows) {
     CAPTURE(row.policy);
@@ -67,6 +99,28 @@ TEST_CASE("recompute: the threshold can be set, down to what a hit rebuilds") {
   CHECK(lowest->resume(Tokens{7807}, {}).position == Tokens{0});
   CHECK(lowest->resume(Tokens{7808}, {}).position == Tokens{7808});
   CHECK_THROWS_AS(policy("recompute", 256, Tokens{7807}), InputError);
+}
+
+TEST_CASE("pyramid runs as many layer-tokens as its rows add up to") {
+  // Token at distance d before the resume point (1 = the last) is needed in the first
+  // L - ceil(d / 128) + 1 layers.
+  const CacheGeometry geometry = toy_geometry();
+  const std::int64_t layers = geometry.layers(), window = geometry.window_tokens().value;
+  std::int64_t layer_tokens = 0;
+  for (std::int64_t d = 1; d <= layers * window; ++d) {
+    layer_tokens += layers - (d + window - 1) / window + 1;
+  }
+  const Tokens rebuilt = policy("recompute=pyramid")->resume(Tokens{100'096}, {}).rebuild;
+  CHECK(rebuilt.value * layers == layer_tokens);
+}
+
+TEST_CASE("recompute with an engine's page aligns what it rebuilds, and its threshold") {
+  const auto aligned = make_policy("recompute", toy_geometry(), Tokens{256}, {}, Tokens{256});
+  CHECK(aligned->resume(Tokens{15'871}, {}).position == Tokens{0});
+  CHECK(aligned->resume(Tokens{15'872}, {}).rebuild == Tokens{7936});
+  CHECK(make_policy("reuse", toy_geometry(), Tokens{256}, {}, Tokens{256})
+            ->resume(Tokens{20'000}, {})
+            .rebuild == Tokens{7936});
 }
 
 TEST_CASE("only full stores the window of every token") {
@@ -85,7 +139,7 @@ TEST_CASE("a policy that does not fit is refused with what was expected") {
   const Row rows[] = {
       {"unknown", "ful", "did you mean 'full'?"},
       {"unknown with argument", "chekpoint=2048", "did you mean 'checkpoint'?"},
-      {"empty", "", "one of: checkpoint, full, recompute"},
+      {"empty", "", "one of: checkpoint, full, pool, recompute, replay, reuse, tail"},
       {"full with argument", "full=1", "takes no argument"},
       {"full with empty argument", "full=", "expected an argument"},
       {"no interval", "checkpoint", "K from 1 to 16777216"},
@@ -98,7 +152,17 @@ TEST_CASE("a policy that does not fit is refused with what was expected") {
       {"beyond 63 bits", "checkpoint=9223372036854775808", "K from 1 to 16777216"},
       {"not whole blocks", "checkpoint=2000", "multiple of the block of 256"},
       {"less than a block", "checkpoint=128", "multiple of the block of 256"},
-      {"unknown shape", "recompute=pyramid", "expected 'recompute'"},
+      {"no ends", "checkpoint=2048+end", "'checkpoint=K+ends'"},
+      {"ends of nothing", "checkpoint=+ends", "K from 1 to 16777216"},
+      {"tail with argument", "tail=2048", "takes no argument"},
+      {"replay with argument", "replay=128", "takes no argument"},
+      {"unknown shape", "recompute=cone", "'recompute=pyramid'"},
+      {"no share", "pool", "above 0 and up to 1"},
+      {"share of nothing", "pool=0", "above 0 and up to 1"},
+      {"more than all", "pool=1.5", "above 0 and up to 1"},
+      {"no number", "pool=10%", "above 0 and up to 1"},
+      {"not a number", "pool=nan", "above 0 and up to 1"},
+      {"negative share", "reuse=-0.1", "above 0 and up to 1"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -109,6 +173,17 @@ TEST_CASE("a policy that does not fit is refused with what was expected") {
       CAPTURE(std::string(error.what()));
       CHECK(std::string(error.what()).find(row.says) != std::string::npos);
     }
+  }
+}
+
+TEST_CASE("what must be known before a result is believed is said") {
+  CHECK(policy("full")->caveat().empty());
+  CHECK(policy("recompute")->caveat().empty());
+  CHECK(policy("recompute=pyramid")->caveat().find("hypothetical") == 0);
+  CHECK(policy("replay")->caveat().find("approximate") == 0);
+  for (const char* name : {"full", "checkpoint=2048", "tail", "recompute", "replay", "pool=0.1"}) {
+    CAPTURE(std::string(name));
+    CHECK_FALSE(policy(name)->fallback().empty());
   }
 }
 

@@ -13,6 +13,7 @@ struct ToyCosts {
   std::int64_t point = 0;
   std::int64_t running = 0;
   std::int64_t in_flight = 0;  // more for each token in flight
+  std::int64_t windows = 0;    // > 0: windows have a pool of their own, of so many bytes
 };
 
 class ToyLayout final : public Layout {
@@ -20,7 +21,12 @@ class ToyLayout final : public Layout {
   explicit ToyLayout(const ToyCosts& costs) : costs_(costs) {
     PoolSpec pool{"kv", Bytes{costs.capacity}, {}};
     pool.holds.fill(true);
+    if (costs.windows > 0) pool.holds[static_cast<std::size_t>(CacheKind::swa)] = false;
     pools_.push_back(pool);
+    if (costs.windows == 0) return;
+    PoolSpec windows{"windows", Bytes{costs.windows}, {}};
+    windows.holds[static_cast<std::size_t>(CacheKind::swa)] = true;
+    pools_.push_back(windows);
   }
   const std::vector<PoolSpec>& pools() const override { return pools_; }
   KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const override {

@@ -77,8 +77,8 @@ void check_scenario(const Case& c) {
       check_words(result, policy);
       CHECK(hit_rate(result.totals) > 0);
       CHECK(hit_rate(result.totals) <= (reuse ? ideal_with_output : ideal));
-      MESSAGE(c.scenario << " " << policy << (reuse ? " with" : " without")
-                         << " generated tokens: hit rate " << hit_rate(result.totals));
+      MESSAGE(std::string(c.scenario) << " " << policy << std::string(reuse ? " with" : " without")
+                                      << " generated tokens: hit rate " << hit_rate(result.totals));
     }
   }
 }

@@ -59,6 +59,7 @@ ToyEngine tight_engine(const std::string& policy) {
   ToyEngine settings;
   settings.policy = policy;
   settings.costs = {150, 2, 1, 3, 4};
+  if (policy == "pool=0.3") settings.costs.windows = 12;
   settings.step_tokens = Tokens{128};
   return settings;
 }
@@ -71,7 +72,9 @@ WorkloadConfig closed_loop(std::int64_t sessions) {
 }
 
 TEST_CASE("simulation: conservation under memory pressure, with every policy") {
-  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy :
+       {"full", "checkpoint=128", "checkpoint=128+ends", "tail", "recompute", "recompute=pyramid",
+        "replay", "pool=0.3", "pool=0.5", "reuse", "reuse=0.5"}) {
     CAPTURE(policy);
     std::int64_t preemptions = 0, refused = 0, hits = 0, rebuilt = 0;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
@@ -114,7 +117,7 @@ TEST_CASE("simulation: conservation under memory pressure, with every policy") {
     CHECK(preemptions > 0);
     CHECK(refused > 0);
     CHECK(hits > 0);
-    CHECK((rebuilt > 0) == (policy == "recompute"));
+    if (!policy.starts_with("reuse")) CHECK((rebuilt > 0) == policy.starts_with("re"));
   }
 }
 

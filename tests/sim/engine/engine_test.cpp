@@ -324,11 +324,13 @@ TEST_CASE("engine: a request that fits alone finishes however many points it wou
 }
 
 TEST_CASE("engine: decisions depend on what is submitted, not on when") {
-  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy :
+       {"full", "checkpoint=128", "checkpoint=128+ends", "recompute", "pool=0.3", "reuse"}) {
     CAPTURE(policy);
     ToyEngine settings;
     settings.policy = policy;
     settings.costs = {60, 1, 1, 2, 3};
+    if (policy.starts_with("pool")) settings.costs.windows = 20;
     const auto engines = {settings.make(), settings.make()};
     const auto& a = *engines.begin();
     const auto& b = *(engines.begin() + 1);
