@@ -1,5 +1,7 @@
 #include "sim/cache/layout.h"
 
+#include <algorithm>
+
 namespace v4cap {
 
 std::unique_ptr<Layout> make_layout(const std::string& name, const LayoutContext& context) {
@@ -9,6 +11,18 @@ std::unique_ptr<Layout> make_layout(const std::string& name, const LayoutContext
                                   suggestion(name, LayoutRegistry::names()));
   }
   return (*factory)(context);
+}
+
+double layout_option(const LayoutContext& context, const std::string& layout,
+                     const std::string& name) {
+  const auto set = context.options.find(name);
+  if (set != context.options.end()) return set->second;
+  const auto* parameters = LayoutParameters::find(layout);
+  V4CAP_CHECK(parameters != nullptr, "layout " + layout + " declares no parameters");
+  const auto it = std::find_if(parameters->begin(), parameters->end(),
+                               [&](const LayoutParameter& p) { return p.name == name; });
+  V4CAP_CHECK(it != parameters->end(), "layout " + layout + " does not declare " + name);
+  return it->fallback;
 }
 
 }  // namespace v4cap

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,18 @@ class Layout {
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
 };
 
+// A number that a layout's engine has by version or by flag. A scenario may set it
+// (kv_cache.layout_options), scenarios/engines/<layout>.yaml holds its values by version.
+struct LayoutParameter {
+  std::string name;
+  std::string meaning;  // with its unit, for people
+  double fallback = 0;  // where neither says
+  double min = 0, max = 0;
+};
+
+// The parameters of a layout, by the layout's name; a layout without any need not be there.
+using LayoutParameters = Registry<std::vector<LayoutParameter>>;
+
 struct LayoutContext {
   const CacheGeometry& geometry;
   const ModelSpec& model;
@@ -54,7 +67,18 @@ struct LayoutContext {
   // Windows have a pool of their own that holds this share of the tokens that the main pool holds
   // (policy `pool=r`); empty: the layout's default.
   std::optional<double> window_pool_ratio;
+  std::map<std::string, double> options{};  // of the layout's parameters; absent: their fallbacks
+  EntryFormat entry{};                      // bytes of entries on this GPU
+  Tokens step_tokens{8192};                 // most tokens that a step runs
+  std::int64_t steps_in_flight = 1;         // steps whose tokens are held at once
+  std::int64_t draft_tokens = 0;            // speculative tokens of a step, 0 = no draft
+  std::int64_t max_running = 256;           // requests at a time
+  Tokens max_context{1 << 20};
 };
+
+// Value of a declared parameter: the option, else its fallback.
+double layout_option(const LayoutContext& context, const std::string& layout,
+                     const std::string& name);
 
 using LayoutRegistry = Registry<std::unique_ptr<Layout> (*)(const LayoutContext&)>;
 

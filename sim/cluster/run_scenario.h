@@ -19,6 +19,10 @@ Trace load_workload(const Scenario& scenario);
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
 
+// What a run models is one attention rank within a node, with its experts cut by tensor
+// parallelism. Throws InputError for any other deployment.
+void check_can_run(const Scenario& scenario);
+
 // One run. Several runs may share a trace.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress = {});

@@ -1,0 +1,123 @@
+#include "sim/config/engine_file.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "sim/config/data_files.h"
+#include "sim/config/section.h"
+
+namespace v4cap {
+
+namespace {
+
+// The numbers of "0.5.13" or "2026-08"; empty when the text is no such list.
+std::vector<std::int64_t> numbers_of(const std::string& text, char separator) {
+  std::vector<std::int64_t> out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    std::int64_t number = 0;
+    const auto [next, error] = std::from_chars(at, end, number);
+    if (error != std::errc() || *at == '-') return {};
+    out.push_back(number);
+    if (next == end) return out;
+    if (*next != separator || next + 1 == end) return {};
+    at = next + 1;
+  }
+  return {};
+}
+
+bool is_release(const std::string& text) {
+  return !numbers_of(text, '.').empty();
+}
+
+bool is_date(const std::string& text) {
+  const auto numbers = numbers_of(text, '-');
+  return numbers.size() >= 2 && numbers.front() >= 2000;
+}
+
+// One entry of `versions`: a document of its own, because a list has no sections.
+EngineVersion read_version(const YamlNode& node, const std::string& file) {
+  Document document(node, file);
+  Section section = document.root();
+  EngineVersion version;
+  version.release = section.required<std::string>("release");
+  version.date = section.required<std::string>("date");
+  if (!is_release(version.release)) {
+    section.error("release", "expected numbers such as 0.26, got " + shown(version.release));
+  }
+  if (!is_date(version.date)) {
+    section.error("date", "expected year and month such as 2026-07, got " + shown(version.date));
+  }
+  Section values = section.child("values");
+  if (const YamlNode* map = node.find("values"); map != nullptr) {
+    for (const YamlNode& entry : map->children) {
+      version.values[entry.key] = values.required<double>(entry.key);
+    }
+  }
+  section.reject_unknown();
+  document.checkpoint();
+  return version;
+}
+
+void read_versions(const YamlNode* list, EngineData& engine) {
+  if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
+    throw InputError(list == nullptr ? Place{engine.file} : list->place,
+                     "versions: expected a list of versions, oldest first");
+  }
+  for (const YamlNode& node : list->children) {
+    EngineVersion version = read_version(node, engine.file);
+    if (!engine.versions.empty() &&
+        (compare_versions(engine.versions.back().release, version.release).value_or(0) >= 0 ||
+         compare_versions(engine.versions.back().date, version.date).value_or(0) > 0)) {
+      throw InputError(node.place, "versions: expected the oldest first, got " +
+                                       shown(version.release) + " after " +
+                                       shown(engine.versions.back().release));
+    }
+    engine.versions.push_back(std::move(version));
+  }
+}
+
+}  // namespace
+
+std::optional<int> compare_versions(const std::string& a, const std::string& b) {
+  for (const char separator : {'.', '-'}) {
+    const auto x = numbers_of(a, separator), y = numbers_of(b, separator);
+    if (x.empty() || y.empty()) continue;
+    return x < y ? -1 : (x > y ? 1 : 0);
+  }
+  return std::nullopt;
+}
+
+const EngineVersion* EngineData::find(const std::string& text) const {
+  const bool by_date = is_date(text);
+  if (!by_date && !is_release(text)) return nullptr;
+  const EngineVersion* found = &versions.front();
+  for (const EngineVersion& version : versions) {
+    if (compare_versions(by_date ? version.date : version.release, text).value_or(1) <= 0) {
+      found = &version;
+    }
+  }
+  return found;
+}
+
+std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir) {
+  const std::vector<std::string> known = data_names(DataKind::engine, scenario_dir);
+  if (std::ranges::find(known, name) == known.end()) return std::nullopt;
+  EngineData engine;
+  engine.file = find_data_file(DataKind::engine, name, scenario_dir, Place{});
+  YamlNode root = parse_yaml(read_text_file(engine.file), engine.file);
+  const YamlNode whole = root;
+  Document document(std::move(root), engine.file);
+  Section section = document.root();
+  engine.name = section.required<std::string>("name");
+  engine.block = section.required<Tokens>("block_tokens", between(Tokens{1}, Tokens{65536}));
+  engine.memory_fraction = section.required<double>("memory_fraction", above_up_to(0.0, 1.0));
+  section.node("versions");
+  section.reject_unknown();
+  document.checkpoint();
+  read_versions(whole.find("versions"), engine);
+  return engine;
+}
+
+}  // namespace v4cap

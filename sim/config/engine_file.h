@@ -1,0 +1,43 @@
+// scenarios/engines/<layout>.yaml: what an engine does by version, as data: values of its layout's
+// parameters and its defaults. A layout without such a file has no versions.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/config/yaml_tree.h"
+#include "sim/core/units.h"
+
+namespace v4cap {
+
+// A version holds from its release, and for builds known by their date only from that date, up to
+// the next one of the file.
+struct EngineVersion {
+  std::string release;                   // "0.26"
+  std::string date;                      // "2026-07"
+  std::map<std::string, double> values;  // of the layout's parameters
+};
+
+struct EngineData {
+  std::string name;
+  std::string file;
+  Tokens block;                         // tokens per cached block
+  double memory_fraction = 0;           // of GPU memory that the engine may use
+  std::vector<EngineVersion> versions;  // oldest first, at least one
+
+  // The version that `text`, a release ("0.25.1") or a date ("2026-08"), belongs to: the last one
+  // that is not newer, or the oldest. nullptr when the text is neither.
+  const EngineVersion* find(const std::string& text) const;
+};
+
+// Orders releases and dates by their numbers: "0.9" before "0.10", "2026-04" before "2026-11".
+// Negative, 0 or positive; nullopt when either text is not of numbers joined by '.' or '-'.
+std::optional<int> compare_versions(const std::string& a, const std::string& b);
+
+// The file of the layout `name`; nullopt when there is none. Throws InputError for a file that is
+// wrong.
+std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir);
+
+}  // namespace v4cap
