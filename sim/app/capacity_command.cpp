@@ -155,8 +155,7 @@ class CapacityCommand final : public Command {
       return fmt::format("{:.1f} GiB for the KV cache on each GPU, as kv_cache.memory says\n",
                          to_gib(kv));
     }
-    const NodeMemory m = node_memory(s.model, s.hardware.gpu, s.deployment.tensor_parallel,
-                                     s.kv_cache.memory_fraction, s.kv_cache.reserve);
+    const NodeMemory m = memory_of_gpu(s);
     return fmt::format(
         "{:.1f} GiB for the KV cache on each GPU: {:.1f} GiB x {:.2f} - {:.1f} GiB weights - "
         "{:.1f} GiB reserve\n",

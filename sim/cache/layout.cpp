@@ -13,6 +13,12 @@ std::unique_ptr<Layout> make_layout(const std::string& name, const LayoutContext
   return (*factory)(context);
 }
 
+const LogFigure* find_figure(const std::vector<LogFigure>& figures, const std::string& key) {
+  const auto it = std::find_if(figures.begin(), figures.end(),
+                               [&](const LogFigure& f) { return f.key == key; });
+  return it == figures.end() ? nullptr : &*it;
+}
+
 double layout_option(const LayoutContext& context, const std::string& layout,
                      const std::string& name) {
   const auto set = context.options.find(name);

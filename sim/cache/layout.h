@@ -25,6 +25,21 @@ struct PoolSpec {
   std::array<bool, kCacheKinds> holds{};  // kinds whose bytes are taken from this pool
 };
 
+// A figure that an engine computes at start-up, most of which it also logs.
+struct LogFigure {
+  std::string key;      // "kv_cache_tokens", the same in every layout that has such a figure
+  std::string label;    // as the engine words it
+  double value = 0;     // in `unit`
+  std::string unit;     // "tokens", "GiB", "B", "blocks", "requests"
+  std::string formula;  // how it comes about, in words
+};
+
+// Keys that several layouts share.
+inline constexpr const char* kTokensFigure = "kv_cache_tokens";
+inline constexpr const char* kConcurrencyFigure = "max_concurrency";  // of max_context requests
+inline constexpr const char* kNeededFigure = "needed_gib";            // of one such request
+inline constexpr const char* kLongestFigure = "max_model_len";        // that fits alone
+
 class Layout {
  public:
   virtual ~Layout() = default;
@@ -45,7 +60,12 @@ class Layout {
   // steps run at once (a chunk of prefill, 1 in decode); what an engine must then hold besides the
   // window. Never less for more tokens.
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
+  // What the engine says of this memory when it starts; nothing where no engine lays out so.
+  virtual std::vector<LogFigure> engine_log() const { return {}; }
 };
+
+// The figure with this key, or nullptr.
+const LogFigure* find_figure(const std::vector<LogFigure>& figures, const std::string& key);
 
 // A number that a layout's engine has by version or by flag. A scenario may set it
 // (kv_cache.layout_options), scenarios/engines/<layout>.yaml holds its values by version.

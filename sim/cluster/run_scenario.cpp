@@ -87,14 +87,23 @@ Trace load_workload(const Scenario& scenario) {
   return trace;
 }
 
+NodeMemory memory_of_gpu(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  MemoryQuestion question{scenario.model, scenario.hardware.gpu};
+  question.widths = scenario.deployment.widths();
+  question.memory_fraction = kv.memory_fraction;
+  question.reserve = kv.reserve;
+  question.rules = kv.memory_rules;
+  question.step_tokens = scenario.engine.step_tokens;
+  question.draft = scenario.engine.draft_tokens > 0 && !kv.memory_rules.empty();
+  return node_memory(question);
+}
+
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   const KvCacheConfig& kv = scenario.kv_cache;
   const std::int64_t tp = scenario.deployment.tensor_parallel;
   const CacheGeometry geometry(scenario.model, entry_on_rank(kv.entry, scenario.model, tp));
-  const Bytes memory = kv.memory ? *kv.memory
-                                 : node_memory(scenario.model, scenario.hardware.gpu, tp,
-                                               kv.memory_fraction, kv.reserve)
-                                       .kv;
+  const Bytes memory = kv.memory ? *kv.memory : memory_of_gpu(scenario).kv;
   auto policy = at_place(scenario, "kv_cache.swa_policy", [&] {
     return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold);
   });

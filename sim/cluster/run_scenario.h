@@ -6,6 +6,7 @@
 
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
+#include "sim/model/node_memory.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"
 
@@ -14,6 +15,10 @@ namespace v4cap {
 // The scenario's trace, read or generated. Throws InputError, also when its blocks do not nest with
 // kv_cache.block_tokens.
 Trace load_workload(const Scenario& scenario);
+
+// One GPU of the scenario's engine from the bottom, whatever kv_cache.memory says. Throws RunError
+// when nothing is left for the KV cache.
+NodeMemory memory_of_gpu(const Scenario& scenario);
 
 // An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
 // cache.

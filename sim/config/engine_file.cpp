@@ -36,6 +36,36 @@ bool is_date(const std::string& text) {
   return numbers.size() >= 2 && numbers.front() >= 2000;
 }
 
+MemoryRules read_memory_rules(Section section) {
+  MemoryRules rules;
+  for (const MemoryRule& rule : kMemoryRules) {
+    if (section.has(rule.name)) rules[rule.name] = section.required<double>(rule.name);
+  }
+  section.reject_unknown();
+  return rules;
+}
+
+FractionRule read_fraction_rule(Section section) {
+  FractionRule rule;
+  rule.base = section.required<double>("base");
+  rule.per_chunk_token = section.required<double>("per_chunk_token");
+  rule.least_for_chunk = section.required<double>("least_for_chunk");
+  rule.per_gpu_of_rank = section.required<double>("per_gpu_of_rank");
+  rule.graph_batch = section.required<double>("graph_batch");
+  rule.graph_batch_small = section.required<double>("graph_batch_small");
+  rule.per_graph_batch = section.required<double>("per_graph_batch");
+  rule.per_graph_batch_of_ranks = section.required<double>("per_graph_batch_of_ranks");
+  rule.small_below_memory = section.required<double>("small_below_memory");
+  rule.small_below_width = section.required<double>("small_below_width");
+  rule.per_large_graph_batch = section.required<double>("per_large_graph_batch");
+  rule.large_graph_batch = section.required<double>("large_graph_batch");
+  rule.least_above_memory = section.required<double>("least_above_memory");
+  rule.prefill_graphs = section.required<double>("prefill_graphs");
+  rule.least = section.required<double>("least");
+  section.reject_unknown();
+  return rule;
+}
+
 // One entry of `versions`: a document of its own, because a list has no sections.
 EngineVersion read_version(const YamlNode& node, const std::string& file) {
   Document document(node, file);
@@ -55,6 +85,7 @@ EngineVersion read_version(const YamlNode& node, const std::string& file) {
       version.values[entry.key] = values.required<double>(entry.key);
     }
   }
+  version.memory = read_memory_rules(section.child("memory"));
   section.reject_unknown();
   document.checkpoint();
   return version;
@@ -101,6 +132,12 @@ const EngineVersion* EngineData::find(const std::string& text) const {
   return found;
 }
 
+MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version) {
+  MemoryRules rules = version.memory;
+  rules.insert(engine.memory.begin(), engine.memory.end());
+  return rules;
+}
+
 std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir) {
   const std::vector<std::string> known = data_names(DataKind::engine, scenario_dir);
   if (std::ranges::find(known, name) == known.end()) return std::nullopt;
@@ -112,7 +149,19 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   Section section = document.root();
   engine.name = section.required<std::string>("name");
   engine.block = section.required<Tokens>("block_tokens", between(Tokens{1}, Tokens{65536}));
-  engine.memory_fraction = section.required<double>("memory_fraction", above_up_to(0.0, 1.0));
+  engine.memory_fraction =
+      section.optional_or<double>("memory_fraction", "rule", above_up_to(0.0, 1.0));
+  if (!engine.memory_fraction) {
+    engine.fraction_rule = read_fraction_rule(section.child("fraction_rule", true));
+  }
+  engine.memory = read_memory_rules(section.child("memory"));
+  const auto step = at_least(Tokens{1});
+  engine.step_tokens = section.required<Tokens>("step_tokens", step);
+  engine.step_tokens_large =
+      section.optional<Tokens>("step_tokens_large", engine.step_tokens, step);
+  engine.large_gpu = section.optional<Bytes>("large_gpu", Bytes{0});
+  engine.max_running =
+      section.required<std::int64_t>("max_running", between<std::int64_t>(1, 1'000'000));
   section.node("versions");
   section.reject_unknown();
   document.checkpoint();

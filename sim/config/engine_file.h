@@ -9,6 +9,7 @@
 
 #include "sim/config/yaml_tree.h"
 #include "sim/core/units.h"
+#include "sim/model/node_memory.h"
 
 namespace v4cap {
 
@@ -18,19 +19,29 @@ struct EngineVersion {
   std::string release;                   // "0.26"
   std::string date;                      // "2026-07"
   std::map<std::string, double> values;  // of the layout's parameters
+  MemoryRules memory;                    // where they differ from the engine's
 };
 
 struct EngineData {
   std::string name;
   std::string file;
   Tokens block;                         // tokens per cached block
-  double memory_fraction = 0;           // of GPU memory that the engine may use
+  std::optional<double> memory_fraction;  // default; empty: by fraction_rule
+  FractionRule fraction_rule;
+  MemoryRules memory;
+  Tokens step_tokens;                     // default of a step's budget
+  Tokens step_tokens_large;               // the same on GPUs of at least `large_gpu`
+  Bytes large_gpu;
+  std::int64_t max_running = 0;           // default, of all ranks together
   std::vector<EngineVersion> versions;  // oldest first, at least one
 
   // The version that `text`, a release ("0.25.1") or a date ("2026-08"), belongs to: the last one
   // that is not newer, or the oldest. nullptr when the text is neither.
   const EngineVersion* find(const std::string& text) const;
 };
+
+// The engine's memory rules as a version has them.
+MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version);
 
 // Orders releases and dates by their numbers: "0.9" before "0.10", "2026-04" before "2026-11".
 // Negative, 0 or positive; nullopt when either text is not of numbers joined by '.' or '-'.

@@ -15,6 +15,7 @@
 #include "sim/model/cache_geometry.h"
 #include "sim/model/hardware.h"
 #include "sim/model/model.h"
+#include "sim/model/node_memory.h"
 #include "traces/generate.h"
 
 namespace v4cap {
@@ -30,6 +31,7 @@ struct Deployment {
   std::int64_t expert_parallel = 1;
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
+  EngineWidths widths() const { return {tensor_parallel, data_parallel, expert_parallel}; }
 };
 
 struct EngineConfig {
@@ -57,7 +59,9 @@ struct KvCacheConfig {
   EntryFormat entry;             // bytes of entries, from the model file and `indexer`
   std::optional<Bytes> memory;   // KV memory of one GPU; empty = what weights and reserve leave
   double memory_fraction = 0.9;  // of GPU memory that the engine may use
-  Bytes reserve;                 // activations, graphs, communication buffers on each GPU
+  // Activations, graphs and communication buffers on each GPU; empty = by memory_rules.
+  std::optional<Bytes> reserve;
+  MemoryRules memory_rules;      // of the layout's engine; empty = checkpoint formats and reserve
   bool reuse_generated = true;   // generated tokens stay cached for the session's next turn
   std::optional<Tokens>
       recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window

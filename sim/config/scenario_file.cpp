@@ -123,8 +123,15 @@ Deployment read_deployment(Section section, const Scenario& s) {
   return d;
 }
 
-EngineConfig read_engine(Section section, const ModelSpec& model) {
+EngineConfig read_engine(Section section, const Scenario& s,
+                         const std::optional<EngineData>& engine) {
+  const ModelSpec& model = s.model;
   EngineConfig e;
+  if (engine) {
+    const bool large = s.hardware.gpu.memory >= engine->large_gpu;
+    e.step_tokens = large ? engine->step_tokens_large : engine->step_tokens;
+    e.max_running = std::max<std::int64_t>(1, engine->max_running / s.deployment.data_parallel);
+  }
   e.scheduler = read_name(section, "scheduler", e.scheduler);
   e.max_running = section.optional<std::int64_t>("max_running", e.max_running,
                                                  between<std::int64_t>(1, 1'000'000));
@@ -178,21 +185,25 @@ void read_entry_format(Section& section, const ModelData& model, KvCacheConfig& 
   }
 }
 
-// The engine file of a layout. Errors in it are collected like those of the scenario.
-std::optional<EngineData> engine_of(Section& section, const std::string& layout,
-                                    const std::string& scenario_dir) {
+// The engine file of the layout that the scenario names: also other sections have defaults from
+// it. Errors in it are collected like those of the scenario.
+std::optional<EngineData> engine_of(const YamlNode& root, const std::string& scenario_dir,
+                                    std::vector<Diagnostic>& errors) {
+  const YamlNode* kv = root.find("kv_cache");
+  const YamlNode* layout = kv == nullptr ? nullptr : kv->find("layout");
+  if (layout == nullptr || layout->kind != YamlNode::Kind::scalar) return std::nullopt;
   try {
-    return load_engine(layout, scenario_dir);
+    return load_engine(layout->text, scenario_dir);
   } catch (const InputError& error) {
-    section.add_errors(error);
+    errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
     return std::nullopt;
   }
 }
 
-// The version's values. Without versions any given one is refused, once the layout itself is known.
-std::map<std::string, double> read_layout_version(Section& section,
-                                                  const std::optional<EngineData>& engine,
-                                                  KvCacheConfig& kv) {
+// The version, empty where the layout has none. Any given one is refused then, once the layout
+// itself is known.
+EngineVersion read_layout_version(Section& section, const std::optional<EngineData>& engine,
+                                  KvCacheConfig& kv) {
   if (!engine) {
     const auto version = section.optional_or<std::string>("layout_version", "none");
     if (version && LayoutRegistry::find(kv.layout) != nullptr) {
@@ -203,11 +214,37 @@ std::map<std::string, double> read_layout_version(Section& section,
   kv.layout_version =
       section.optional<std::string>("layout_version", engine->versions.back().release);
   const EngineVersion* version = engine->find(kv.layout_version);
-  if (version != nullptr) return version->values;
+  if (version != nullptr) return *version;
   section.error("layout_version", "expected a release such as " + engine->versions.back().release +
                                       " or a date such as " + engine->versions.back().date +
                                       ", got " + shown(kv.layout_version));
   return {};
+}
+
+// How the layout's engine fills a GPU before the KV cache; nothing for a layout without an engine.
+void read_memory(Section& section, const Scenario& s, const std::optional<EngineData>& engine,
+                 const EngineVersion& version, KvCacheConfig& kv) {
+  const Bytes gpu{bound(s.hardware.gpu.memory.value)};
+  kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
+  if (engine) {
+    kv.memory_fraction = engine->memory_fraction.value_or(default_memory_fraction(
+        engine->fraction_rule, gpu, s.deployment.widths(), s.engine.step_tokens));
+  }
+  kv.memory_fraction =
+      section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
+  if (!engine) {
+    kv.reserve = section.optional<Bytes>("reserve", s.hardware.reserve, between(Bytes{0}, gpu));
+    return;
+  }
+  kv.reserve = section.optional_or<Bytes>("reserve", "auto", between(Bytes{0}, gpu));
+  const MemoryRules defaults = memory_rules(*engine, version);
+  Section rules = section.child("memory_rules");
+  for (const MemoryRule& rule : kMemoryRules) {
+    const auto it = defaults.find(rule.name);
+    kv.memory_rules[rule.name] =
+        rules.optional<double>(rule.name, it == defaults.end() ? rule.fallback : it->second);
+  }
+  rules.reject_unknown();
 }
 
 // Every parameter that the layout declares: as set here, else as the engine's version has it, else
@@ -233,25 +270,18 @@ void read_layout_options(Section& section, const std::map<std::string, double>& 
 }
 
 KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData& model,
-                            const std::string& scenario_dir) {
+                            const std::optional<EngineData>& engine) {
   KvCacheConfig kv;
   kv.layout = read_name(section, "layout", kv.layout);
-  const auto engine = engine_of(section, kv.layout, scenario_dir);
-  read_layout_options(section, read_layout_version(section, engine, kv), kv);
-  if (engine) {
-    kv.block = engine->block;
-    kv.memory_fraction = engine->memory_fraction;
-  }
+  const EngineVersion version = read_layout_version(section, engine, kv);
+  read_layout_options(section, version.values, kv);
+  if (engine) kv.block = engine->block;
   kv.swa_policy = read_name(section, "swa_policy", kv.swa_policy);
   kv.block = section.optional<Tokens>("block_tokens", kv.block, between(Tokens{1}, Tokens{65536}));
   kv.tails = section.one_of<TailStorage>(
       "tails", {{"stored", TailStorage::stored}, {"none", TailStorage::none}}, kv.tails);
   read_entry_format(section, model, kv);
-  const Bytes gpu{bound(s.hardware.gpu.memory.value)};
-  kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
-  kv.memory_fraction =
-      section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
-  kv.reserve = section.optional<Bytes>("reserve", s.hardware.reserve, between(Bytes{0}, gpu));
+  read_memory(section, s, engine, version, kv);
   kv.reuse_generated = section.optional<bool>("reuse_generated", kv.reuse_generated);
   kv.recompute_threshold = section.optional_or<Tokens>("recompute_threshold_tokens", "auto",
                                                        between(Tokens{0}, Tokens{kCountMax}));
@@ -280,6 +310,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   std::vector<Diagnostic> errors;
   expand(root, DataKind::model, scenario_dir, errors);
   expand(root, DataKind::hardware, scenario_dir, errors);
+  const auto engine = engine_of(root, scenario_dir, errors);
   Document document(std::move(root), file);
   for (Diagnostic& error : errors)
     document.add_error(std::move(error.place), std::move(error.message));
@@ -292,8 +323,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));
   s.deployment = read_deployment(top.child("deployment"), s);
-  s.engine = read_engine(top.child("engine"), s.model);
-  s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, scenario_dir);
+  s.engine = read_engine(top.child("engine"), s, engine);
+  s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
   s.slo = read_slo(top.child("slo"));
