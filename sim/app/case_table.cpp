@@ -43,13 +43,15 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 std::vector<std::string> read_header(const TextFile& file) {
   const std::vector<std::string> header = csv_fields(std::string(file.line()), file.place());
   if (has(header, "ttft_ms_mean") || has(header, "tpot_ms_mean")) {
-    throw InputError(file.place(1), "this is a table of serving measurements; only capacity tables "
-                                    "(columns metric and value) are predicted so far");
+    throw InputError(file.place(1),
+                     "this is a table of serving measurements; only capacity tables "
+                     "(columns metric and value) are predicted so far");
   }
   if (!has(header, "metric") || !has(header, "value")) {
-    throw InputError(file.place(1), "expected the header of a capacity table (id,engine,"
-                                    "engine_version,...,metric,value,...), got " +
-                                        shown(header.front()));
+    throw InputError(file.place(1),
+                     "expected the header of a capacity table (id,engine,"
+                     "engine_version,...,metric,value,...), got " +
+                         shown(header.front()));
   }
   for (const std::string& name : columns()) {
     if (name == "note" || has(header, name)) continue;
@@ -172,8 +174,8 @@ std::vector<std::string> csv_fields(const std::string& line, Place place) {
       quoted = false;
       if (i + 1 < line.size() && line[i + 1] != ',') {
         place.column = static_cast<std::int64_t>(i) + 2;
-        throw InputError(place, "expected a comma after the closing quote, got " +
-                                    shown(line.substr(i + 1, 1)));
+        throw InputError(
+            place, "expected a comma after the closing quote, got " + shown(line.substr(i + 1, 1)));
       }
     } else if (!quoted && c == '"' && fields.back().empty()) {
       quoted = true;

@@ -17,8 +17,8 @@ struct CapacityCase {
   Place place;
   std::string id, engine, engine_version, model, gpu;
   std::int64_t gpus = 1, tensor_parallel = 1, data_parallel = 1, expert_parallel = 1;
-  std::string speculative;    // "none", "mtp", "eagle-3-1-4", "dspark"
-  std::string indexer;        // "fp8", "fp4"
+  std::string speculative;                 // "none", "mtp", "eagle-3-1-4", "dspark"
+  std::string indexer;                     // "fp8", "fp4"
   std::optional<double> kv_available_gib;  // left for KV on each GPU, as logged
   std::optional<double> fixed_gib;         // of that, taken before tokens are counted
   std::optional<double> swa_full_tokens_ratio;

@@ -27,10 +27,6 @@ namespace {
 
 constexpr double kExplainAbovePct = 8;
 
-// Draft tokens where a row names only the method: one MTP layer drafts one, DSpark's launch
-// commands ask for seven (vllm issue 51041).
-constexpr std::int64_t kMtpTokens = 1, kDsparkTokens = 7;
-
 struct Prediction {
   CapacityCase row;
   std::string rule;      // the version that was told and its values
@@ -42,12 +38,18 @@ struct Prediction {
   double error_pct() const { return 100 * (predicted.value_or(0) - row.value) / row.value; }
 };
 
-// "eagle-3-1-4" verifies four tokens, of which the first is no draft; "mtp-3" drafts three.
-std::int64_t draft_tokens(const std::string& speculative) {
+// "eagle-3-1-4" verifies four tokens, of which the first is no draft; "mtp-3" drafts three; "mtp"
+// drafts what the engine's file says.
+std::int64_t draft_tokens(const std::string& engine, const std::string& speculative) {
   if (speculative.empty() || speculative == "none") return 0;
   const std::size_t dash = speculative.find('-');
   const std::string method = speculative.substr(0, dash);
-  if (dash == std::string::npos) return method == "dspark" ? kDsparkTokens : kMtpTokens;
+  if (dash == std::string::npos) {
+    const auto known = load_engine(engine, "")->draft_tokens;
+    const auto it = known.find(method);
+    if (it != known.end()) return it->second;
+    throw RunError("speculative method " + method + " is not known");
+  }
   const std::string last = speculative.substr(speculative.rfind('-') + 1);
   std::string hint;
   const auto number = parse_value<std::int64_t>(last, hint);
@@ -110,7 +112,7 @@ std::vector<std::string> settings_of(const CapacityCase& c, bool stated) {
     put("kv_cache.layout_options.swa_full_tokens_ratio",
         fmt::format("{}", *c.swa_full_tokens_ratio));
   }
-  put("engine.draft_tokens", std::to_string(draft_tokens(c.speculative)));
+  put("engine.draft_tokens", std::to_string(draft_tokens(c.engine, c.speculative)));
   if (c.max_model_len) put("engine.max_context_tokens", std::to_string(*c.max_model_len));
   if (c.max_batched_tokens) put("engine.step_tokens", std::to_string(*c.max_batched_tokens));
   if (c.steps_in_flight) put("engine.steps_in_flight", std::to_string(*c.steps_in_flight));
@@ -140,9 +142,9 @@ Scenario scenario_of(const CapacityCase& c, bool stated) {
   ScenarioOptions options;
   options.set = settings_of(c, stated);
   options.find_traces = false;
-  return parse_scenario("model: " + c.model + "\nhardware: " + hardware +
-                            "\nworkload: {trace: none}\n",
-                        "row " + c.id, options);
+  return parse_scenario(
+      "model: " + c.model + "\nhardware: " + hardware + "\nworkload: {trace: none}\n",
+      "row " + c.id, options);
 }
 
 // "0.26: packing 2": the version that a row's belongs to and what it sets.
@@ -164,12 +166,18 @@ std::string rule_of(const CapacityCase& c) {
 // In units of memory, which is what can be checked: what the reported figure would take.
 std::string explanation(const Prediction& p) {
   if (!p.predicted || std::abs(p.error_pct()) <= kExplainAbovePct) return "";
-  std::string text = fmt::format("reported takes {:.1f} GiB of KV by the version's rule, {:.1f} are "
-                                 "{}",
-                                 p.kv_gib * p.row.value / *p.predicted, p.kv_gib,
-                                 p.row.kv_available_gib ? "stated" : "left by the memory model");
+  std::string text = fmt::format(
+      "reported takes {:.1f} GiB of KV by the version's rule, {:.1f} are "
+      "{}",
+      p.kv_gib * p.row.value / *p.predicted, p.kv_gib,
+      p.row.kv_available_gib ? "stated" : "left by the memory model");
   if (p.row.speculative == "dspark") text += "; DSpark's own buffers are not modelled";
   return text + (p.row.note.empty() ? "" : "; note: " + p.row.note);
+}
+
+std::string short_explanation(const Prediction& p) {
+  if (!p.predicted || std::abs(p.error_pct()) <= kExplainAbovePct) return "";
+  return fmt::format("takes {:.1f} of {:.1f} GiB", p.kv_gib * p.row.value / *p.predicted, p.kv_gib);
 }
 
 Prediction predict(const CapacityCase& c) {
@@ -188,8 +196,8 @@ Prediction predict(const CapacityCase& c) {
       throw RunError("metric " + c.metric + " is not known" + suggestion(c.metric, known));
     }
     p.predicted = figure->value;
-    p.kv_gib = to_gib(scenario.kv_cache.memory ? *scenario.kv_cache.memory
-                                               : memory_of_gpu(scenario).kv);
+    p.kv_gib =
+        to_gib(scenario.kv_cache.memory ? *scenario.kv_cache.memory : memory_of_gpu(scenario).kv);
     p.coverage = c.kv_available_gib ? "stated memory" : stated ? "formula" : "predicted memory";
     p.why = explanation(p);
   } catch (const RunError& e) {
@@ -254,14 +262,15 @@ std::string figure_text(double value) {
 }
 
 std::string text(const std::vector<Prediction>& predictions, const TextStyle& style) {
-  Table table({"case", "engine", "metric", "reported", "predicted", "error, %", "memory"});
+  Table table(
+      {"case", "engine", "metric", "reported", "predicted", "error, %", "memory", "beyond 8 %"});
   std::string rules, notes;
   std::vector<std::string> shown_rules;
   for (const Prediction& p : predictions) {
     table.row({p.row.id, p.row.engine + ' ' + p.row.engine_version, p.row.metric,
                figure_text(p.row.value), p.predicted ? figure_text(*p.predicted) : "-",
                p.predicted ? fmt::format("{:+.2f}", p.error_pct()) : "-",
-               p.predicted ? p.coverage : "not predictable"});
+               p.predicted ? p.coverage : "not predictable", short_explanation(p)});
     const std::string rule = p.row.engine + ' ' + p.rule;
     if (p.predicted && std::ranges::find(shown_rules, rule) == shown_rules.end()) {
       shown_rules.push_back(rule);
@@ -273,14 +282,15 @@ std::string text(const std::vector<Prediction>& predictions, const TextStyle& st
   std::string out = table.text(style);
   const Errors errors = errors_of(predictions);
   if (errors.worst != nullptr) {
-    out += fmt::format("\n{} of {} cases predicted: median error {:.2f} %, p90 {:.2f} %, worst {} "
-                       "({:+.2f} %)\n",
-                       errors.predicted, predictions.size(), errors.median, errors.p90,
-                       errors.worst->row.id, errors.worst->error_pct());
+    out += fmt::format(
+        "\n{} of {} cases predicted: median error {:.2f} %, p90 {:.2f} %, worst {} "
+        "({:+.2f} %)\n",
+        errors.predicted, predictions.size(), errors.median, errors.p90, errors.worst->row.id,
+        errors.worst->error_pct());
   }
   if (!rules.empty()) out += "\nrule by version, from scenarios/engines:\n" + rules;
-  if (!notes.empty()) out += fmt::format("\nbeyond {:g} %, or without a prediction:\n{}",
-                                         kExplainAbovePct, notes);
+  if (!notes.empty())
+    out += fmt::format("\nbeyond {:g} %, or without a prediction:\n{}", kExplainAbovePct, notes);
   return out;
 }
 
@@ -300,8 +310,7 @@ class CasesCommand final : public Command {
     if (context.options.json) {
       context.out << json(predictions) << '\n';
     } else {
-      context.out << text(predictions, text_style(context.out_is_terminal,
-                                                  context.options.no_color,
+      context.out << text(predictions, text_style(context.out_is_terminal, context.options.no_color,
                                                   std::getenv("NO_COLOR")));
     }
     return errors_of(predictions).predicted > 0 ? ExitCode::done : ExitCode::failed;

@@ -9,6 +9,8 @@
 //
 // Kinds: csa, hca and indexer in the full pool; swa and the state rings (as tails) in the window
 // pool. A draft's share is booked with each kind.
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "sim/cache/layout.h"
@@ -34,8 +36,9 @@ class SglangLayout final : public Layout {
         step_tokens_(context.step_tokens),
         max_context_(context.max_context) {
     if (page_.value % kHcaTokensPerEntry != 0) {
-      throw InputError(Place{}, "expected block_tokens of a multiple of 128 with layout sglang, got " +
-                                    std::to_string(page_.value));
+      throw InputError(Place{},
+                       "expected block_tokens of a multiple of 128 with layout sglang, got " +
+                           std::to_string(page_.value));
     }
     const auto option = [&](const std::string& name) {
       return layout_option(context, kName, name);
@@ -82,8 +85,9 @@ class SglangLayout final : public Layout {
     const double swa = static_cast<double>(window_tokens_);
     return {
         {"bytes_per_full_token", "bytes_per_full_token", bytes_per_full_token_, "B",
-         "compressed entries and keys of a token, and " + std::to_string(ratio_) +
-             " of a window token with its state rows"},
+         fmt::format("compressed entries and keys of a token, and {:g} of a window token with its "
+                     "state rows",
+                     ratio_)},
         {"request_slot_gib", "C128 state of request slots", to_gib(reserve_), "GiB",
          "rows of " + std::to_string(slots_) + " slots, taken off before the division"},
         {kTokensFigure, "max_total_num_tokens", full, "tokens",
@@ -94,8 +98,9 @@ class SglangLayout final : public Layout {
         {"c4_state_rows", "c4_state size",
          static_cast<double>(window_tokens_ / layers_.window.value * csa_ring_), "rows",
          "ring of " + std::to_string(csa_ring_) + " for each window of swa"},
-        {kConcurrencyFigure, "requests of max_model_len", full / static_cast<double>(max_context_.value),
-         "requests", "full / max_model_len, not logged"},
+        {kConcurrencyFigure, "requests of max_model_len",
+         full / static_cast<double>(max_context_.value), "requests",
+         "full / max_model_len, not logged"},
         {kNeededFigure, "full pool of one request",
          bytes_per_full_token_ * static_cast<double>(max_context_.value) /
              static_cast<double>(kGiB),
@@ -111,18 +116,17 @@ class SglangLayout final : public Layout {
     const auto csa = static_cast<double>(layers_.csa), hca = static_cast<double>(layers_.hca);
     const auto window = static_cast<double>(layers_.window.value);
     const double csa_row = static_cast<double>(entry.csa_tail_bytes) / kCsaStateRows;
-    const double full = (e * csa + static_cast<double>(entry.indexer_bytes) * csa) /
-                            kCsaTokensPerEntry +
-                        e * hca / kHcaTokensPerEntry;
+    const double full =
+        (e * csa + static_cast<double>(entry.indexer_bytes) * csa) / kCsaTokensPerEntry +
+        e * hca / kHcaTokensPerEntry;
     const std::int64_t window_layers = layers_.all + counted_drafts;
     double state = static_cast<double>(csa_ring_) / window * csa_row * csa;
     if (!by_slot) {
       state += static_cast<double>(hca_ring_) / window *
                static_cast<double>(entry.hca_tail_row_bytes) * hca;
     }
-    const double spread = draft_ > 0 ? static_cast<double>(layers_.all + 1) /
-                                           static_cast<double>(layers_.all)
-                                     : 1.0;
+    const double spread =
+        draft_ > 0 ? static_cast<double>(layers_.all + 1) / static_cast<double>(layers_.all) : 1.0;
     bytes_per_full_token_ =
         (full + ratio_ * (e * static_cast<double>(window_layers) + state)) * spread;
     set_pages(entry, window_layers, state, spread);
@@ -196,7 +200,8 @@ const bool declared = LayoutParameters::add(
         {"hca_ring_rows", "rows of HCA state for each window, or for each slot", 128, 1, 4096},
         {"hca_ring_rows_draft", "the same with a draft model", 256, 1, 4096},
         {"hca_state_by_slot", "1: HCA state is reserved by request slot, 0: by window", 1, 0, 1},
-        {"draft_entry_counted", "1: the MTP layer counts as a window layer even if unused", 0, 0, 1},
+        {"draft_entry_counted", "1: the MTP layer counts as a window layer even if unused", 0, 0,
+         1},
         {"request_slots", "slots that HCA state is reserved for; -1: engine.max_running",
          kNoSlotsGiven, kNoSlotsGiven, 1 << 20},
     });

@@ -75,8 +75,8 @@ class TrtllmLayout final : public Layout {
   }
 
   std::vector<LogFigure> engine_log() const override {
-    const double token = static_cast<double>(blocks(0, 1, false).total().value) /
-                         static_cast<double>(block_.value);
+    const double token =
+        static_cast<double>(blocks(0, 1, false).total().value) / static_cast<double>(block_.value);
     const Bytes fixed = running(false, Tokens{1}).total();
     const double length = static_cast<double>(max_context_.value);
     const double request = token * length + static_cast<double>(fixed.value);
@@ -95,8 +95,8 @@ class TrtllmLayout final : public Layout {
         {kNeededFigure, "KV cache of one request", request / static_cast<double>(kGiB), "GiB",
          "max_seq_len x bytes of a token + windows and states"},
         {kLongestFigure, "longest request",
-         std::min(length, std::max(0.0, std::floor((memory - static_cast<double>(fixed.value)) /
-                                                    token))),
+         std::min(length,
+                  std::max(0.0, std::floor((memory - static_cast<double>(fixed.value)) / token))),
          "tokens", "what one request alone can have, at most max_seq_len"},
     };
   }
@@ -132,11 +132,11 @@ const bool registered =
     });
 
 const bool declared = LayoutParameters::add(
-    kName, {
-               {"entry_bytes", "of one entry: 512 FP8, 1,024 BF16, 584 with footer scales", 512, 64,
-                4096},
-               {"scratch_reuse", "1: prefill reuses window blocks as scratch", 1, 0, 1},
-           });
+    kName,
+    {
+        {"entry_bytes", "of one entry: 512 FP8, 1,024 BF16, 584 with footer scales", 512, 64, 4096},
+        {"scratch_reuse", "1: prefill reuses window blocks as scratch", 1, 0, 1},
+    });
 
 }  // namespace
 

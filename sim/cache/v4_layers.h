@@ -21,8 +21,9 @@ inline V4Layers v4_layers(const ModelSpec& model, const std::string& layout) {
   V4Layers out{model.count(LayerKind::csa), model.count(LayerKind::hca), model.layer_count(),
                model.window};
   if (out.csa == 0 || out.hca == 0 || out.window.value == 0) {
-    throw InputError(Place{}, "expected layout ideal, " + layout + " lays out V4's caches only and " +
-                                  model.name + " has no compressed layers");
+    throw InputError(Place{}, "expected layout ideal, " + layout +
+                                  " lays out V4's caches only and " + model.name +
+                                  " has no compressed layers");
   }
   return out;
 }

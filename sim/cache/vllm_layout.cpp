@@ -61,8 +61,9 @@ class VllmLayout final : public Layout {
       throw InputError(Place{}, "expected another policy, layout vllm has no pool for windows");
     }
     if (block_.value % kHcaTokensPerEntry != 0) {
-      throw InputError(Place{}, "expected block_tokens of a multiple of 128 with layout vllm, got " +
-                                    std::to_string(block_.value));
+      throw InputError(Place{},
+                       "expected block_tokens of a multiple of 128 with layout vllm, got " +
+                           std::to_string(block_.value));
     }
     const auto option = [&](const std::string& name) {
       return std::llround(layout_option(context, kName, name));
@@ -106,9 +107,9 @@ class VllmLayout final : public Layout {
   KindBytes running(bool window, Tokens in_flight) const override {
     const std::int64_t flight = (in_flight.value + draft_tokens_) * steps_in_flight_;
     const std::int64_t long_enough = std::numeric_limits<std::int64_t>::max();
-    return state_blocks(window ? 0 : swa_.reserved(long_enough, flight),
-                        csa_state_.reserved(long_enough, flight) +
-                            hca_state_.reserved(long_enough, flight));
+    return state_blocks(
+        window ? 0 : swa_.reserved(long_enough, flight),
+        csa_state_.reserved(long_enough, flight) + hca_state_.reserved(long_enough, flight));
   }
 
   std::vector<LogFigure> engine_log() const override {
@@ -125,14 +126,14 @@ class VllmLayout final : public Layout {
         {"request_blocks", "blocks reserved for one request", static_cast<double>(request),
          "blocks",
          std::to_string(ceil_div(length, block_.value)) + " of compressed entries and " +
-             std::to_string(request - ceil_div(length, block_.value)) + " of windows and states for " +
-             std::to_string(flight) + " tokens in flight"},
+             std::to_string(request - ceil_div(length, block_.value)) +
+             " of windows and states for " + std::to_string(flight) + " tokens in flight"},
         {kConcurrencyFigure, "Maximum concurrency", concurrency, "requests",
          "blocks / blocks of one request of " + std::to_string(length) + " tokens"},
         {kTokensFigure, "GPU KV cache size", tokens, "tokens",
          "concurrency x max_model_len, so not a number of tokens that fit"},
-        {kNeededFigure, "KV cache needed for one request",
-         to_gib(Bytes{request * block_bytes_}), "GiB", "its blocks x block bytes"},
+        {kNeededFigure, "KV cache needed for one request", to_gib(Bytes{request * block_bytes_}),
+         "GiB", "its blocks x block bytes"},
         {kLongestFigure, "estimated maximum model length", static_cast<double>(longest()), "tokens",
          "the longest request whose blocks fit, at most max_model_len"},
     };
@@ -234,15 +235,14 @@ const bool registered =
     });
 
 const bool declared = LayoutParameters::add(
-    kName,
-    {
-        {"packing", "0 padded slots, 1 slots by page size, 2 dense groups", 2, 0, 2},
-        {"swa_block_tokens", "tokens of a block of a window group", 64, 1, 65536},
-        {"csa_state_block_tokens", "rows of a block of CSA state", 4, 1, 65536},
-        {"hca_state_block_tokens", "rows of a block of HCA state", 8, 1, 65536},
-        {"page_alignment_bytes", "pages are padded to a multiple", 576, 1, 1 << 20},
-        {"indexer_row_min_bytes", "bytes that an indexer key takes at least", 0, 0, 4096},
-    });
+    kName, {
+               {"packing", "0 padded slots, 1 slots by page size, 2 dense groups", 2, 0, 2},
+               {"swa_block_tokens", "tokens of a block of a window group", 64, 1, 65536},
+               {"csa_state_block_tokens", "rows of a block of CSA state", 4, 1, 65536},
+               {"hca_state_block_tokens", "rows of a block of HCA state", 8, 1, 65536},
+               {"page_alignment_bytes", "pages are padded to a multiple", 576, 1, 1 << 20},
+               {"indexer_row_min_bytes", "bytes that an indexer key takes at least", 0, 0, 4096},
+           });
 
 }  // namespace
 

@@ -27,6 +27,18 @@ std::vector<std::int64_t> numbers_of(const std::string& text, char separator) {
   return {};
 }
 
+// "0.25.1" of "v0.25.1rc2", "0.5.13" of "0.5.13.post1": builds belong to the release they are named
+// after.
+std::string release_of(const std::string& text) {
+  const std::size_t begin = text.starts_with('v') ? 1 : 0;
+  std::size_t end = text.find_first_not_of("0123456789.", begin);
+  if (end == std::string::npos) return text.substr(begin);
+  const bool suffix = text[end] == '+' || (text[end] >= 'a' && text[end] <= 'z');
+  if (!suffix || end == begin) return text;
+  if (text[end - 1] == '.') --end;
+  return text.substr(begin, end - begin);
+}
+
 bool is_release(const std::string& text) {
   return !numbers_of(text, '.').empty();
 }
@@ -91,6 +103,15 @@ EngineVersion read_version(const YamlNode& node, const std::string& file) {
   return version;
 }
 
+std::map<std::string, std::int64_t> read_draft_tokens(Section section, const YamlNode* map) {
+  std::map<std::string, std::int64_t> out;
+  if (map == nullptr) return out;
+  for (const YamlNode& entry : map->children) {
+    out[entry.key] = section.required<std::int64_t>(entry.key, between<std::int64_t>(1, 64));
+  }
+  return out;
+}
+
 void read_versions(const YamlNode* list, EngineData& engine) {
   if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
     throw InputError(list == nullptr ? Place{engine.file} : list->place,
@@ -120,7 +141,9 @@ std::optional<int> compare_versions(const std::string& a, const std::string& b) 
   return std::nullopt;
 }
 
-const EngineVersion* EngineData::find(const std::string& text) const {
+const EngineVersion* EngineData::find(const std::string& given) const {
+  if (given == "main" || given == "nightly") return &versions.back();
+  const std::string text = is_date(given) ? given : release_of(given);
   const bool by_date = is_date(text);
   if (!by_date && !is_release(text)) return nullptr;
   const EngineVersion* found = &versions.front();
@@ -162,6 +185,8 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   engine.large_gpu = section.optional<Bytes>("large_gpu", Bytes{0});
   engine.max_running =
       section.required<std::int64_t>("max_running", between<std::int64_t>(1, 1'000'000));
+  engine.draft_tokens =
+      read_draft_tokens(section.child("draft_tokens"), whole.find("draft_tokens"));
   section.node("versions");
   section.reject_unknown();
   document.checkpoint();

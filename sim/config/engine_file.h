@@ -25,19 +25,21 @@ struct EngineVersion {
 struct EngineData {
   std::string name;
   std::string file;
-  Tokens block;                         // tokens per cached block
+  Tokens block;                           // tokens per cached block
   std::optional<double> memory_fraction;  // default; empty: by fraction_rule
   FractionRule fraction_rule;
   MemoryRules memory;
-  Tokens step_tokens;                     // default of a step's budget
-  Tokens step_tokens_large;               // the same on GPUs of at least `large_gpu`
+  Tokens step_tokens;        // default of a step's budget
+  Tokens step_tokens_large;  // the same on GPUs of at least `large_gpu`
   Bytes large_gpu;
-  std::int64_t max_running = 0;           // default, of all ranks together
+  std::int64_t max_running = 0;  // default, of all ranks together
+  // Draft tokens of a step by speculative method, where only the method is named.
+  std::map<std::string, std::int64_t> draft_tokens;
   std::vector<EngineVersion> versions;  // oldest first, at least one
 
-  // The version that `text`, a release ("0.25.1") or a date ("2026-08"), belongs to: the last one
-  // that is not newer, or the oldest. nullptr when the text is neither.
-  const EngineVersion* find(const std::string& text) const;
+  // The version that `given` belongs to, a release ("0.25.1", "v0.26.0rc2"), a date ("2026-08") or
+  // "main": the last one that is not newer, or the oldest. nullptr when the text is none of these.
+  const EngineVersion* find(const std::string& given) const;
 };
 
 // The engine's memory rules as a version has them.

@@ -61,8 +61,8 @@ struct KvCacheConfig {
   double memory_fraction = 0.9;  // of GPU memory that the engine may use
   // Activations, graphs and communication buffers on each GPU; empty = by memory_rules.
   std::optional<Bytes> reserve;
-  MemoryRules memory_rules;      // of the layout's engine; empty = checkpoint formats and reserve
-  bool reuse_generated = true;   // generated tokens stay cached for the session's next turn
+  MemoryRules memory_rules;     // of the layout's engine; empty = checkpoint formats and reserve
+  bool reuse_generated = true;  // generated tokens stay cached for the session's next turn
   std::optional<Tokens>
       recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
 };

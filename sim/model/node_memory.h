@@ -75,11 +75,11 @@ struct MemoryItem {
 
 // All of one GPU.
 struct NodeMemory {
-  Bytes memory;   // what the device has
-  Bytes usable;   // what of it the engine may use
-  Bytes weights;  // of this GPU, as loaded
-  Bytes reserve;  // activations, graphs, communication buffers
-  Bytes kv;       // usable - weights - reserve, > 0
+  Bytes memory;                   // what the device has
+  Bytes usable;                   // what of it the engine may use
+  Bytes weights;                  // of this GPU, as loaded
+  Bytes reserve;                  // activations, graphs, communication buffers
+  Bytes kv;                       // usable - weights - reserve, > 0
   std::vector<MemoryItem> items;  // from memory down to kv: their sum is memory - kv
 };
 
