@@ -77,6 +77,19 @@ std::optional<double> CapacityOption::figure(const char* key) const {
   return found == nullptr ? std::nullopt : std::optional(found->value);
 }
 
+std::int64_t replicas_per_node(const Scenario& scenario) {
+  return std::max<std::int64_t>(
+      1, scenario.hardware.gpus_per_node / scenario.deployment.tensor_parallel);
+}
+
+std::vector<Tokens> shown_lengths(Tokens longest) {
+  std::vector<Tokens> out;
+  for (std::size_t i = 0; i < kLengths.size(); i += 2) {
+    if (kLengths[i] <= longest.value) out.push_back(Tokens{kLengths[i]});
+  }
+  return out;
+}
+
 std::vector<DeploymentRow> deployments(const Scenario& scenario, const ScenarioLoader& load) {
   const std::int64_t gpus = scenario.deployment.gpus();
   std::vector<DeploymentRow> rows;

@@ -31,6 +31,12 @@ struct CapacityOption {
   std::optional<double> figure(const char* key) const;
 };
 
+// Attention ranks on a node, each with a KV cache of its own; 1 where a rank takes several nodes.
+std::int64_t replicas_per_node(const Scenario& scenario);
+
+// Lengths to show sequences at, 4 Ki to 1 Mi tokens as far as `longest`.
+std::vector<Tokens> shown_lengths(Tokens longest);
+
 // The scenario with further --set overrides.
 using ScenarioLoader = std::function<Scenario(const std::vector<std::string>&)>;
 

@@ -1,9 +1,9 @@
 // Layout `trtllm`: TensorRT-LLM's V4 cache manager (tensorrt_llm/_torch/attention_backend/sparse/
 // deepseek_v4/cache_manager.py). Every layer is registered several times: its window (128 tokens
 // and the draft's), its compressed entries (all tokens), its compressor state (window 8 or 128 and
-// the draft's). Each is paged by blocks of tokens_per_block; what a window no longer needs is freed.
-// Prefill holds the windows of all tokens in flight, unless the version reuses their blocks as
-// scratch (PRs 13368, 14698). No public log states its tokens with all that is needed to check
+// the draft's). Each is paged by blocks of tokens_per_block; what a window no longer needs is
+// freed. Prefill holds the windows of all tokens in flight, unless the version reuses their blocks
+// as scratch (PRs 13368, 14698). No public log states its tokens with all that is needed to check
 // them: derived from the source, not verified.
 //
 // Kinds: entries as csa and hca, keys as indexer, windows as swa, states as tails.

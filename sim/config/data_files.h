@@ -1,6 +1,6 @@
-// Models, hardware and engines are files of data with a name. A name is looked for in the scenario's own
-// folder, then where V4CAP_SCENARIOS points, then in the scenarios that came with the program; a
-// path is taken as it is.
+// Models, hardware and engines are files of data with a name. A name is looked for in the
+// scenario's own folder, then where V4CAP_SCENARIOS points, then in the scenarios that came with
+// the program; a path is taken as it is.
 #pragma once
 
 #include <string>

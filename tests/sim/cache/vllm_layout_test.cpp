@@ -90,6 +90,21 @@ TEST_CASE("a request that needs more than there is gets the figures of issue 443
   CHECK(figure(*layout, kConcurrencyFigure) < 1);
 }
 
+// vllm issue 51041, four GPUs in TP4 with DSpark: 12.39 GiB, 33,792 tokens at most, groups of 4,227
+// and 2,129 pages of state, so 2 x 8,448 tokens in flight; 63,859 tokens logged.
+TEST_CASE("a log that states the pages of its groups gives the tokens it logs") {
+  LayoutSetting s = packed("deepseek-v4-flash-0731", IndexerFormat::fp8, 2);
+  s.memory = Bytes{kGiB * 1239 / 100};
+  s.max_context = Tokens{33792};
+  s.step_tokens = Tokens{8448};
+  s.steps_in_flight = 2;
+  s.draft_tokens = 5;
+  const auto layout = engine_layout("vllm", s);
+  CHECK(figure(*layout, "request_blocks") == 132 + 2 * 267 + 4227 + 2129);
+  CHECK(figure(*layout, "num_gpu_blocks") == doctest::Approx(13270).epsilon(5e-4));
+  CHECK(figure(*layout, kTokensFigure) == doctest::Approx(63859).epsilon(5e-4));
+}
+
 TEST_CASE("tokens as logged are concurrency times the longest request") {
   const auto layout = engine_layout("vllm", packed("deepseek-v4-pro", IndexerFormat::fp8, 2));
   const double concurrency = figure(*layout, kConcurrencyFigure);
