@@ -79,18 +79,21 @@ TEST_CASE("a model that does not fit ends the command with 1 and says what is mi
 
 // vllm issue 51454: eight B200, V4-Flash, concurrency 20.43 in TP8 and 156.9 over eight ranks.
 TEST_CASE("attention ranks hold what TP repeats") {
-  const Output o = run({"--json", "--compare", "recompute", "--set", "model=deepseek-v4-flash",
-                        "--set", "kv_cache.layout=vllm", "--set", "kv_cache.layout_version=0.25",
-                        "--set", "kv_cache.memory_fraction=0.95"});
-  CAPTURE(o.err);
-  REQUIRE(o.code == ExitCode::done);
-  const boost::json::value doc = boost::json::parse(o.out);
+  std::ostringstream out, err;
+  CHECK(run_program({"capacity", V4CAP_SOURCE_DIR "/scenarios/flash_b200_ranks.yaml", "--json"},
+                    out, err, false, false) == ExitCode::done);
+  CAPTURE(err.str());
+  const boost::json::value doc = boost::json::parse(out.str());
   const auto& rows = doc.at("deployments").as_array();
   REQUIRE(rows.size() == 4);
   CHECK(rows[3].at("data_parallel").as_int64() == 8);
   CHECK(number(rows[3].at("kv_tokens")) / number(rows[0].at("kv_tokens")) ==
         doctest::Approx(156.9 / 20.43).epsilon(0.02));
   CHECK(number(rows[0].at("kv_tokens")) == number(doc.at("kv_tokens")));
+  for (const auto& f : doc.at("engine_log").as_array()) {
+    if (f.at("key").as_string() != "max_concurrency") continue;
+    CHECK(number(f.at("value")) == doctest::Approx(20.43).epsilon(0.05));
+  }
 }
 
 TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
