@@ -20,7 +20,8 @@ model: deepseek-v4-pro       # deepseek-v4-flash, deepseek-v3.2, deepseek-v3, gq
 hardware: hgx-b200           # hgx-h200, hgx-h100
 
 deployment:
-  tensor_parallel: 8         # GPUs of the replica; a divisor of the node's GPUs
+  tensor_parallel: 8         # GPUs that one attention rank is spread over
+  data_parallel: 1           # attention ranks, each with a KV cache of its own
 
 engine:
   scheduler: fcfs            # first come, first served
@@ -29,7 +30,9 @@ engine:
   # max_context_tokens: 131072   # longer requests are refused; default: what the model can
 
 kv_cache:
-  layout: ideal              # bytes as the formats define them, without an engine's paging
+  layout: ideal              # bytes as the formats define them; vllm, sglang, trtllm: as that engine pages
+  # layout_version: "0.26"   # release or date of the engine; default: the newest known
+  # layout_options: {}       # single values of that version, see scenarios/engines
   swa_policy: full           # full, checkpoint=2048, recompute
   block_tokens: 256
   tails: none                # stored: hits may end at every block; none: at multiples of 128

@@ -118,7 +118,10 @@ class SimulateCommand final : public Command {
                                     CommandContext& context) const {
     // Every engine is built once before the first run, so that a mistake in the last costs no
     // waiting.
-    for (const Scenario& scenario : scenarios) make_engine(scenario);
+    for (const Scenario& scenario : scenarios) {
+      check_can_run(scenario);
+      make_engine(scenario);
+    }
     const Trace trace = load_workload(scenarios.front());
     const InterruptGuard guard;
     const auto start = std::chrono::steady_clock::now();
@@ -163,7 +166,10 @@ class SimulateCommand final : public Command {
 
   static ExitCode dry_run(const std::vector<Scenario>& scenarios, CommandContext& context) {
     const Trace trace = load_workload(scenarios.front());
-    for (const Scenario& scenario : scenarios) make_engine(scenario);
+    for (const Scenario& scenario : scenarios) {
+      check_can_run(scenario);
+      make_engine(scenario);
+    }
     context.err << scenarios.size() << (scenarios.size() == 1 ? " run" : " runs") << " of "
                 << trace.requests.size() << " requests would be simulated\n";
     context.out << scenarios.front().resolved_yaml;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,21 @@ struct PoolSpec {
   std::int64_t bytes_of(const KindBytes& bytes) const;
 };
 
+// A figure that an engine computes at start-up, most of which it also logs.
+struct LogFigure {
+  std::string key;      // "kv_cache_tokens", the same in every layout that has such a figure
+  std::string label;    // as the engine words it
+  double value = 0;     // in `unit`
+  std::string unit;     // "tokens", "GiB", "B", "blocks", "requests"
+  std::string formula;  // how it comes about, in words
+};
+
+// Keys that several layouts share.
+inline constexpr const char* kTokensFigure = "kv_cache_tokens";
+inline constexpr const char* kConcurrencyFigure = "max_concurrency";  // of max_context requests
+inline constexpr const char* kNeededFigure = "needed_gib";            // of one such request
+inline constexpr const char* kLongestFigure = "max_model_len";        // that fits alone
+
 class Layout {
  public:
   virtual ~Layout() = default;
@@ -52,6 +68,8 @@ class Layout {
   // steps run at once (a chunk of prefill, 1 in decode); what an engine must then hold besides the
   // window. Never less for more tokens.
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
+  // What the engine says of this memory when it starts; nothing where no engine lays out so.
+  virtual std::vector<LogFigure> engine_log() const { return {}; }
 };
 
 // Windows have a pool without compressed entries in it, so that they can go before their blocks.
@@ -61,6 +79,20 @@ bool separates_windows(const Layout& layout);
 // tokens: of memory M that compressed entries (c a token) and windows (w a token) share,
 // M f w / (c + f w). No bound without a retention.
 std::int64_t point_budget(const Layout& layout, std::optional<double> retention);
+// The figure with this key, or nullptr.
+const LogFigure* find_figure(const std::vector<LogFigure>& figures, const std::string& key);
+
+// A number that a layout's engine has by version or by flag. A scenario may set it
+// (kv_cache.layout_options), scenarios/engines/<layout>.yaml holds its values by version.
+struct LayoutParameter {
+  std::string name;
+  std::string meaning;  // with its unit, for people
+  double fallback = 0;  // where neither says
+  double min = 0, max = 0;
+};
+
+// The parameters of a layout, by the layout's name; a layout without any need not be there.
+using LayoutParameters = Registry<std::vector<LayoutParameter>>;
 
 struct LayoutContext {
   const CacheGeometry& geometry;
@@ -70,7 +102,18 @@ struct LayoutContext {
   // Windows have a pool of their own that holds this share of the tokens that the main pool holds
   // (policy `pool=r`); empty: the layout's default.
   std::optional<double> window_pool_ratio;
+  std::map<std::string, double> options{};  // of the layout's parameters; absent: their fallbacks
+  EntryFormat entry{};                      // bytes of entries on this GPU
+  Tokens step_tokens{8192};                 // most tokens that a step runs
+  std::int64_t steps_in_flight = 1;         // steps whose tokens are held at once
+  std::int64_t draft_tokens = 0;            // speculative tokens of a step, 0 = no draft
+  std::int64_t max_running = 256;           // requests at a time
+  Tokens max_context{1 << 20};
 };
+
+// Value of a declared parameter: the option, else its fallback.
+double layout_option(const LayoutContext& context, const std::string& layout,
+                     const std::string& name);
 
 using LayoutRegistry = Registry<std::unique_ptr<Layout> (*)(const LayoutContext&)>;
 

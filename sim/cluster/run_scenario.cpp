@@ -47,6 +47,29 @@ void check_blocks(const Scenario& scenario, const Trace& trace) {
 
 }  // namespace
 
+void check_can_run(const Scenario& scenario) {
+  const Deployment& d = scenario.deployment;
+  const auto refuse = [&](const std::string& key, const std::string& expected, std::int64_t got) {
+    const std::string path = "deployment." + key;
+    throw InputError(place_of(scenario, path),
+                     path + ": expected " + expected + ", got " + std::to_string(got));
+  };
+  if (d.data_parallel > 1) {
+    refuse("data_parallel", "1, a run models one attention rank (capacity takes more)",
+           d.data_parallel);
+  }
+  if (d.expert_parallel > 1) {
+    refuse("expert_parallel", "1, a run cuts experts by tensor parallelism (capacity takes more)",
+           d.expert_parallel);
+  }
+  if (d.tensor_parallel > scenario.hardware.gpus_per_node) {
+    refuse("tensor_parallel",
+           "at most the node's GPUs (" + std::to_string(scenario.hardware.gpus_per_node) +
+               "), a run has no network between nodes (capacity takes more)",
+           d.tensor_parallel);
+  }
+}
+
 Trace load_workload(const Scenario& scenario) {
   const WorkloadConfig& workload = scenario.workload;
   Trace trace;
@@ -64,20 +87,37 @@ Trace load_workload(const Scenario& scenario) {
   return trace;
 }
 
+NodeMemory memory_of_gpu(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  MemoryQuestion question{scenario.model, scenario.hardware.gpu};
+  question.widths = scenario.deployment.widths();
+  question.memory_fraction = kv.memory_fraction;
+  question.reserve = kv.reserve;
+  question.rules = kv.memory_rules;
+  question.step_tokens = scenario.engine.step_tokens;
+  question.draft = scenario.engine.draft_tokens > 0 && !kv.memory_rules.empty();
+  return node_memory(question);
+}
+
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   const KvCacheConfig& kv = scenario.kv_cache;
   const std::int64_t tp = scenario.deployment.tensor_parallel;
   const CacheGeometry geometry(scenario.model, entry_on_rank(kv.entry, scenario.model, tp));
-  const Bytes memory = kv.memory ? *kv.memory
-                                 : node_memory(scenario.model, scenario.hardware.gpu, tp,
-                                               kv.memory_fraction, kv.reserve)
-                                       .kv;
+  const Bytes memory = kv.memory ? *kv.memory : memory_of_gpu(scenario).kv;
   auto policy = at_place(scenario, "kv_cache.swa_policy", [&] {
     return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold);
   });
   auto layout = at_place(scenario, "kv_cache.layout", [&] {
-    return make_layout(kv.layout, LayoutContext{geometry, scenario.model, kv.block, memory,
-                                                policy->window_pool_ratio()});
+    LayoutContext context{geometry, scenario.model, kv.block, memory,
+                          policy->window_pool_ratio()};
+    context.options = kv.layout_options;
+    context.entry = entry_on_rank(kv.entry, scenario.model, tp);
+    context.step_tokens = scenario.engine.step_tokens;
+    context.steps_in_flight = scenario.engine.steps_in_flight;
+    context.draft_tokens = scenario.engine.draft_tokens;
+    context.max_running = scenario.engine.max_running;
+    context.max_context = scenario.engine.max_context;
+    return make_layout(kv.layout, context);
   });
   auto rules = at_place(scenario, "engine.scheduler",
                         [&] { return make_scheduler(scenario.engine.scheduler); });
@@ -90,6 +130,7 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
 
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress) {
+  check_can_run(scenario);
   check_blocks(scenario, trace);
   const auto engine = make_engine(scenario);
   const RooflineCost cost({scenario.model, scenario.deployment.tensor_parallel,

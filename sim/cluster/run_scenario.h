@@ -6,6 +6,7 @@
 
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
+#include "sim/model/node_memory.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"
 
@@ -15,9 +16,17 @@ namespace v4cap {
 // kv_cache.block_tokens.
 Trace load_workload(const Scenario& scenario);
 
+// One GPU of the scenario's engine from the bottom, whatever kv_cache.memory says. Throws RunError
+// when nothing is left for the KV cache.
+NodeMemory memory_of_gpu(const Scenario& scenario);
+
 // An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
+
+// What a run models is one attention rank within a node, with its experts cut by tensor
+// parallelism. Throws InputError for any other deployment.
+void check_can_run(const Scenario& scenario);
 
 // One run. Several runs may share a trace.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,

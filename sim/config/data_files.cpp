@@ -11,11 +11,19 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string noun(DataKind kind) {
-  return kind == DataKind::model ? "model" : "hardware";
+  switch (kind) {
+    case DataKind::model:
+      return "model";
+    case DataKind::hardware:
+      return "hardware";
+    case DataKind::engine:
+      return "engine";
+  }
+  return "";
 }
 
 std::string folder_name(DataKind kind) {
-  return kind == DataKind::model ? "models" : "hardware";
+  return kind == DataKind::hardware ? "hardware" : noun(kind) + 's';
 }
 
 bool is_file(const fs::path& path) {

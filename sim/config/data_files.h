@@ -1,6 +1,6 @@
-// Models and hardware are files of data with a name. A name is looked for in the scenario's own
-// folder, then where V4CAP_SCENARIOS points, then in the scenarios that came with the program; a
-// path is taken as it is.
+// Models, hardware and engines are files of data with a name. A name is looked for in the
+// scenario's own folder, then where V4CAP_SCENARIOS points, then in the scenarios that came with
+// the program; a path is taken as it is.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace v4cap {
 
-enum class DataKind : std::uint8_t { model, hardware };
+enum class DataKind : std::uint8_t { model, hardware, engine };
 
 // Folders in the order they are searched, for a scenario in `scenario_dir` ("" = the current
 // directory).

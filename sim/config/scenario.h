@@ -15,20 +15,32 @@
 #include "sim/model/cache_geometry.h"
 #include "sim/model/hardware.h"
 #include "sim/model/model.h"
+#include "sim/model/node_memory.h"
 #include "traces/generate.h"
 
 namespace v4cap {
 
+// One engine. Its GPUs, tensor_parallel x data_parallel, may be part of a node, a node, or several.
 struct Deployment {
-  std::int64_t tensor_parallel =
-      1;  // GPUs of the one replica, default the node; KV is repeated on each
+  // GPUs that one attention rank is spread over; V4 repeats the KV cache on each of them. Default:
+  // the node's GPUs over data_parallel.
+  std::int64_t tensor_parallel = 1;
+  std::int64_t data_parallel = 1;  // attention ranks, each with a KV cache of its own
+  // GPUs that whole experts are spread over; 1 = experts are cut by tensor parallelism over all
+  // GPUs. Default: 1 without, all GPUs with data_parallel.
+  std::int64_t expert_parallel = 1;
+
+  std::int64_t gpus() const { return tensor_parallel * data_parallel; }
+  EngineWidths widths() const { return {tensor_parallel, data_parallel, expert_parallel}; }
 };
 
 struct EngineConfig {
-  std::string scheduler = "fcfs";  // name in the scheduler registry
-  std::int64_t max_running = 256;  // cap on running requests
-  Tokens step_tokens{8192};        // token budget of a step (prefill chunk + decodes)
-  Tokens max_context;              // longer requests are refused; default: the model's
+  std::string scheduler = "fcfs";    // name in the scheduler registry
+  std::int64_t max_running = 256;    // cap on running requests
+  Tokens step_tokens{8192};          // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;                // longer requests are refused; default: the model's
+  std::int64_t draft_tokens = 0;     // speculative tokens that a step verifies beside the next one
+  std::int64_t steps_in_flight = 1;  // 2 = async scheduling: the next step is prepared early
 };
 
 enum class TailStorage : std::uint8_t {
@@ -37,7 +49,9 @@ enum class TailStorage : std::uint8_t {
 };
 
 struct KvCacheConfig {
-  std::string layout = "ideal";     // name in the layout registry
+  std::string layout = "ideal";  // name in the layout registry
+  std::string layout_version;    // release or date of the engine; "" = the layout has none
+  std::map<std::string, double> layout_options;  // every parameter of the layout, with its value
   std::string swa_policy = "full";  // "full", "checkpoint=2048", "recompute": name[=argument]
   Tokens block{256};                // tokens per cached block
   TailStorage tails = TailStorage::none;
@@ -45,8 +59,10 @@ struct KvCacheConfig {
   EntryFormat entry;             // bytes of entries, from the model file and `indexer`
   std::optional<Bytes> memory;   // KV memory of one GPU; empty = what weights and reserve leave
   double memory_fraction = 0.9;  // of GPU memory that the engine may use
-  Bytes reserve;                 // activations, graphs, communication buffers on each GPU
-  bool reuse_generated = true;   // generated tokens stay cached for the session's next turn
+  // Activations, graphs and communication buffers on each GPU; empty = by memory_rules.
+  std::optional<Bytes> reserve;
+  MemoryRules memory_rules;     // of the layout's engine; empty = checkpoint formats and reserve
+  bool reuse_generated = true;  // generated tokens stay cached for the session's next turn
   std::optional<Tokens>
       recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
 };

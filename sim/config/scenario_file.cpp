@@ -5,7 +5,9 @@
 #include <limits>
 #include <string_view>
 
+#include "sim/cache/layout.h"
 #include "sim/config/data_files.h"
+#include "sim/config/engine_file.h"
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
 #include "sim/config/section.h"
@@ -77,26 +79,59 @@ std::int64_t bound(std::int64_t figure) {
   return figure > 0 ? figure : std::numeric_limits<std::int64_t>::max();
 }
 
-Deployment read_deployment(Section section, const Scenario& s) {
-  Deployment d;
-  d.tensor_parallel = section.optional<std::int64_t>(
-      "tensor_parallel", std::max<std::int64_t>(s.hardware.gpus_per_node, 1),
-      between<std::int64_t>(1, bound(s.hardware.gpus_per_node)));
-  section.reject_unknown();
-  const auto divides = [&](std::int64_t whole, const std::string& what) {
-    if (d.tensor_parallel > 0 && whole % d.tensor_parallel != 0) {
-      section.error("tensor_parallel", "expected a divisor of " + what + " (" +
-                                           std::to_string(whole) + "), got " +
-                                           std::to_string(d.tensor_parallel));
-    }
+// An engine takes an equal part of a node, or whole nodes.
+void check_deployment(Section& section, const Scenario& s, const Deployment& d) {
+  const std::int64_t node = s.hardware.gpus_per_node;
+  const auto refuse = [&](std::string_view key, const std::string& expected, std::int64_t got) {
+    section.error(key, "expected " + expected + ", got " + std::to_string(got));
   };
-  divides(s.hardware.gpus_per_node, "the node's GPUs");
-  divides(s.model.heads, "the model's heads");
+  if (d.tensor_parallel <= node ? node % d.tensor_parallel != 0 : d.tensor_parallel % node != 0) {
+    refuse("tensor_parallel",
+           "a divisor of the node's GPUs (" + std::to_string(node) + ") or a multiple of them",
+           d.tensor_parallel);
+  } else if (d.gpus() <= node ? node % d.gpus() != 0 : d.gpus() % node != 0) {
+    refuse("data_parallel",
+           "ranks of " + std::to_string(d.tensor_parallel) + " GPUs that fill an equal part of a " +
+               "node of " + std::to_string(node) + " or whole nodes",
+           d.data_parallel);
+  }
+  if (s.model.heads % d.tensor_parallel != 0) {
+    refuse("tensor_parallel",
+           "a divisor of the model's heads (" + std::to_string(s.model.heads) + ")",
+           d.tensor_parallel);
+  }
+  if (d.gpus() % d.expert_parallel != 0) {
+    refuse("expert_parallel", "a divisor of the engine's GPUs (" + std::to_string(d.gpus()) + ")",
+           d.expert_parallel);
+  }
+}
+
+Deployment read_deployment(Section section, const Scenario& s) {
+  constexpr std::int64_t kWidest = 1024;
+  const auto width = between<std::int64_t>(1, kWidest);
+  const std::int64_t node = std::max<std::int64_t>(s.hardware.gpus_per_node, 1);
+  Deployment d;
+  // Asked for first because the default of tensor_parallel depends on it.
+  d.data_parallel = section.optional<std::int64_t>("data_parallel", 1, width);
+  d.tensor_parallel = section.optional<std::int64_t>(
+      "tensor_parallel", std::max<std::int64_t>(node / d.data_parallel, 1), width);
+  d.expert_parallel =
+      section.optional<std::int64_t>("expert_parallel", d.data_parallel > 1 ? d.gpus() : 1,
+                                     between<std::int64_t>(1, kWidest * kWidest));
+  section.reject_unknown();
+  if (s.hardware.gpus_per_node > 0) check_deployment(section, s, d);
   return d;
 }
 
-EngineConfig read_engine(Section section, const ModelSpec& model) {
+EngineConfig read_engine(Section section, const Scenario& s,
+                         const std::optional<EngineData>& engine) {
+  const ModelSpec& model = s.model;
   EngineConfig e;
+  if (engine) {
+    const bool large = s.hardware.gpu.memory >= engine->large_gpu;
+    e.step_tokens = large ? engine->step_tokens_large : engine->step_tokens;
+    e.max_running = std::max<std::int64_t>(1, engine->max_running / s.deployment.data_parallel);
+  }
   e.scheduler = read_name(section, "scheduler", e.scheduler);
   e.max_running = section.optional<std::int64_t>("max_running", e.max_running,
                                                  between<std::int64_t>(1, 1'000'000));
@@ -105,6 +140,9 @@ EngineConfig read_engine(Section section, const ModelSpec& model) {
   e.max_context =
       section.optional<Tokens>("max_context_tokens", model.max_context,
                                between(Tokens{1}, Tokens{bound(model.max_context.value)}));
+  e.draft_tokens = section.optional<std::int64_t>("draft_tokens", 0, between<std::int64_t>(0, 64));
+  e.steps_in_flight =
+      section.optional<std::int64_t>("steps_in_flight", 1, between<std::int64_t>(1, 16));
   section.reject_unknown();
   return e;
 }
@@ -147,19 +185,103 @@ void read_entry_format(Section& section, const ModelData& model, KvCacheConfig& 
   }
 }
 
-KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData& model) {
+// The engine file of the layout that the scenario names: also other sections have defaults from
+// it. Errors in it are collected like those of the scenario.
+std::optional<EngineData> engine_of(const YamlNode& root, const std::string& scenario_dir,
+                                    std::vector<Diagnostic>& errors) {
+  const YamlNode* kv = root.find("kv_cache");
+  const YamlNode* layout = kv == nullptr ? nullptr : kv->find("layout");
+  if (layout == nullptr || layout->kind != YamlNode::Kind::scalar) return std::nullopt;
+  try {
+    return load_engine(layout->text, scenario_dir);
+  } catch (const InputError& error) {
+    errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
+    return std::nullopt;
+  }
+}
+
+// The version, empty where the layout has none. Any given one is refused then, once the layout
+// itself is known.
+EngineVersion read_layout_version(Section& section, const std::optional<EngineData>& engine,
+                                  KvCacheConfig& kv) {
+  if (!engine) {
+    const auto version = section.optional_or<std::string>("layout_version", "none");
+    if (version && LayoutRegistry::find(kv.layout) != nullptr) {
+      section.error("layout_version", "expected none, layout " + kv.layout + " has no versions");
+    }
+    return {};
+  }
+  kv.layout_version =
+      section.optional<std::string>("layout_version", engine->versions.back().release);
+  const EngineVersion* version = engine->find(kv.layout_version);
+  if (version != nullptr) return *version;
+  section.error("layout_version", "expected a release such as " + engine->versions.back().release +
+                                      " or a date such as " + engine->versions.back().date +
+                                      ", got " + shown(kv.layout_version));
+  return {};
+}
+
+// How the layout's engine fills a GPU before the KV cache; nothing for a layout without an engine.
+void read_memory(Section& section, const Scenario& s, const std::optional<EngineData>& engine,
+                 const EngineVersion& version, KvCacheConfig& kv) {
+  const Bytes gpu{bound(s.hardware.gpu.memory.value)};
+  kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
+  if (engine) {
+    kv.memory_fraction = engine->memory_fraction.value_or(default_memory_fraction(
+        engine->fraction_rule, gpu, s.deployment.widths(), s.engine.step_tokens));
+  }
+  kv.memory_fraction =
+      section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
+  if (!engine) {
+    kv.reserve = section.optional<Bytes>("reserve", s.hardware.reserve, between(Bytes{0}, gpu));
+    return;
+  }
+  kv.reserve = section.optional_or<Bytes>("reserve", "auto", between(Bytes{0}, gpu));
+  const MemoryRules defaults = memory_rules(*engine, version);
+  Section rules = section.child("memory_rules");
+  for (const MemoryRule& rule : kMemoryRules) {
+    const auto it = defaults.find(rule.name);
+    kv.memory_rules[rule.name] =
+        rules.optional<double>(rule.name, it == defaults.end() ? rule.fallback : it->second);
+  }
+  rules.reject_unknown();
+}
+
+// Every parameter that the layout declares: as set here, else as the engine's version has it, else
+// the layout's own fallback.
+void read_layout_options(Section& section, const std::map<std::string, double>& version,
+                         KvCacheConfig& kv) {
+  const auto* parameters = LayoutParameters::find(kv.layout);
+  if (parameters == nullptr) {
+    const YamlNode* node = section.node("layout_options");
+    if (node != nullptr && LayoutRegistry::find(kv.layout) != nullptr) {
+      section.error("layout_options", "expected none, layout " + kv.layout + " has no parameters");
+    }
+    return;
+  }
+  Section options = section.child("layout_options");
+  for (const LayoutParameter& p : *parameters) {
+    const auto of_version = version.find(p.name);
+    kv.layout_options[p.name] = options.optional<double>(
+        p.name, of_version == version.end() ? p.fallback : of_version->second,
+        between(p.min, p.max));
+  }
+  options.reject_unknown();
+}
+
+KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData& model,
+                            const std::optional<EngineData>& engine) {
   KvCacheConfig kv;
   kv.layout = read_name(section, "layout", kv.layout);
+  const EngineVersion version = read_layout_version(section, engine, kv);
+  read_layout_options(section, version.values, kv);
+  if (engine) kv.block = engine->block;
   kv.swa_policy = read_name(section, "swa_policy", kv.swa_policy);
   kv.block = section.optional<Tokens>("block_tokens", kv.block, between(Tokens{1}, Tokens{65536}));
   kv.tails = section.one_of<TailStorage>(
       "tails", {{"stored", TailStorage::stored}, {"none", TailStorage::none}}, kv.tails);
   read_entry_format(section, model, kv);
-  const Bytes gpu{bound(s.hardware.gpu.memory.value)};
-  kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
-  kv.memory_fraction =
-      section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
-  kv.reserve = section.optional<Bytes>("reserve", s.hardware.reserve, between(Bytes{0}, gpu));
+  read_memory(section, s, engine, version, kv);
   kv.reuse_generated = section.optional<bool>("reuse_generated", kv.reuse_generated);
   kv.recompute_threshold = section.optional_or<Tokens>("recompute_threshold_tokens", "auto",
                                                        between(Tokens{0}, Tokens{kCountMax}));
@@ -188,6 +310,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   std::vector<Diagnostic> errors;
   expand(root, DataKind::model, scenario_dir, errors);
   expand(root, DataKind::hardware, scenario_dir, errors);
+  const auto engine = engine_of(root, scenario_dir, errors);
   Document document(std::move(root), file);
   for (Diagnostic& error : errors)
     document.add_error(std::move(error.place), std::move(error.message));
@@ -200,8 +323,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));
   s.deployment = read_deployment(top.child("deployment"), s);
-  s.engine = read_engine(top.child("engine"), s.model);
-  s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model);
+  s.engine = read_engine(top.child("engine"), s, engine);
+  s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
   s.slo = read_slo(top.child("slo"));

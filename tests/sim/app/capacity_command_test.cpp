@@ -57,7 +57,7 @@ TEST_CASE("capacity prints tables for people") {
   CHECK(o.out.find("deepseek-v4-pro on hgx-b200, tensor_parallel 8") != std::string::npos);
   CHECK(o.out.find("44.8 GiB for the KV cache") != std::string::npos);
   CHECK(o.out.find("41,135") != std::string::npos);
-  CHECK(o.out.find("checkpoint") == std::string::npos);
+  CHECK(o.out.find("checkpoint=") == std::string::npos);
 }
 
 TEST_CASE("data parallel replicas hold more of the node's memory for themselves") {
@@ -75,6 +75,104 @@ TEST_CASE("a model that does not fit ends the command with 1 and says what is mi
   const Output o = run({"--set", "hardware=hgx-h100"});
   CHECK(o.code == ExitCode::failed);
   CHECK(o.err.find("GiB are missing") != std::string::npos);
+}
+
+// vllm issue 51454: eight B200, V4-Flash, concurrency 20.43 in TP8 and 156.9 over eight ranks.
+TEST_CASE("attention ranks hold what TP repeats") {
+  std::ostringstream out, err;
+  CHECK(run_program({"capacity", V4CAP_SOURCE_DIR "/scenarios/flash_b200_ranks.yaml", "--json"},
+                    out, err, false, false) == ExitCode::done);
+  CAPTURE(err.str());
+  const boost::json::value doc = boost::json::parse(out.str());
+  const auto& rows = doc.at("deployments").as_array();
+  REQUIRE(rows.size() == 4);
+  CHECK(rows[3].at("data_parallel").as_int64() == 8);
+  CHECK(number(rows[3].at("kv_tokens")) / number(rows[0].at("kv_tokens")) ==
+        doctest::Approx(156.9 / 20.43).epsilon(0.02));
+  CHECK(number(rows[0].at("kv_tokens")) == number(doc.at("kv_tokens")));
+  for (const auto& f : doc.at("engine_log").as_array()) {
+    if (f.at("key").as_string() != "max_concurrency") continue;
+    CHECK(number(f.at("value")) == doctest::Approx(20.43).epsilon(0.05));
+  }
+}
+
+TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
+  const std::vector<std::string> wide = {"--set", "deployment.tensor_parallel=8", "--set",
+                                         "deployment.data_parallel=2"};
+  Output o = run({"--json", wide[0], wide[1], wide[2], wide[3]});
+  CAPTURE(o.err);
+  CHECK(o.code == ExitCode::done);
+  CHECK(boost::json::parse(o.out).at("data_parallel").as_int64() == 2);
+  std::ostringstream out, err;
+  CHECK(run_program({"simulate", V4CAP_SOURCE_DIR "/scenarios/quickstart.yaml", wide[0], wide[1],
+                     wide[2], wide[3]},
+                    out, err, false, false) == ExitCode::bad_input);
+  CHECK(err.str().find("a run models one attention rank") != std::string::npos);
+}
+
+TEST_CASE("V4 takes 10.5 percent of V3.2 at 1 Mi tokens, with FP4 keys") {
+  const Output o = run({"--json", "--compare", "deepseek-v3.2", "deepseek-v3", "gqa-70b", "--set",
+                        "kv_cache.indexer=fp4"});
+  CAPTURE(o.err);
+  REQUIRE(o.code == ExitCode::done);
+  const boost::json::value doc = boost::json::parse(o.out);
+  std::int64_t seen = 0;
+  for (const auto& row : doc.at("models").as_array()) {
+    const std::string model(row.at("model").as_string());
+    double sum = 0;
+    for (const auto& kind : row.at("kinds").as_array()) sum += number(kind.at("bytes"));
+    CHECK(sum == number(row.at("bytes")));
+    if (model == "deepseek-v3") CHECK(number(row.at("bytes_per_token")) == 35136);
+    if (model == "gqa-70b") CHECK(number(row.at("bytes_per_token")) == 327680);
+    if (model == "deepseek-v3.2" && row.at("tokens").as_int64() == 1048576) {
+      CHECK(1 / number(row.at("ratio")) == doctest::Approx(0.105).epsilon(0.005));
+      ++seen;
+    }
+  }
+  CHECK(seen == 1);
+}
+
+TEST_CASE("a line through what requests take shows why bytes per token mean nothing") {
+  const Output o = run({"--json", "--set", "kv_cache.layout=vllm", "--compare", "recompute"});
+  CAPTURE(o.err);
+  REQUIRE(o.code == ExitCode::done);
+  const boost::json::value doc = boost::json::parse(o.out);
+  const auto& fit = doc.at("request_fit");
+  // Facts of the dense layout: 3,354 blocks of 1,435,968 B and one every 256 tokens.
+  CHECK(number(fit.at("fixed_bytes")) == doctest::Approx(3354.0 * 1435968).epsilon(1e-3));
+  CHECK(number(fit.at("bytes_per_token")) == doctest::Approx(1435968 / 256.0).epsilon(1e-3));
+  const auto& lengths = fit.at("lengths").as_array();
+  CHECK(number(lengths.front().at("logged_bytes_per_token")) >
+        50 * number(lengths.back().at("logged_bytes_per_token")));
+  bool found = false;
+  for (const auto& f : doc.at("engine_log").as_array()) {
+    found = found || f.at("label").as_string() == "GPU KV cache size";
+  }
+  CHECK(found);
+}
+
+TEST_CASE("sensitivity prices single changes in tokens") {
+  const Output o =
+      run({"--json", "--sensitivity", "--compare", "recompute", "--set", "kv_cache.layout=sglang"});
+  CAPTURE(o.err);
+  REQUIRE(o.code == ExitCode::done);
+  const boost::json::value doc = boost::json::parse(o.out);
+  const auto& rows = doc.at("sensitivity").as_array();
+  const double base = number(rows.at(0).at("engine_tokens"));
+  for (const auto& row : rows) {
+    const std::string change(row.at("change").as_string());
+    CAPTURE(change);
+    if (row.as_object().contains("refused")) continue;
+    const double tokens = number(row.at("engine_tokens"));
+    if (change.starts_with("1 %") || change.starts_with("window") || change.starts_with("FP4")) {
+      CHECK(tokens > base);
+    }
+    if (change.starts_with("one more draft")) CHECK(tokens < base);
+  }
+  const Output text = run({"--sensitivity", "--set", "kv_cache.layout=sglang"});
+  CHECK(text.out.find("max_total_num_tokens") != std::string::npos);
+  CHECK(text.out.find("window ratio 0.01 lower") != std::string::npos);
+  CHECK(text.out.find("weights: routed experts") != std::string::npos);
 }
 
 TEST_CASE("a wrong policy is refused as input") {

@@ -91,10 +91,25 @@ TEST_CASE("absent keys have defaults") {
   CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
 }
 
+TEST_CASE("widths of an engine follow from each other") {
+  const auto deployment = [](const std::string& keys) {
+    return parsed(kHead + "deployment: {" + keys + "}\n").deployment;
+  };
+  // One attention rank cuts its experts, several spread whole ones over all GPUs.
+  CHECK(deployment("data_parallel: 1").expert_parallel == 1);
+  CHECK(deployment("data_parallel: 8").tensor_parallel == 1);
+  CHECK(deployment("data_parallel: 8").expert_parallel == 8);
+  CHECK(deployment("data_parallel: 2").tensor_parallel == 4);
+  CHECK(deployment("data_parallel: 2, expert_parallel: 1").expert_parallel == 1);
+  CHECK(deployment("tensor_parallel: 8, data_parallel: 2").gpus() == 16);
+  CHECK(deployment("tensor_parallel: 16").gpus() == 16);
+}
+
 TEST_CASE("every key is read") {
   const Scenario s = parsed(
       "model: deepseek-v4-flash\nhardware: hgx-h200\ndeployment: {tensor_parallel: 4}\n"
-      "engine: {scheduler: fcfs, max_running: 7, step_tokens: 99, max_context_tokens: 1000}\n"
+      "engine: {scheduler: fcfs, max_running: 7, step_tokens: 99, max_context_tokens: 1000, "
+      "draft_tokens: 3, steps_in_flight: 2}\n"
       "kv_cache: {layout: vllm, swa_policy: checkpoint=2048, block_tokens: 64, tails: stored, "
       "indexer: fp4,\n"
       "  memory: 40 GiB, memory_fraction: 0.8, reserve: 3 GiB, reuse_generated: false,\n"
@@ -106,6 +121,8 @@ TEST_CASE("every key is read") {
   CHECK(s.engine.max_running == 7);
   CHECK(s.engine.step_tokens == Tokens{99});
   CHECK(s.engine.max_context == Tokens{1000});
+  CHECK(s.engine.draft_tokens == 3);
+  CHECK(s.engine.steps_in_flight == 2);
   CHECK(s.kv_cache.layout == "vllm");
   CHECK(s.kv_cache.swa_policy == "checkpoint=2048");
   CHECK(s.kv_cache.block == Tokens{64});

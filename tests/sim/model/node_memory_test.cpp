@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
 
+#include "sim/config/engine_file.h"
 #include "sim/core/error.h"
 #include "tests/models.h"
 
@@ -47,6 +49,83 @@ TEST_CASE("no way out is promised when repeated weights alone are too many") {
   }
   CHECK(message.find("missing") != std::string::npos);
   CHECK(message.find("weights fit from") == std::string::npos);
+}
+
+// Rules of an engine's newest version.
+MemoryRules rules_of(const std::string& engine) {
+  const EngineData data = *load_engine(engine, "");
+  return memory_rules(data, data.versions.back());
+}
+
+MemoryQuestion question(const std::string& model, const std::string& hardware,
+                        const EngineWidths& widths, const std::string& engine) {
+  MemoryQuestion q{known_model(model).spec, known_hardware(hardware).gpu};
+  q.widths = widths;
+  q.rules = rules_of(engine);
+  q.memory_fraction = 0.95;
+  return q;
+}
+
+// vllm issue 40821: V4-Flash in TP2; InferenceX issue 2128: V4-Pro in TP8 on H200 with SGLang.
+TEST_CASE("weights are loaded as engines log them") {
+  const NodeMemory flash =
+      node_memory(question("deepseek-v4-flash", "hgx-h20-96gb", {2, 1, 1}, "vllm"));
+  CHECK(to_gib(flash.weights) == doctest::Approx(74.85).epsilon(0.002));
+  const NodeMemory pro = node_memory(question("deepseek-v4-pro", "hgx-h200", {8, 1, 1}, "sglang"));
+  CHECK(to_gib(pro.weights) == doctest::Approx(125.65).epsilon(0.005));
+}
+
+TEST_CASE("items add up to what is taken") {
+  for (const std::string engine : {"vllm", "sglang", "trtllm"}) {
+    for (const EngineWidths& widths : {EngineWidths{8, 1, 1}, EngineWidths{1, 8, 8}}) {
+      CAPTURE(engine);
+      CAPTURE(widths.data_parallel);
+      MemoryQuestion q = question("deepseek-v4-pro", "hgx-b200", widths, engine);
+      q.draft = true;
+      const NodeMemory m = node_memory(q);
+      Bytes sum;
+      for (const MemoryItem& item : m.items) {
+        sum += item.bytes;
+        CHECK_FALSE(item.source.empty());
+      }
+      CHECK(sum + m.kv == m.memory);
+      CHECK(m.kv == m.usable - m.weights - m.reserve);
+    }
+  }
+}
+
+TEST_CASE("attention ranks repeat attention and share experts") {
+  const auto weights = [](const EngineWidths& widths) {
+    MemoryQuestion q = question("deepseek-v4-pro", "hgx-b200", widths, "vllm");
+    q.rules.clear();
+    return to_gib(node_memory(q).weights);
+  };
+  // 765.6 GiB of experts and 26.7 of the rest, of which 19.7 are divided by tensor parallelism.
+  CHECK(weights({1, 8, 8}) == doctest::Approx(765.6 / 8 + 26.7).epsilon(0.002));
+  CHECK(weights({8, 1, 1}) == doctest::Approx(765.6 / 8 + 26.7 - 19.7 * 7 / 8).epsilon(0.002));
+  CHECK(weights({1, 8, 1}) == weights({1, 8, 8}));  // cut or whole, an eighth is an eighth
+}
+
+TEST_CASE("a reserve of the scenario takes the place of predicted buffers") {
+  MemoryQuestion q = question("deepseek-v4-flash", "hgx-b200", {8, 1, 1}, "vllm");
+  const NodeMemory predicted = node_memory(q);
+  q.step_tokens = Tokens{16384};
+  // 8,192 tokens more x 50 vectors x 4,096 x 2 B.
+  CHECK(node_memory(q).reserve - predicted.reserve == Bytes{8192LL * 50 * 4096 * 2});
+  q.reserve = Bytes{5 * kGiB};
+  CHECK(node_memory(q).reserve == Bytes{5 * kGiB});
+}
+
+// SGLang's rule by hand. H200, 141 GiB = 144,384 MiB, TP8: 512 + 1.5 x 8,192 + 128 x 8 + 2 x 512 +
+// 1,536 = 16,384. Eight ranks: 512 + 12,288 + 128 + 2,560 - 512 (batch 256) + 3 x 256 x 8 = 21,120.
+TEST_CASE("the default memory fraction follows the engine's rule") {
+  const FractionRule rule = load_engine("sglang", "")->fraction_rule;
+  const Bytes h200{141 * kGiB};
+  CHECK(default_memory_fraction(rule, h200, {8, 1, 1}, Tokens{8192}) == 0.887);
+  CHECK(default_memory_fraction(rule, h200, {1, 8, 8}, Tokens{8192}) ==
+        std::round((144384.0 - 21120) / 144384 * 1000) / 1000);
+  // At least 10,240 MiB on large GPUs: 65,536 MiB with the smallest chunk.
+  CHECK(default_memory_fraction(rule, Bytes{64 * kGiB}, {1, 1, 1}, Tokens{1}) == 0.844);
 }
 
 }  // namespace

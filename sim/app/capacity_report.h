@@ -1,0 +1,27 @@
+// How `v4cap capacity` shows what it found.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "sim/app/capacity_study.h"
+#include "sim/output/table.h"
+
+namespace v4cap {
+
+// What the scenario is asked beside its own capacity. Lists are empty where nothing was asked.
+struct CapacityStudy {
+  std::vector<MemoryItem> memory;  // empty where kv_cache.memory says it all
+  std::vector<DeploymentRow> deployments;
+  RequestFit fit;
+  std::vector<SensitivityRow> sensitivity;
+  std::vector<ModelBytes> models;
+};
+
+// The scenario under its own policy first, then under others.
+std::string capacity_json(const std::vector<CapacityOption>& options, const CapacityStudy& study);
+std::string capacity_text(const std::vector<CapacityOption>& options, const CapacityStudy& study,
+                          const TextStyle& style);
+
+}  // namespace v4cap

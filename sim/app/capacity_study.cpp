@@ -1,0 +1,198 @@
+#include "sim/app/capacity_study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sim/cluster/run_scenario.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::array<std::int64_t, 9> kLengths = {4096,   8192,   16384,  32768,  65536,
+                                                  131072, 262144, 524288, 1048576};
+
+std::string set_text(const std::string& key, std::int64_t value) {
+  return key + '=' + std::to_string(value);
+}
+
+// Runs `use` on the scenario with overrides; a refusal becomes text.
+template <class Use>
+std::string refusal_of(const ScenarioLoader& load, const std::vector<std::string>& set, Use use) {
+  try {
+    use(CapacityOption(load(set)));
+  } catch (const InputError& error) {
+    return error.diagnostics().front().message;
+  } catch (const RunError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// What the engine reserves for one request of the longest length; where it says nothing, what such
+// a request takes while it decodes.
+Bytes reserved_for(const CapacityOption& option, Tokens length) {
+  if (const auto gib = option.figure(kNeededFigure)) {
+    return Bytes{static_cast<std::int64_t>(*gib * static_cast<double>(kGiB))};
+  }
+  return (option.capacity.cached(length) + option.capacity.running()).total();
+}
+
+// Least squares of bytes over tokens, from `first` on; slope 0 for a single length.
+void fit_line(RequestFit& fit, Tokens first) {
+  double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+  for (const RequestCost& cost : fit.costs) {
+    if (cost.length < first) continue;
+    const auto tokens = static_cast<double>(cost.length.value);
+    const auto bytes = static_cast<double>(cost.reserved.value);
+    n += 1;
+    x += tokens;
+    y += bytes;
+    xx += tokens * tokens;
+    xy += tokens * bytes;
+  }
+  const double spread = n * xx - x * x;
+  fit.bytes_per_token = spread > 0 ? (n * xy - x * y) / spread : 0;
+  fit.fixed_bytes = n > 0 ? (y - fit.bytes_per_token * x) / n : 0;
+}
+
+}  // namespace
+
+CapacityOption::CapacityOption(Scenario s)
+    : scenario(std::move(s)),
+      engine(make_engine(scenario)),
+      capacity(engine->cache().layout(), engine->cache().policy(), scenario.kv_cache.block) {}
+
+Bytes CapacityOption::kv_memory() const {
+  Bytes sum;
+  for (const PoolSpec& pool : layout().pools()) sum += pool.capacity;
+  return sum;
+}
+
+std::optional<double> CapacityOption::figure(const char* key) const {
+  const auto figures = layout().engine_log();
+  const LogFigure* found = find_figure(figures, key);
+  return found == nullptr ? std::nullopt : std::optional(found->value);
+}
+
+std::int64_t replicas_per_node(const Scenario& scenario) {
+  return std::max<std::int64_t>(
+      1, scenario.hardware.gpus_per_node / scenario.deployment.tensor_parallel);
+}
+
+std::vector<Tokens> shown_lengths(Tokens longest) {
+  std::vector<Tokens> out;
+  for (std::size_t i = 0; i < kLengths.size(); i += 2) {
+    if (kLengths[i] <= longest.value) out.push_back(Tokens{kLengths[i]});
+  }
+  return out;
+}
+
+std::vector<DeploymentRow> deployments(const Scenario& scenario, const ScenarioLoader& load) {
+  const std::int64_t gpus = scenario.deployment.gpus();
+  std::vector<DeploymentRow> rows;
+  for (std::int64_t ranks = 1; ranks <= gpus; ranks *= 2) {
+    if (gpus % ranks != 0) continue;
+    DeploymentRow row;
+    row.widths = {gpus / ranks, ranks, ranks > 1 ? gpus : 1};
+    row.refused = refusal_of(load,
+                             {set_text("deployment.tensor_parallel", row.widths.tensor_parallel),
+                              set_text("deployment.data_parallel", row.widths.data_parallel),
+                              set_text("deployment.expert_parallel", row.widths.expert_parallel)},
+                             [&](CapacityOption option) {
+                               row.rank_tokens = option.capacity.tokens();
+                               row.engine_tokens = row.rank_tokens * ranks;
+                               row.option.emplace(std::move(option));
+                             });
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<SensitivityRow> sensitivity(const CapacityOption& base, const ScenarioLoader& load) {
+  const Scenario& s = base.scenario;
+  const KvCacheConfig& kv = s.kv_cache;
+  std::vector<std::pair<std::string, std::vector<std::string>>> changes = {{"as it is", {}}};
+  if (kv.memory) {
+    changes.push_back({"1 % more KV memory",
+                       {fmt::format("kv_cache.memory={} B", kv.memory->value / 100 * 101)}});
+  } else {
+    changes.push_back(
+        {"1 % more of the GPU's memory",
+         {fmt::format("kv_cache.memory_fraction={}", std::min(1.0, kv.memory_fraction + 0.01))}});
+  }
+  changes.push_back({"half the block", {set_text("kv_cache.block_tokens", kv.block.value / 2)}});
+  changes.push_back({"twice the block", {set_text("kv_cache.block_tokens", kv.block.value * 2)}});
+  if (const auto ratio = kv.layout_options.find("swa_full_tokens_ratio");
+      ratio != kv.layout_options.end()) {
+    changes.push_back({"window ratio 0.01 lower",
+                       {fmt::format("kv_cache.layout_options.swa_full_tokens_ratio={}",
+                                    std::max(0.0, ratio->second - 0.01))}});
+  }
+  if (kv.indexer != IndexerFormat::fp4) {
+    changes.push_back({"FP4 indexer keys", {"kv_cache.indexer=fp4"}});
+  }
+  changes.push_back(
+      {"one more draft token", {set_text("engine.draft_tokens", s.engine.draft_tokens + 1)}});
+  changes.push_back({"half the tokens of a step",
+                     {set_text("engine.step_tokens", s.engine.step_tokens.value / 2)}});
+  std::vector<SensitivityRow> rows;
+  for (const auto& [change, set] : changes) {
+    SensitivityRow row{change, "", 0, {}};
+    row.refused = refusal_of(load, set, [&](const CapacityOption& option) {
+      row.policy_tokens = static_cast<double>(option.capacity.tokens().value);
+      row.engine_tokens = option.figure(kTokensFigure);
+    });
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+RequestFit request_fit(const CapacityOption& base, const ScenarioLoader& load) {
+  RequestFit fit;
+  for (const std::int64_t length : kLengths) {
+    if (length > base.scenario.engine.max_context.value) break;
+    const CapacityOption option(load({set_text("engine.max_context_tokens", length)}));
+    RequestCost cost{Tokens{length}, reserved_for(option, Tokens{length}), {}};
+    if (const auto tokens = option.figure(kTokensFigure); tokens && *tokens > 0) {
+      cost.logged_bytes_per_token = static_cast<double>(option.kv_memory().value) / *tokens;
+    }
+    fit.costs.push_back(cost);
+  }
+  // Shorter requests cannot fill what is reserved for tokens in flight: the line begins there.
+  const EngineConfig& engine = base.scenario.engine;
+  const Tokens flight = engine.step_tokens * engine.steps_in_flight + base.scenario.model.window;
+  const bool reached = !fit.costs.empty() && flight < fit.costs.back().length;
+  fit_line(fit, reached ? flight : Tokens{0});
+  return fit;
+}
+
+std::vector<ModelBytes> compare_models(const Scenario& scenario,
+                                       const std::vector<std::string>& models) {
+  std::vector<std::pair<ModelSpec, EntryFormat>> all = {{scenario.model, scenario.kv_cache.entry}};
+  for (const std::string& name : models) {
+    const ModelData data = load_model(name);
+    const bool fp4 = scenario.kv_cache.indexer == IndexerFormat::fp4 && data.entry_fp4;
+    all.push_back({data.spec, fp4 ? *data.entry_fp4 : data.entry_fp8});
+  }
+  std::vector<ModelBytes> out;
+  for (const std::int64_t length : kLengths) {
+    double first = 0;
+    for (const auto& [model, entry] : all) {
+      const CacheGeometry geometry(model, entry);
+      const Tokens n{length};
+      ModelBytes row{model.name, n, geometry.compressed(n), 0};
+      row.kinds += geometry.window(std::min(n, geometry.window_tokens()));
+      row.kinds += geometry.running_tails();
+      const auto total = static_cast<double>(row.kinds.total().value);
+      if (first == 0) first = total;
+      row.ratio_to_first = total / first;
+      out.push_back(row);
+    }
+  }
+  return out;
+}
+
+}  // namespace v4cap

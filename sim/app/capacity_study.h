@@ -1,0 +1,100 @@
+// What `v4cap capacity` derives from one scenario by asking again with something changed: other
+// deployments of the same GPUs, what single changes are worth, how what a request takes grows with
+// its length, and other models. Figures only; capacity_command.cpp prints them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/cache/capacity.h"
+#include "sim/config/model_file.h"
+#include "sim/config/scenario.h"
+#include "sim/engine/engine.h"
+#include "sim/model/node_memory.h"
+
+namespace v4cap {
+
+// A scenario with the engine that owns layout and policy.
+struct CapacityOption {
+  Scenario scenario;
+  std::unique_ptr<Engine> engine;
+  Capacity capacity;
+
+  explicit CapacityOption(Scenario s);
+
+  const Layout& layout() const { return engine->cache().layout(); }
+  Bytes kv_memory() const;  // of all pools
+  // As the engine logs it; nothing for a layout without a log.
+  std::optional<double> figure(const char* key) const;
+};
+
+// Attention ranks on a node, each with a KV cache of its own; 1 where a rank takes several nodes.
+std::int64_t replicas_per_node(const Scenario& scenario);
+
+// Lengths to show sequences at, 4 Ki to 1 Mi tokens as far as `longest`.
+std::vector<Tokens> shown_lengths(Tokens longest);
+
+// The scenario with further --set overrides.
+using ScenarioLoader = std::function<Scenario(const std::vector<std::string>&)>;
+
+// One way to use the engine's GPUs. Without `option` it was refused for the reason given.
+struct DeploymentRow {
+  EngineWidths widths;
+  std::optional<CapacityOption> option;
+  std::string refused;
+  Tokens rank_tokens, engine_tokens;  // cached tokens under the policy: a rank's, all ranks'
+};
+
+// Every split of the engine's GPUs into attention ranks, from all tensor parallel to all ranks.
+std::vector<DeploymentRow> deployments(const Scenario& scenario, const ScenarioLoader& load);
+
+// What one change is worth. `policy_tokens`: cached tokens under the policy; `engine_tokens`: as
+// the engine logs them.
+struct SensitivityRow {
+  std::string change;
+  std::string refused;  // why there are no figures
+  double policy_tokens = 0;
+  std::optional<double> engine_tokens;
+};
+
+// First row: nothing changed.
+std::vector<SensitivityRow> sensitivity(const CapacityOption& base, const ScenarioLoader& load);
+
+// Memory that the engine reserves for a request of `length` when that is the longest allowed, and
+// the bytes "per token" that one reads off its log then (KV memory / logged tokens).
+struct RequestCost {
+  Tokens length;
+  Bytes reserved;
+  std::optional<double> logged_bytes_per_token;
+};
+
+struct RequestFit {
+  std::vector<RequestCost> costs;
+  // Least squares over the costs of requests longer than the tokens in flight.
+  double fixed_bytes = 0, bytes_per_token = 0;
+};
+
+// Over 4 Ki to 1 Mi tokens, as far as the scenario's context goes.
+RequestFit request_fit(const CapacityOption& base, const ScenarioLoader& load);
+
+// Bytes of one sequence of a model on all its GPUs together without repetition (one rank of one
+// GPU), as the formats define them.
+struct ModelBytes {
+  std::string model;
+  Tokens length;
+  KindBytes kinds;            // state while it runs
+  double ratio_to_first = 0;  // over the first model's at the same length
+  double bytes_per_token() const {
+    return static_cast<double>(kinds.total().value) / static_cast<double>(length.value);
+  }
+};
+
+// The scenario's model first, then the others, at each length. Formats with FP4 indexer keys where
+// the scenario asks for them and the model has them.
+std::vector<ModelBytes> compare_models(const Scenario& scenario,
+                                       const std::vector<std::string>& models);
+
+}  // namespace v4cap

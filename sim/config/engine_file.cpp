@@ -1,0 +1,197 @@
+#include "sim/config/engine_file.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "sim/config/data_files.h"
+#include "sim/config/section.h"
+
+namespace v4cap {
+
+namespace {
+
+// The numbers of "0.5.13" or "2026-08"; empty when the text is no such list.
+std::vector<std::int64_t> numbers_of(const std::string& text, char separator) {
+  std::vector<std::int64_t> out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    std::int64_t number = 0;
+    const auto [next, error] = std::from_chars(at, end, number);
+    if (error != std::errc() || *at == '-') return {};
+    out.push_back(number);
+    if (next == end) return out;
+    if (*next != separator || next + 1 == end) return {};
+    at = next + 1;
+  }
+  return {};
+}
+
+// "0.25.1" of "v0.25.1rc2", "0.5.13" of "0.5.13.post1": builds belong to the release they are named
+// after.
+std::string release_of(const std::string& text) {
+  const std::size_t begin = text.starts_with('v') ? 1 : 0;
+  std::size_t end = text.find_first_not_of("0123456789.", begin);
+  if (end == std::string::npos) return text.substr(begin);
+  const bool suffix = text[end] == '+' || (text[end] >= 'a' && text[end] <= 'z');
+  if (!suffix || end == begin) return text;
+  if (text[end - 1] == '.') --end;
+  return text.substr(begin, end - begin);
+}
+
+bool is_release(const std::string& text) {
+  return !numbers_of(text, '.').empty();
+}
+
+bool is_date(const std::string& text) {
+  const auto numbers = numbers_of(text, '-');
+  return numbers.size() >= 2 && numbers.front() >= 2000;
+}
+
+MemoryRules read_memory_rules(Section section) {
+  MemoryRules rules;
+  for (const MemoryRule& rule : kMemoryRules) {
+    if (section.has(rule.name)) rules[rule.name] = section.required<double>(rule.name);
+  }
+  section.reject_unknown();
+  return rules;
+}
+
+FractionRule read_fraction_rule(Section section) {
+  FractionRule rule;
+  rule.base = section.required<double>("base");
+  rule.per_chunk_token = section.required<double>("per_chunk_token");
+  rule.least_for_chunk = section.required<double>("least_for_chunk");
+  rule.per_gpu_of_rank = section.required<double>("per_gpu_of_rank");
+  rule.graph_batch = section.required<double>("graph_batch");
+  rule.graph_batch_small = section.required<double>("graph_batch_small");
+  rule.per_graph_batch = section.required<double>("per_graph_batch");
+  rule.per_graph_batch_of_ranks = section.required<double>("per_graph_batch_of_ranks");
+  rule.small_below_memory = section.required<double>("small_below_memory");
+  rule.small_below_width = section.required<double>("small_below_width");
+  rule.per_large_graph_batch = section.required<double>("per_large_graph_batch");
+  rule.large_graph_batch = section.required<double>("large_graph_batch");
+  rule.least_above_memory = section.required<double>("least_above_memory");
+  rule.prefill_graphs = section.required<double>("prefill_graphs");
+  rule.least = section.required<double>("least");
+  section.reject_unknown();
+  return rule;
+}
+
+// One entry of `versions`: a document of its own, because a list has no sections.
+EngineVersion read_version(const YamlNode& node, const std::string& file) {
+  Document document(node, file);
+  Section section = document.root();
+  EngineVersion version;
+  version.release = section.required<std::string>("release");
+  version.date = section.required<std::string>("date");
+  if (!is_release(version.release)) {
+    section.error("release", "expected numbers such as 0.26, got " + shown(version.release));
+  }
+  if (!is_date(version.date)) {
+    section.error("date", "expected year and month such as 2026-07, got " + shown(version.date));
+  }
+  Section values = section.child("values");
+  if (const YamlNode* map = node.find("values"); map != nullptr) {
+    for (const YamlNode& entry : map->children) {
+      version.values[entry.key] = values.required<double>(entry.key);
+    }
+  }
+  version.memory = read_memory_rules(section.child("memory"));
+  section.reject_unknown();
+  document.checkpoint();
+  return version;
+}
+
+std::map<std::string, std::int64_t> read_draft_tokens(Section section, const YamlNode* map) {
+  std::map<std::string, std::int64_t> out;
+  if (map == nullptr) return out;
+  for (const YamlNode& entry : map->children) {
+    out[entry.key] = section.required<std::int64_t>(entry.key, between<std::int64_t>(1, 64));
+  }
+  return out;
+}
+
+void read_versions(const YamlNode* list, EngineData& engine) {
+  if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
+    throw InputError(list == nullptr ? Place{engine.file} : list->place,
+                     "versions: expected a list of versions, oldest first");
+  }
+  for (const YamlNode& node : list->children) {
+    EngineVersion version = read_version(node, engine.file);
+    if (!engine.versions.empty() &&
+        (compare_versions(engine.versions.back().release, version.release).value_or(0) >= 0 ||
+         compare_versions(engine.versions.back().date, version.date).value_or(0) > 0)) {
+      throw InputError(node.place, "versions: expected the oldest first, got " +
+                                       shown(version.release) + " after " +
+                                       shown(engine.versions.back().release));
+    }
+    engine.versions.push_back(std::move(version));
+  }
+}
+
+}  // namespace
+
+std::optional<int> compare_versions(const std::string& a, const std::string& b) {
+  for (const char separator : {'.', '-'}) {
+    const auto x = numbers_of(a, separator), y = numbers_of(b, separator);
+    if (x.empty() || y.empty()) continue;
+    return x < y ? -1 : (x > y ? 1 : 0);
+  }
+  return std::nullopt;
+}
+
+const EngineVersion* EngineData::find(const std::string& given) const {
+  if (given == "main" || given == "nightly") return &versions.back();
+  const std::string text = is_date(given) ? given : release_of(given);
+  const bool by_date = is_date(text);
+  if (!by_date && !is_release(text)) return nullptr;
+  const EngineVersion* found = &versions.front();
+  for (const EngineVersion& version : versions) {
+    if (compare_versions(by_date ? version.date : version.release, text).value_or(1) <= 0) {
+      found = &version;
+    }
+  }
+  return found;
+}
+
+MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version) {
+  MemoryRules rules = version.memory;
+  rules.insert(engine.memory.begin(), engine.memory.end());
+  return rules;
+}
+
+std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir) {
+  const std::vector<std::string> known = data_names(DataKind::engine, scenario_dir);
+  if (std::ranges::find(known, name) == known.end()) return std::nullopt;
+  EngineData engine;
+  engine.file = find_data_file(DataKind::engine, name, scenario_dir, Place{});
+  YamlNode root = parse_yaml(read_text_file(engine.file), engine.file);
+  const YamlNode whole = root;
+  Document document(std::move(root), engine.file);
+  Section section = document.root();
+  engine.name = section.required<std::string>("name");
+  engine.block = section.required<Tokens>("block_tokens", between(Tokens{1}, Tokens{65536}));
+  engine.memory_fraction =
+      section.optional_or<double>("memory_fraction", "rule", above_up_to(0.0, 1.0));
+  if (!engine.memory_fraction) {
+    engine.fraction_rule = read_fraction_rule(section.child("fraction_rule", true));
+  }
+  engine.memory = read_memory_rules(section.child("memory"));
+  const auto step = at_least(Tokens{1});
+  engine.step_tokens = section.required<Tokens>("step_tokens", step);
+  engine.step_tokens_large =
+      section.optional<Tokens>("step_tokens_large", engine.step_tokens, step);
+  engine.large_gpu = section.optional<Bytes>("large_gpu", Bytes{0});
+  engine.max_running =
+      section.required<std::int64_t>("max_running", between<std::int64_t>(1, 1'000'000));
+  engine.draft_tokens =
+      read_draft_tokens(section.child("draft_tokens"), whole.find("draft_tokens"));
+  section.node("versions");
+  section.reject_unknown();
+  document.checkpoint();
+  read_versions(whole.find("versions"), engine);
+  return engine;
+}
+
+}  // namespace v4cap

@@ -1,0 +1,56 @@
+// scenarios/engines/<layout>.yaml: what an engine does by version, as data: values of its layout's
+// parameters and its defaults. A layout without such a file has no versions.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/config/yaml_tree.h"
+#include "sim/core/units.h"
+#include "sim/model/node_memory.h"
+
+namespace v4cap {
+
+// A version holds from its release, and for builds known by their date only from that date, up to
+// the next one of the file.
+struct EngineVersion {
+  std::string release;                   // "0.26"
+  std::string date;                      // "2026-07"
+  std::map<std::string, double> values;  // of the layout's parameters
+  MemoryRules memory;                    // where they differ from the engine's
+};
+
+struct EngineData {
+  std::string name;
+  std::string file;
+  Tokens block;                           // tokens per cached block
+  std::optional<double> memory_fraction;  // default; empty: by fraction_rule
+  FractionRule fraction_rule;
+  MemoryRules memory;
+  Tokens step_tokens;        // default of a step's budget
+  Tokens step_tokens_large;  // the same on GPUs of at least `large_gpu`
+  Bytes large_gpu;
+  std::int64_t max_running = 0;  // default, of all ranks together
+  // Draft tokens of a step by speculative method, where only the method is named.
+  std::map<std::string, std::int64_t> draft_tokens;
+  std::vector<EngineVersion> versions;  // oldest first, at least one
+
+  // The version that `given` belongs to, a release ("0.25.1", "v0.26.0rc2"), a date ("2026-08") or
+  // "main": the last one that is not newer, or the oldest. nullptr when the text is none of these.
+  const EngineVersion* find(const std::string& given) const;
+};
+
+// The engine's memory rules as a version has them.
+MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version);
+
+// Orders releases and dates by their numbers: "0.9" before "0.10", "2026-04" before "2026-11".
+// Negative, 0 or positive; nullopt when either text is not of numbers joined by '.' or '-'.
+std::optional<int> compare_versions(const std::string& a, const std::string& b);
+
+// The file of the layout `name`; nullopt when there is none. Throws InputError for a file that is
+// wrong.
+std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir);
+
+}  // namespace v4cap

@@ -1,0 +1,171 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "sim/app/case_table.h"
+#include "sim/app/command.h"
+#include "tests/data.h"
+#include "tests/temp_dir.h"
+
+namespace v4cap {
+namespace {
+
+const std::string kHeader =
+    "id,engine,engine_version,model,gpu,gpus,tp,dp,ep,speculative,indexer_dtype,kv_available_gib,"
+    "fixed_gib,swa_full_tokens_ratio,gpu_memory_utilization,max_model_len,max_batched_tokens,"
+    "steps_in_flight,metric,value,source,note\n";
+
+struct Output {
+  ExitCode code;
+  std::string out, err;
+};
+
+Output run(const std::string& file, bool as_json = true) {
+  std::ostringstream out, err;
+  std::vector<std::string> arguments = {"cases", file};
+  if (as_json) arguments.push_back("--json");
+  const ExitCode code = run_program(arguments, out, err, false, false);
+  return {code, out.str(), err.str()};
+}
+
+// One row below the header, predicted.
+boost::json::value case_of(const std::string& row) {
+  const TempDir dir;
+  const Output o = run(dir.write("cases.csv", kHeader + row + "\n"));
+  CAPTURE(o.err);
+  return boost::json::parse(o.out).at("cases").at(0);
+}
+
+TEST_CASE("a row with stated memory rests on its memory and version alone") {
+  // PR 48993: 26.09 GiB of FP4 keys hold 21,306 blocks since 0.26; 7,450 blocks a request of 1 Mi.
+  const auto row = [](const std::string& version) {
+    return case_of("x,vllm," + version +
+                   ",deepseek-v4-pro,GB200,8,1,8,8,none,fp4,26.09,,,,1048576,8192,1,"
+                   "max_concurrency,2.86,,");
+  };
+  CHECK(row("0.26").at("predicted").to_number<double>() ==
+        doctest::Approx(21306 / 7450.0).epsilon(1e-3));
+  CHECK(row("0.25.1rc2").at("predicted").to_number<double>() ==
+        doctest::Approx(19015 / 7450.0).epsilon(1e-3));
+  CHECK(row("v0.26.0").at("coverage").as_string() == "stated memory");
+}
+
+TEST_CASE("what cannot be predicted says why and stops nothing") {
+  struct Row {
+    std::string text, why;
+  };
+  const Row rows[] = {
+      {"x,vllm,0.26,deepseek-v9,B200,8,8,1,1,none,fp8,40,,,,,,,kv_cache_tokens,1,,", "deepseek-v9"},
+      {"x,llama,0.26,deepseek-v4-pro,B200,8,8,1,1,none,fp8,40,,,,,,,kv_cache_tokens,1,,", "llama"},
+      {"x,vllm,0.26,deepseek-v4-pro,X1,8,8,1,1,none,fp8,,,,,,,,kv_cache_tokens,1,,", "GPU X1"},
+      {"x,vllm,0.26,deepseek-v4-pro,,8,8,1,1,none,fp8,,,,,,,,kv_cache_tokens,1,,", "neither GPU"},
+      {"x,vllm,odd,deepseek-v4-pro,B200,8,8,1,1,none,fp8,40,,,,,,,kv_cache_tokens,1,,", "odd"},
+      {"x,vllm,0.26,deepseek-v4-pro,B200,8,8,1,1,none,fp8,40,,,,,,,kv_cache_token,1,,",
+       "did you mean 'kv_cache_tokens'"},
+      {"x,vllm,0.26,deepseek-v4-pro,H100,4,4,1,1,none,fp8,,,,,,,,kv_cache_tokens,1,,",
+       "does not fit"},
+      {"x,sglang,0.5.15,deepseek-v4-pro,B200,8,8,1,1,eagle-x,fp8,40,,,,,,,kv_cache_tokens,1,,",
+       "eagle-x"},
+      {"x,vllm,0.26,deepseek-v4-pro,B200,6,4,1,1,none,fp8,40,,,,,,,kv_cache_tokens,1,,",
+       "a divisor of the node"}};
+  for (const Row& row : rows) {
+    const TempDir dir;
+    const Output o = run(dir.write("cases.csv", kHeader + row.text + "\n"));
+    CAPTURE(row.text);
+    CAPTURE(o.out);
+    CHECK(o.code == ExitCode::failed);
+    const auto doc = boost::json::parse(o.out);
+    CHECK(doc.at("cases").at(0).at("predicted").is_null());
+    CHECK(std::string(doc.at("cases").at(0).at("coverage").as_string()).find(row.why) !=
+          std::string::npos);
+    CHECK(doc.at("worst").is_null());
+  }
+}
+
+TEST_CASE("malformed tables are refused with their place") {
+  struct Row {
+    std::string name, text, place, expected;
+  };
+  const std::string good = "x,vllm,0.26,deepseek-v4-pro,B200,8,8,1,1,none,fp8,40,,,,,,,";
+  const Row rows[] = {
+      {"no table", "a,b\n1,2\n", ":1:1:", "expected the header"},
+      {"serving", "id,ttft_ms_mean\nx,1\n", ":1:1:", "serving measurements"},
+      {"a column is missing", "id,engine,metric,value\nx,vllm,y,1\n", ":1:1:", "expected a column"},
+      {"nothing below", kHeader, "", "expected rows"},
+      {"too few fields", kHeader + "x,vllm\n", ":2:", "expected 22 fields, got 2"},
+      {"open quote", kHeader + "x,\"vllm\n", ":2:3:", "closing quote"},
+      {"text after quote", kHeader + "\"x\"y,vllm\n", ":2:4:", "comma after the closing quote"},
+      {"no number", kHeader + good + "kv_cache_tokens,many,,\n", ":2:76:", "value: expected"},
+      {"no value", kHeader + good + "kv_cache_tokens,,,\n", ":2:76:", "got nothing"},
+      {"negative", kHeader + "x,vllm,0.26,m,B200,8,-8,1,1,none,fp8,40,,,,,,,kv,1,,\n",
+       ":2:22:", "tp: expected"},
+      {"same id", kHeader + good + "kv_cache_tokens,1,,\n" + good + "kv_cache_tokens,1,,\n",
+       ":3:1:", "each id once"}};
+  for (const Row& row : rows) {
+    const TempDir dir;
+    const Output o = run(dir.write("cases.csv", row.text));
+    CAPTURE(row.name);
+    CAPTURE(o.err);
+    CHECK(o.code == ExitCode::bad_input);
+    CHECK(o.err.find("cases.csv" + row.place) != std::string::npos);
+    CHECK(o.err.find(row.expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("quoted fields keep commas and quotes") {
+  CHECK(csv_fields("a,\"b, \"\"c\"\"\",", {}) == std::vector<std::string>{"a", "b, \"c\"", ""});
+}
+
+boost::json::value public_cases() {
+  const Output o = run((data_dir() / "cases" / "capacity.csv").string());
+  CAPTURE(o.err);
+  REQUIRE(o.code == ExitCode::done);
+  return boost::json::parse(o.out);
+}
+
+DATA_TEST_CASE("SGLang rows with stated memory are within 0.2 percent, vLLM's within 8") {
+  const boost::json::value cases = public_cases();
+  std::int64_t checked = 0;
+  for (const auto& row : cases.at("cases").as_array()) {
+    const std::string id(row.at("id").as_string()), coverage(row.at("coverage").as_string());
+    CAPTURE(id);
+    CAPTURE(coverage);
+    REQUIRE(!row.at("predicted").is_null());
+    const double error = std::abs(row.at("error_pct").to_number<double>());
+    if (coverage == "stated memory") CHECK(error <= (id[0] == 's' ? 0.2 : 8.0));
+    if (coverage == "formula") CHECK(error <= 0.2);
+    ++checked;
+  }
+  CHECK(checked >= 10);
+}
+
+DATA_TEST_CASE("rows without stated memory have a median error below 5 percent") {
+  const boost::json::value cases = public_cases();
+  std::vector<double> errors;
+  for (const auto& row : cases.at("cases").as_array()) {
+    const std::string coverage(row.at("coverage").as_string());
+    if (coverage == "stated memory") continue;
+    const double error = std::abs(row.at("error_pct").to_number<double>());
+    errors.push_back(error);
+    CHECK(row.at("explanation").as_string().empty() == (error <= 8));
+  }
+  REQUIRE(errors.size() >= 3);
+  std::sort(errors.begin(), errors.end());
+  CHECK(errors[errors.size() / 2] <= 5);
+}
+
+DATA_TEST_CASE("the table for people shows rules and explains large errors") {
+  const Output o = run((data_dir() / "cases" / "capacity.csv").string(), false);
+  CHECK(o.code == ExitCode::done);
+  CHECK(o.out.find("rule by version") != std::string::npos);
+  CHECK(o.out.find("packing 2") != std::string::npos);
+  CHECK(o.out.find("median error") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace v4cap
