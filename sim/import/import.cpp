@@ -319,8 +319,9 @@ ImportedLaunch import_launch(const ImportRequest& request) {
   settle_free_memory(request.options, out);
   leave_out_words(out.flags, out.flags.find(launch.dialect->model_flag()) == nullptr, out.draft);
   if (launch.further > 0) {
-    out.draft.note(std::to_string(launch.further) +
-                   " further launch commands in the text are not read.");
+    out.draft.note(
+        std::to_string(launch.further) + " further launch command" +
+        (launch.further == 1 ? " in the text is not read." : "s in the text are not read."));
   }
   out.yaml = out.draft.yaml(header(out));
   out.scenario = checked(out.draft, out.yaml, request.options);

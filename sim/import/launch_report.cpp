@@ -82,6 +82,16 @@ std::string short_of_one_request(const Scenario& s, const std::vector<LogFigure>
       longest == nullptr ? "" : fmt::format("; --max-model-len {:.0f} would do", longest->value));
 }
 
+// What is reserved by request may leave nothing for tokens.
+std::string short_of_tokens(const Scenario& s, const LaunchReport& report) {
+  const LogFigure* tokens = find_figure(report.figures, kTokensFigure);
+  if (tokens == nullptr || tokens->value > 0) return "";
+  return fmt::format(
+      "{:.2f} GiB of KV memory hold no tokens beside what {} running requests "
+      "reserve; fewer running requests would do",
+      gib(report.kv_memory), s.engine.max_running);
+}
+
 void size_pools(const Scenario& s, LaunchReport& report) {
   const std::unique_ptr<Engine> engine = make_engine(s);
   const Layout& layout = engine->cache().layout();
@@ -91,7 +101,8 @@ void size_pools(const Scenario& s, LaunchReport& report) {
   } else {
     report.kv_memory = report.memory->kv;
   }
-  report.misfit = short_of_one_request(s, report.figures);
+  report.misfit = short_of_tokens(s, report);
+  if (report.misfit.empty()) report.misfit = short_of_one_request(s, report.figures);
   // Engines give up the windows that a running request has left behind, whatever they cache.
   Scenario running = s;
   if (s.model.window.value > 0) running.kv_cache.swa_policy = "recompute";

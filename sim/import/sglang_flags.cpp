@@ -52,6 +52,8 @@ FlagTable flag_table() {
   t.not_modelled(FlagKind::value, "pipeline parallelism: layers are not cut into stages",
                  "pp-size|--pp|--pipeline-parallel-size pp-max-micro-batch-size "
                  "pp-async-batch-depth")
+      .not_modelled(FlagKind::value, "flags that stand in a file: write them into the command",
+                    "config")
       .not_modelled(FlagKind::value, "context parallelism",
                     "dcp-size|--decode-context-parallel-size attn-cp-size|"
                     "--attention-context-parallel-size cp-strategy dcp-comm-backend "
@@ -247,7 +249,7 @@ FlagTable flag_table() {
        "dynamic-batch-tokenizer-batch-timeout debug-tensor-dump-output-folder "
        "debug-tensor-dump-input-file return-hidden-states-mode weight-cache-mode "
        "weight-cache-socket weight-cache-timeout forward-hooks msprobe-dump-config "
-       "expert-parallel-rank config bucket-time-to-first-token-rule")
+       "expert-parallel-rank")
       .no_effect(FlagKind::boolean,
                  "trust-remote-code skip-tokenizer-init is-embedding enable-multimodal "
                  "mlx-enable-sampling sleep-on-idle use-ray smg-grpc-mode grpc-mode "

@@ -46,6 +46,8 @@ FlagTable flag_table() {
 
   t.not_modelled(FlagKind::value, "pipeline parallelism: layers are not cut into stages",
                  "pipeline-parallel-size|-pp")
+      .not_modelled(FlagKind::value, "flags that stand in a file: write them into the command",
+                    "config")
       .not_modelled(FlagKind::value, "context parallelism",
                     "decode-context-parallel-size|-dcp prefill-context-parallel-size|-pcp "
                     "dcp-comm-backend dcp-kv-cache-interleave-size cp-kv-cache-interleave-size")
@@ -152,7 +154,7 @@ FlagTable flag_table() {
               "mm-tensor-ipc mm-processor-device mm-ipc-gpu-memory-gb "
               "show-hidden-metrics-for-version otlp-traces-endpoint collect-detailed-traces "
               "kv-cache-metrics-sample jit-monitor-mode stream-interval shutdown-timeout "
-              "guided-decoding-backend frontend config")
+              "guided-decoding-backend frontend")
       .no_effect(FlagKind::list, "api-key ignore-patterns logits-processors")
       .no_effect(FlagKind::json,
                  "kv-events-config reasoning-config structured-outputs-config profiler-config "
@@ -233,9 +235,13 @@ class VllmDialect final : public EngineDialect {
     if (const auto at = after_words(words, "vllm", "serve")) return at;
     if (const auto at = after_words(words, "-m", "vllm.entrypoints.openai.api_server")) return at;
     // A container whose entry point is the server: `docker run ... vllm/vllm-openai:TAG --model M`.
-    const auto image = std::ranges::find_if(words, [](const ShellWord& w) {
+    const auto is_image = [](const ShellWord& w) {
       return w.text.find("vllm/vllm-openai") != std::string::npos;
-    });
+    };
+    const auto image = std::ranges::find_if(words, is_image);
+    if (std::ranges::find(words.begin(), image, "run", &ShellWord::text) == image) {
+      return std::nullopt;  // `docker pull`
+    }
     if (image == words.end()) return std::nullopt;
     return static_cast<std::size_t>(image - words.begin()) + 1;
   }

@@ -110,6 +110,16 @@ TEST_CASE("vLLM does not start when one request of full length has no room") {
         ExitCode::done);
 }
 
+TEST_CASE("request slots may leave nothing for tokens") {
+  const std::string command =
+      "sglang serve --model-path DeepSeek-V4-Pro --tp 8 --speculative-algorithm EAGLE "
+      "--mem-fraction-static 0.66 --max-running-requests ";
+  const Output o = import({"--command", command + "1024"});
+  CHECK(o.code == ExitCode::failed);
+  CHECK(o.out.find("1024 running requests reserve") != std::string::npos);
+  CHECK(import({"--command", command + "16"}).code == ExitCode::done);
+}
+
 TEST_CASE("wrong use and wrong input end with 2") {
   CHECK(import({}).code == ExitCode::bad_input);
   CHECK(import({"run.sh", "--command", kFlash}).code == ExitCode::bad_input);

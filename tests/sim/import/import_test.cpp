@@ -124,6 +124,7 @@ TEST_CASE("published commands become whole scenarios that say what the commands 
     CHECK(s.kv_cache.indexer == p.indexer);
     CHECK(s.kv_cache.layout == p.engine);
     if (*p.swa_policy != '\0') CHECK(s.kv_cache.swa_policy == p.swa_policy);
+    CHECK(report_launch(launch).misfit == "");
     // The text alone gives the same scenario again.
     CHECK(parse_scenario(launch.yaml, "again").resolved_yaml == s.resolved_yaml);
   }
@@ -136,6 +137,47 @@ TEST_CASE("every file with a command is in the table") {
   }
   for (const Published& p : kPublished) files.erase(p.file);
   CHECK(files.empty());
+}
+
+// A typing slip anywhere is refused or read, and never ends the program.
+TEST_CASE("damaged commands are refused or read") {
+  const std::string bytes = "-=' \"\\$(){}[]#\n;|&<>0.9azM,:\x01\xff";
+  std::uint64_t state = 7;
+  const auto random = [&](std::size_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::size_t>(state >> 33) % below;
+  };
+  int refused = 0, imported = 0;
+  for (const Published& p : kPublished) {
+    const SourceText whole = command_file(p.file);
+    for (int i = 0; i < 25; ++i) {
+      ImportRequest request;
+      request.command = whole;
+      request.hardware = p.hardware;
+      std::string& damaged = request.command.text;
+      for (int slips = 0; slips < 3; ++slips) {
+        const std::size_t at = random(damaged.size());
+        switch (random(3)) {
+          case 0:
+            damaged[at] = bytes[random(bytes.size())];
+            break;
+          case 1:
+            damaged.erase(at, 1 + random(12));
+            break;
+          default:
+            damaged.insert(at, 1, bytes[random(bytes.size())]);
+        }
+      }
+      try {
+        report_launch(import_launch(request));
+        ++imported;
+      } catch (const InputError&) {
+        ++refused;
+      }
+    }
+  }
+  CHECK(refused > 20);
+  CHECK(imported > 20);
 }
 
 TEST_CASE("each line says what it comes from") {
@@ -336,6 +378,23 @@ TEST_CASE("published capacities are near what the command alone gives") {
   const LogFigure* concurrency = find_figure(report.figures, kConcurrencyFigure);
   REQUIRE(concurrency != nullptr);
   CHECK(concurrency->value == doctest::Approx(20.43).epsilon(0.08));  // vllm issue 51454
+}
+
+TEST_CASE("the first command that starts a server counts, however it is started") {
+  const auto engine = [](const std::string& command) { return import_text(command).engine; };
+  CHECK(engine("/usr/bin/python3 -m sglang.launch_server --model DeepSeek-V4-Pro --tp-size 8") ==
+        "sglang");
+  CHECK(engine("nohup python -m vllm.entrypoints.openai.api_server --model DeepSeek-V4-Flash") ==
+        "vllm");
+  CHECK(engine("docker pull vllm/vllm-openai:latest && docker run vllm/vllm-openai:latest "
+               "--model DeepSeek-V4-Flash -tp 2") == "vllm");
+  CHECK(engine("set -e\nmpirun -n 4 trtllm-serve serve DeepSeek-V4-Flash --tp_size 4") == "trtllm");
+  const ImportedLaunch two =
+      import_text("vllm serve DeepSeek-V4-Flash -tp 4 &\nvllm serve DeepSeek-V4-Pro -tp 8 &\nwait");
+  CHECK(two.scenario.deployment.tensor_parallel == 4);
+  CHECK(std::ranges::any_of(two.draft.notes(), [](const std::string& note) {
+    return note.starts_with("1 further launch command");
+  }));
 }
 
 TEST_CASE("a log's version and settings are taken where the command says nothing") {
