@@ -281,6 +281,15 @@ void leave_out_words(const FlagUses& flags, bool first_is_model, ScenarioDraft& 
   }
 }
 
+// The memory that the log states is better than our estimate of it, but takes the user's word: the
+// log may be of another machine.
+void offer_stated_memory(ImportedLaunch& out) {
+  const auto stated = std::ranges::find(out.log, LogQuantity::kv_memory_gib, &LogFact::quantity);
+  if (stated == out.log.end() || out.draft.find("kv_cache.memory") != nullptr) return;
+  out.draft.note("--set kv_cache.memory=\"" + number_text(stated->low) +
+                 " GiB\" takes the KV memory of the log in place of the estimate.");
+}
+
 std::vector<std::string> header(const ImportedLaunch& out) {
   return {"Imported from " + out.place.file + ':' + std::to_string(out.place.line) + ", " +
               out.engine + (out.version.empty() ? "" : ' ' + out.version) + " serving " +
@@ -317,6 +326,7 @@ ImportedLaunch import_launch(const ImportRequest& request) {
   draft_workload(out.draft);
   draft_overrides(request.options, out.draft);
   settle_free_memory(request.options, out);
+  offer_stated_memory(out);
   leave_out_words(out.flags, out.flags.find(launch.dialect->model_flag()) == nullptr, out.draft);
   if (launch.further > 0) {
     out.draft.note(

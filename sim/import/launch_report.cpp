@@ -16,12 +16,26 @@ double gib(Bytes bytes) {
   return to_gib(bytes);
 }
 
+// Weights of one GPU, of the model or of its draft. vLLM states both together.
+std::optional<double> weights_gib(LogQuantity quantity, const Scenario& s,
+                                  const LaunchReport& report) {
+  if (!report.memory) return std::nullopt;
+  Bytes target, draft;
+  for (const MemoryItem& item : report.memory->items) {
+    if (!item.name.starts_with("weights")) continue;
+    (item.name.ends_with("draft") ? draft : target) += item.bytes;
+  }
+  if (quantity == LogQuantity::draft_weights_gib) return gib(draft);
+  return gib(s.kv_cache.layout == "vllm" ? target + draft : target);
+}
+
 // A figure of ours that is no figure of the layout.
 std::optional<double> scenario_figure(LogQuantity quantity, const Scenario& s,
                                       const LaunchReport& report) {
   switch (quantity) {
     case LogQuantity::weights_gib:
-      return report.memory ? std::optional(gib(report.memory->weights)) : std::nullopt;
+    case LogQuantity::draft_weights_gib:
+      return weights_gib(quantity, s, report);
     case LogQuantity::kv_memory_gib:
       return report.misfit.empty() ? std::optional(gib(report.kv_memory)) : std::nullopt;
     case LogQuantity::max_running:

@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <set>
 
+#include "sim/config/data_files.h"
 #include "sim/config/yaml_tree.h"
+#include "sim/import/checkpoints.h"
 #include "sim/import/launch_report.h"
 #include "tests/temp_dir.h"
 
@@ -200,6 +202,23 @@ TEST_CASE("converted checkpoints have their own bytes per expert parameter") {
   CHECK(bytes("nvidia/DeepSeek-V4-Pro-NVFP4") == 0.5625);
   CHECK(bytes("/raid/models/DeepSeek-V4-Pro-FP8/") == doctest::Approx(1.000244140625));
   CHECK(bytes("/hub/models--deepseek-ai--DeepSeek-V4-Pro/snapshots/0a1b") == 0.53125);
+}
+
+TEST_CASE("every checkpoint names a model, and its own name finds it") {
+  const std::vector<Checkpoint> known = load_checkpoints();
+  REQUIRE(known.size() > 10);
+  const std::vector<std::string> models = data_names(DataKind::model, "");
+  for (const Checkpoint& c : known) {
+    CAPTURE(c.name);
+    CHECK(std::ranges::find(models, c.model) != models.end());
+    for (const std::string& path : {"org/" + c.name, "/raid/" + c.name + "/", c.name}) {
+      const Checkpoint* found = find_checkpoint(known, path);
+      REQUIRE(found != nullptr);
+      CHECK(found->name == c.name);
+    }
+  }
+  CHECK(find_checkpoint(known, "DeepSeek-V4-Pro-w4a8") == nullptr);
+  CHECK(find_checkpoint(known, "") == nullptr);
 }
 
 TEST_CASE("SGLang's fraction follows its rule where none is given") {
@@ -395,6 +414,41 @@ TEST_CASE("the first command that starts a server counts, however it is started"
   CHECK(std::ranges::any_of(two.draft.notes(), [](const std::string& note) {
     return note.starts_with("1 further launch command");
   }));
+}
+
+TEST_CASE("weights are compared as the engine states them") {
+  const auto ours = [](const std::string& command, const std::string& log, LogQuantity quantity) {
+    ImportRequest request;
+    request.command = text(command);
+    request.log = SourceText{log, "server.log", ""};
+    const ImportedLaunch launch = import_launch(request);
+    CHECK(std::ranges::any_of(launch.draft.notes(), [](const std::string& note) {
+      return note.starts_with("--set kv_cache.memory=\"12.5 GiB\"");
+    }));
+    for (const LogCheck& check : report_launch(launch).log_checks) {
+      if (check.stated.quantity == quantity) return check.ours.value_or(-1);
+    }
+    return -2.0;
+  };
+  const std::string sglang =
+      "sglang serve --model-path DeepSeek-V4-Pro --tp 8 "
+      "--speculative-algorithm EAGLE --speculative-num-draft-tokens 2";
+  const std::string log =
+      "[TP0] Load weight end. type=DeepseekV4ForCausalLM, mem usage=107.19 GB.\n"
+      "[TP0] Load weight end. type=DeepseekV4ForCausalLMNextN, mem usage=1.83 GB.\n"
+      "[TP0] DSV4 memory calculation: bytes_per_full_token=13125.54, available_bytes=12.5 GB\n";
+  const double target = ours(sglang, log, LogQuantity::weights_gib);
+  const double draft = ours(sglang, log, LogQuantity::draft_weights_gib);
+  CHECK(target == doctest::Approx(107.19).epsilon(0.1));
+  CHECK(draft == doctest::Approx(1.83).epsilon(0.3));
+  const std::string vllm =
+      "vllm serve DeepSeek-V4-Pro -tp 8 --speculative-config "
+      "'{\"method\":\"mtp\",\"num_speculative_tokens\":1}'";
+  const double both = ours(vllm,
+                           "Model loading took 109.02 GiB and 99 seconds\n"
+                           "Available KV cache memory: 12.5 GiB\n",
+                           LogQuantity::weights_gib);
+  CHECK(both == doctest::Approx(109.02).epsilon(0.05));
 }
 
 TEST_CASE("a log's version and settings are taken where the command says nothing") {
