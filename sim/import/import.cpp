@@ -196,6 +196,8 @@ InputError placed(const InputError& error, const ScenarioDraft& draft) {
     if (line != nullptr && !line->place.file.empty()) {
       d.place = line->place;
       d.message = line->reason + ": " + d.message;
+    } else if (line != nullptr && line->origin == Origin::user) {
+      d.place = {line->reason, 0, 0};
     }
     out.push_back(std::move(d));
   }
@@ -234,14 +236,15 @@ void draft_version(const ImportRequest& request, const std::string& engine, Impo
   Origin origin = Origin::engine;
   std::string reason;
   out.version = engine_version(request, out.log, origin, reason);
-  if (!load_engine(engine, "")) return;  // its layout has no versions
-  if (!out.version.empty()) {
-    out.draft.assume("kv_cache.layout_version", yaml_scalar(out.version), reason, origin);
-  } else {
-    out.draft.note(
-        "The engine's version is not known; the newest one that v4cap knows stands in "
-        "for it (--engine-version says another).");
+  const std::optional<EngineData> known = load_engine(engine, "");
+  if (!known) return;  // its layout has no versions
+  std::string version = out.version;
+  if (version.empty()) {
+    version = known->versions.back().release;
+    origin = Origin::import;
+    reason = "the newest that v4cap knows; --engine-version says another";
   }
+  out.draft.assume("kv_cache.layout_version", yaml_scalar(version), reason, origin);
 }
 
 // TensorRT-LLM's share of what is left.

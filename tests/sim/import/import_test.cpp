@@ -291,6 +291,21 @@ TEST_CASE("wrong commands are refused at their place") {
         std::string::npos);
 }
 
+TEST_CASE("a version that is none is refused, whatever stands in it") {
+  for (const char* version : {"abc", "0.2\"6", "x: [", "1.2: 3"}) {
+    ImportRequest request;
+    request.command = text("vllm serve DeepSeek-V4-Flash -tp 4");
+    request.version = version;
+    try {
+      import_launch(request);
+      FAIL_CHECK("taken: ", std::string(version));
+    } catch (const InputError& e) {
+      CHECK(to_string(e.diagnostics().front())
+                .starts_with("--engine-version: kv_cache.layout_version: expected a release"));
+    }
+  }
+}
+
 TEST_CASE("a file that TensorRT-LLM's command names is read, or said to be missing") {
   TempDir dir;
   dir.write("options.yaml",
