@@ -47,8 +47,9 @@ RankWeights rank_weights(const Parameters& parameters, const MemoryQuestion& q) 
   const auto tp = static_cast<double>(q.widths.tensor_parallel);
   const bool whole_embedding =
       q.widths.data_parallel > 1 && rule(q.rules, "embedding_repeated") != 0;
-  const char* const expert_factor =
-      q.gpu.flop_per_s_peak_fp4 > 0 ? "expert_factor" : "expert_factor_without_fp4";
+  // Only experts of 4 bits are converted where the GPU has no FP4 units.
+  const bool native = q.gpu.flop_per_s_peak_fp4 > 0 || q.model.weights.expert_bytes >= 1;
+  const char* const expert_factor = native ? "expert_factor" : "expert_factor_without_fp4";
   RankWeights out;
   for (std::size_t i = 0; i < kWeightParts; ++i) {
     const auto part = static_cast<WeightPart>(i);

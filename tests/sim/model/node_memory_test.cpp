@@ -71,8 +71,31 @@ TEST_CASE("weights are loaded as engines log them") {
   const NodeMemory flash =
       node_memory(question("deepseek-v4-flash", "hgx-h20-96gb", {2, 1, 1}, "vllm"));
   CHECK(to_gib(flash.weights) == doctest::Approx(74.85).epsilon(0.002));
-  const NodeMemory pro = node_memory(question("deepseek-v4-pro", "hgx-h200", {8, 1, 1}, "sglang"));
-  CHECK(to_gib(pro.weights) == doctest::Approx(125.65).epsilon(0.005));
+  MemoryQuestion q = question("deepseek-v4-pro", "hgx-h200", {8, 1, 1}, "sglang");
+  const EngineData sglang = *load_engine("sglang", "");
+  q.rules = memory_rules(sglang, *sglang.find("0.5.14"));
+  CHECK(to_gib(node_memory(q).weights) == doctest::Approx(125.65).epsilon(0.005));
+  // SGLang 0.5.15 runs V4-Pro there at fraction 0.83, with drafts (its cookbook): it must fit.
+  q.rules = memory_rules(sglang, *sglang.find("0.5.15"));
+  q.memory_fraction = 0.83;
+  q.draft = true;
+  CHECK(to_gib(node_memory(q).kv) > 7.9);  // what the slots of 256 requests take
+}
+
+TEST_CASE("only experts of four bits grow on GPUs without FP4 units") {
+  ModelSpec model = known_model("deepseek-v4-pro").spec;
+  const auto grown = [&](const char* hardware) {
+    MemoryQuestion q{model, known_hardware(hardware).gpu};
+    q.widths = {8, 1, 1};
+    const double before = to_gib(node_memory(q).weights);
+    q.rules["expert_factor_without_fp4"] = 1.01;
+    return to_gib(node_memory(q).weights) > before;
+  };
+  CHECK(grown("hgx-h200"));
+  CHECK_FALSE(grown("hgx-b200"));
+  model.weights.expert_bytes = 1.0;
+  model.layers.resize(8);  // FP8 experts are too many for eight H200 otherwise
+  CHECK_FALSE(grown("hgx-h200"));
 }
 
 TEST_CASE("items add up to what is taken") {
