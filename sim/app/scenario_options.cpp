@@ -10,10 +10,14 @@ ScenarioOptions scenario_options(const GlobalOptions& options) {
   return {options.set, options.seed, options.trace_dir};
 }
 
-Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
-  Scenario scenario = load_scenario(path, options);
+void check_names(const Scenario& scenario) {
   validate_names(scenario,
                  {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+}
+
+Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
+  Scenario scenario = load_scenario(path, options);
+  check_names(scenario);
   return scenario;
 }
 

@@ -10,7 +10,10 @@ namespace v4cap {
 
 ScenarioOptions scenario_options(const GlobalOptions& options);
 
-// load_scenario and validate_names with everything that has registered itself in this program.
+// validate_names with everything that has registered itself in this program.
+void check_names(const Scenario& scenario);
+
+// load_scenario and check_names.
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
 
 }  // namespace v4cap
