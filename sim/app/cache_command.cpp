@@ -24,7 +24,8 @@ std::string bare_scenario(const std::string& model, const std::string& layout) {
   const bool compresses = load_model(model).spec.count(LayerKind::csa) > 0;
   return "{model: " + model + ", hardware: hgx-b200, deployment: {tensor_parallel: 1}, " +
          "kv_cache: {layout: " + layout + ", swa_policy: full, memory: 1 GiB, " +
-         (compresses ? "tails: stored, " : "") + "reuse_generated: false, rebuild_page_tokens: 256}, " +
+         (compresses ? "tails: stored, " : "") +
+         "reuse_generated: false, rebuild_page_tokens: 256}, " +
          "workload: {trace: agents_small.jsonl.gz, arrivals: {mode: burst}}}";
 }
 
@@ -65,7 +66,8 @@ class CacheCommand final : public Command {
     const std::string path = locate_trace(trace_, context.options.trace_dir);
     const Trace trace = read_trace(path, reading);
     if (trace.block == Tokens{0}) {
-      throw InputError(Place{path}, "expected a trace with block ids, found format " + trace.format +
+      throw InputError(Place{path}, "expected a trace with block ids, found format " +
+                                        trace.format +
                                         ", which has none: it shows no shared prefixes");
     }
     Scenario scenario = load(context, trace);
@@ -90,8 +92,8 @@ class CacheCommand final : public Command {
     if (!scenario_.empty()) {
       for (const auto& [name, given] : {std::pair{"--model", &model_}, {"--layout", &layout_}}) {
         if (given->empty()) continue;
-        throw InputError(Place{name}, "expected no " + std::string(name) +
-                                          " beside --scenario; use --set");
+        throw InputError(Place{name},
+                         "expected no " + std::string(name) + " beside --scenario; use --set");
       }
     }
     // A pool layout has its own blocks; what counts bytes takes the trace's.
@@ -112,13 +114,34 @@ class CacheCommand final : public Command {
     }
     std::vector<std::string> out;
     if (!scenario_.empty()) out.push_back(scenario.kv_cache.swa_policy);
-    const std::vector<std::string> all = {"full", "checkpoint=2048", "checkpoint=2048+ends",
-                                          "checkpoint=32768+ends", "tail", "pool=0.1", "recompute",
-                                          "recompute=pyramid", "replay", "reuse"};
+    const std::vector<std::string> all = {"full",
+                                          "checkpoint=2048",
+                                          "checkpoint=2048+ends",
+                                          "checkpoint=32768+ends",
+                                          "tail",
+                                          "pool=0.1",
+                                          "recompute",
+                                          "recompute=pyramid",
+                                          "replay",
+                                          "reuse"};
     for (const std::string& name : policies_.empty() ? all : policies_) {
-      if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+      if (std::find(out.begin(), out.end(), name) != out.end()) continue;
+      if (policies_.empty() && !goes_with(scenario, name)) continue;
+      out.push_back(name);
     }
     return out;
+  }
+
+  // False for a policy that the layout or the block refuses, such as a pool of windows where the
+  // engine has none.
+  static bool goes_with(Scenario scenario, const std::string& policy) {
+    scenario.kv_cache.swa_policy = policy;
+    try {
+      make_cache_parts(scenario, kEndlessMemory);
+      return true;
+    } catch (const InputError&) {
+      return false;
+    }
   }
 
   std::vector<Bytes> memories_of(const Scenario& scenario) const {

@@ -101,28 +101,29 @@ std::string cliff(const CacheStudy& study, const CacheRow& row) {
 Table net_table(const CacheStudy& study) {
   std::vector<std::string> header = {"net saved, % of prompt tokens"};
   for (const Bytes memory : study.memories) header.push_back(memory_name(memory));
-  header.insert(header.end(), {"90 % of its most at", "steepest, points"});
+  const bool curve = study.memories.size() > 1;
+  if (curve) header.insert(header.end(), {"90 % of its most at", "steepest, points"});
   Table table(header);
   const auto add = [&](const CacheRow& row) {
     std::vector<std::string> cells = {row.policy + (row.exact ? "" : " *")};
     for (const CachePoint& point : row.points) {
       cells.push_back(percent(net(point)) + (point.one_pass ? " " : "~"));
     }
-    cells.push_back(enough_at(study, row));
-    cells.push_back(cliff(study, row));
+    if (curve) cells.insert(cells.end(), {enough_at(study, row), cliff(study, row)});
     table.row(std::move(cells));
   };
   for (const CacheRow& row : study.rows) add(row);
   if (study.hindsight.empty()) return table;
   const Tokens prompt = study.rows.front().points.front().totals.prompt;
   table.group("with hindsight");
-  std::vector<std::string> estimate = {"farthest next use, estimate"}, bound = {"bound, windows free"};
+  std::vector<std::string> estimate = {"farthest next use, estimate"},
+                           bound = {"bound, windows free"};
   for (const Hindsight& h : study.hindsight) {
     estimate.push_back(percent(share(h.estimate, prompt)) + " ");
     bound.push_back(percent(share(h.bound, prompt)) + " ");
   }
   for (auto* cells : {&estimate, &bound}) {
-    cells->insert(cells->end(), {"", ""});
+    if (curve) cells->insert(cells->end(), {"", ""});
     table.row(*cells);
   }
   return table;
@@ -143,7 +144,8 @@ std::string gap_closed(const CacheStudy& study) {
     const double gap = share(study.hindsight[c].estimate, t.prompt) - best;
     out += fmt::format("  {}: {} {}, best exact fixed policy {} {}", memory_name(study.memories[c]),
                        reuse->policy, percent(own), fixed->policy, percent(best));
-    if (gap > 0.0005) out += fmt::format("; {:.0f} % of the gap to hindsight", 100 * (own - best) / gap);
+    if (gap > 0.0005)
+      out += fmt::format("; {:.0f} % of the gap to hindsight", 100 * (own - best) / gap);
     out += '\n';
   }
   return out;
@@ -167,9 +169,9 @@ Table detail_table(const CacheStudy& study) {
       table.row({row.policy + (row.exact ? "" : " *"), percent(t.hit_rate()),
                  percent(share(t.rebuilt, t.prompt)), percent(net(row.points[c])),
                  gigabytes(t.written.total().value - windows(t.written)),
-                 gigabytes(windows(t.written)),
-                 gigabytes(t.read.total().value - windows(t.read)), gigabytes(windows(t.read)),
-                 gigabytes(t.evicted.total().value), grouped(t.points)});
+                 gigabytes(windows(t.written)), gigabytes(t.read.total().value - windows(t.read)),
+                 gigabytes(windows(t.read)), gigabytes(t.evicted.total().value),
+                 grouped(t.points)});
     }
   }
   return table;
@@ -225,7 +227,8 @@ std::string cache_text(const CacheStudy& study, bool details, const TextStyle& s
   }
   if (!study.hindsight.empty()) {
     out +=
-        "Hindsight knows the future. Its bound is exact (Belady) and lets windows cost nothing; its\n"
+        "Hindsight knows the future. Its bound is exact (Belady) and lets windows cost nothing; "
+        "its\n"
         "estimate pays for them and is neither a bound nor an optimum, because sizes differ.\n";
   }
   return out;

@@ -29,8 +29,8 @@ struct CacheStudy {
   std::string layout;
   Tokens block;
   bool reuse_generated = false;
-  std::vector<Bytes> memories;  // of one GPU, ascending; kEndlessMemory = all fits
-  std::vector<CacheRow> rows;   // by policy
+  std::vector<Bytes> memories;       // of one GPU, ascending; kEndlessMemory = all fits
+  std::vector<CacheRow> rows;        // by policy
   std::vector<Hindsight> hindsight;  // by memory; empty where it is not known
 };
 
