@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "sim/app/capacity_study.h"
 #include "sim/app/command.h"
 #include "sim/config/scenario_file.h"
 
@@ -10,7 +12,14 @@ namespace v4cap {
 
 ScenarioOptions scenario_options(const GlobalOptions& options);
 
-// load_scenario and validate_names with everything that has registered itself in this program.
+// The options with further overrides.
+ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set);
+
+// load_scenario, validate_names with everything that has registered itself in this program, and
+// check_expectations.
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
+
+// Loads the same scenario with further overrides, without checking its expectations again.
+ScenarioLoader scenario_loader(const std::string& path, const ScenarioOptions& options);
 
 }  // namespace v4cap
