@@ -12,6 +12,8 @@ namespace v4cap {
 
 namespace {
 
+constexpr std::size_t kColumns = 110;
+
 // The scenario under one list of overrides, asked for capacity and run at most once each.
 class Asked {
  public:
@@ -122,8 +124,8 @@ std::string expectations_text(const std::vector<ExpectationResult>& results,
                !r.found     ? "-"
                : r.within() ? "yes"
                             : "NO"});
-    sources += number + (r.expected.set.empty() ? "" : "with " + joined(r.expected.set) + ": ") +
-               printable(r.expected.source) + '\n';
+    const std::string with = r.expected.set.empty() ? "" : "with " + joined(r.expected.set) + ": ";
+    sources += number + wrapped(printable(with + r.expected.source), kColumns) + '\n';
   }
   return '\n' + table.text(style) + style.dim(sources);
 }

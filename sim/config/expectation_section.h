@@ -5,9 +5,12 @@
 //   expect:
 //     - figure: kv_tokens              # names: sim/app/figures.h
 //       value: 3.7e6
-//       within: 5 %                    # of the value; "5 points" of a rate; or in the figure's unit
+//       within: 5 %                    # of it; "5 points" of a rate; or in its unit
 //       set: [kv_cache.swa_policy=reuse=0.22]   # optional: expected with these overrides
 //       source: who said so, and where
+//
+// A resolved copy has every default written out: overrides that bring others, such as another model
+// with a shorter context, must remove what no longer holds (engine.max_context_tokens=null).
 #pragma once
 
 #include <string>

@@ -239,6 +239,30 @@ TEST_CASE("no scenario of claims and incidents is left without a test") {
   CHECK(files == tested);
 }
 
+// From another folder, so that no expectation may lean on where the scenario lies.
+TEST_CASE("resolved copies of claims and incidents read back and show the same elsewhere") {
+  const TempDir dir;
+  for (const std::string name :
+       {"claims/retention", "claims/retention_sglang", "claims/against_v32", "claims/compression",
+        "claims/baselines", "claims/strategies", "incidents/window_pool",
+        "incidents/sparse_windows", "incidents/prefill_reserve"}) {
+    CAPTURE(name);
+    const Scenario s = load_checked_scenario(kScenarios + name + ".yaml", {});
+    REQUIRE_FALSE(s.expect.empty());
+    const std::string path = dir.write("copy.yaml", s.resolved_yaml);
+    const Scenario copy = load_checked_scenario(path, {});
+    CHECK(copy.resolved_yaml == s.resolved_yaml);
+    REQUIRE(copy.expect.size() == s.expect.size());
+    // Without runs: those of the original are tested above.
+    const auto own = find_expected(s, scenario_loader(s.file, {}));
+    const auto copied = find_expected(copy, scenario_loader(path, {}));
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      CAPTURE(own[i].expected.figure);
+      CHECK(copied[i].found == own[i].found);
+    }
+  }
+}
+
 TEST_CASE("capacity prints expected beside found, the note, and what simulate must be asked for") {
   const Output o =
       run_v4cap({"capacity", kScenarios + "claims/retention.yaml", "--compare", "deepseek-v3"});
