@@ -11,12 +11,16 @@ ScenarioOptions scenario_options(const GlobalOptions& options) {
   return {options.set, options.seed, options.trace_dir};
 }
 
+void check_names(const Scenario& scenario) {
+  validate_names(scenario,
+                 {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+}
+
 namespace {
 
 Scenario load_with_names(const std::string& path, const ScenarioOptions& options) {
   Scenario scenario = load_scenario(path, options);
-  validate_names(scenario,
-                 {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+  check_names(scenario);
   return scenario;
 }
 
@@ -24,9 +28,7 @@ Scenario load_with_names(const std::string& path, const ScenarioOptions& options
 
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
   Scenario scenario = load_with_names(path, options);
-  check_expectations(scenario, [&](const std::vector<std::string>& set) {
-    return load_with_names(path, with_overrides(options, set));
-  });
+  check_expectations(scenario, scenario_loader(path, options));
   return scenario;
 }
 

@@ -15,8 +15,10 @@ ScenarioOptions scenario_options(const GlobalOptions& options);
 // The options with further overrides.
 ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set);
 
-// load_scenario, validate_names with everything that has registered itself in this program, and
-// check_expectations.
+// validate_names with everything that has registered itself in this program.
+void check_names(const Scenario& scenario);
+
+// load_scenario, check_names and check_expectations.
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
 
 // Loads the same scenario with further overrides, without checking its expectations again.

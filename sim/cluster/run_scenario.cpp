@@ -30,6 +30,8 @@ auto at_place(const Scenario& scenario, const std::string& path, Make make) {
   }
 }
 
+}  // namespace
+
 void check_blocks(const Scenario& scenario, const Trace& trace) {
   const Tokens block = scenario.kv_cache.block;
   if (blocks_compatible(trace.block, block)) {
@@ -44,8 +46,6 @@ void check_blocks(const Scenario& scenario, const Trace& trace) {
                        std::to_string(trace.block.value) + "-token blocks of " + trace.name +
                        ", got " + std::to_string(block.value));
 }
-
-}  // namespace
 
 void check_can_run(const Scenario& scenario) {
   const Deployment& d = scenario.deployment;
@@ -99,19 +99,20 @@ NodeMemory memory_of_gpu(const Scenario& scenario) {
   return node_memory(question);
 }
 
-std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
+CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
   const KvCacheConfig& kv = scenario.kv_cache;
-  const std::int64_t tp = scenario.deployment.tensor_parallel;
-  const CacheGeometry geometry(scenario.model, entry_on_rank(kv.entry, scenario.model, tp));
-  const Bytes memory = kv.memory ? *kv.memory : memory_of_gpu(scenario).kv;
-  auto policy = at_place(scenario, "kv_cache.swa_policy", [&] {
-    return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold);
+  const EntryFormat entry =
+      entry_on_rank(kv.entry, scenario.model, scenario.deployment.tensor_parallel);
+  const CacheGeometry geometry(scenario.model, entry);
+  CacheParts parts;
+  parts.policy = at_place(scenario, "kv_cache.swa_policy", [&] {
+    return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold, kv.rebuild_page);
   });
-  auto layout = at_place(scenario, "kv_cache.layout", [&] {
+  parts.layout = at_place(scenario, "kv_cache.layout", [&] {
     LayoutContext context{geometry, scenario.model, kv.block, memory,
-                          policy->window_pool_ratio()};
+                          parts.policy->window_pool_ratio()};
     context.options = kv.layout_options;
-    context.entry = entry_on_rank(kv.entry, scenario.model, tp);
+    context.entry = entry;
     context.step_tokens = scenario.engine.step_tokens;
     context.steps_in_flight = scenario.engine.steps_in_flight;
     context.draft_tokens = scenario.engine.draft_tokens;
@@ -119,12 +120,19 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
     context.max_context = scenario.engine.max_context;
     return make_layout(kv.layout, context);
   });
+  return parts;
+}
+
+std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  CacheParts parts =
+      make_cache_parts(scenario, kv.memory ? *kv.memory : memory_of_gpu(scenario).kv);
   auto rules = at_place(scenario, "engine.scheduler",
                         [&] { return make_scheduler(scenario.engine.scheduler); });
   const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
                             scenario.engine.max_context};
   return std::make_unique<Engine>(
-      limits, std::make_unique<KvCache>(std::move(layout), std::move(policy), kv.block),
+      limits, std::make_unique<KvCache>(std::move(parts.layout), std::move(parts.policy), kv.block),
       std::move(rules), kv.reuse_generated);
 }
 

@@ -20,6 +20,17 @@ Trace load_workload(const Scenario& scenario);
 // when nothing is left for the KV cache.
 NodeMemory memory_of_gpu(const Scenario& scenario);
 
+// The scenario's policy and layout for so much KV memory of one GPU, whatever the scenario says of
+// memory.
+struct CacheParts {
+  std::unique_ptr<SwaPolicy> policy;
+  std::unique_ptr<Layout> layout;
+};
+CacheParts make_cache_parts(const Scenario& scenario, Bytes memory);
+
+// Throws InputError when the trace's blocks do not nest with kv_cache.block_tokens.
+void check_blocks(const Scenario& scenario, const Trace& trace);
+
 // An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);

@@ -66,6 +66,7 @@ struct KvCacheConfig {
   bool reuse_generated = true;  // generated tokens stay cached for the session's next turn
   std::optional<Tokens>
       recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
+  Tokens rebuild_page{1};   // what is rebuilt is aligned to it: engines rebuild whole pages
 };
 
 // Where arrivals come from.

@@ -286,6 +286,9 @@ KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData&
   kv.reuse_generated = section.optional<bool>("reuse_generated", kv.reuse_generated);
   kv.recompute_threshold = section.optional_or<Tokens>("recompute_threshold_tokens", "auto",
                                                        between(Tokens{0}, Tokens{kCountMax}));
+  kv.rebuild_page =
+      section.optional<Tokens>("rebuild_page_tokens", kv.layout == "ideal" ? Tokens{1} : kv.block,
+                               between(Tokens{1}, Tokens{65536}));
   section.reject_unknown();
   check_kv_cache(section, s, kv);
   return kv;

@@ -360,20 +360,9 @@ class VllmDialect final : public EngineDialect {
       throw InputError(line.place, line.reason + ": expected a multiple of the block of " +
                                        std::to_string(block) + " tokens, got " + shown(interval));
     } else {
-      line.value =
-          *tokens == 0 ? ends_policy(line, draft) : "checkpoint=" + std::to_string(*tokens);
+      line.value = *tokens == 0 ? "tail" : "checkpoint=" + std::to_string(*tokens) + "+ends";
     }
     draft.set(line);
-  }
-
-  // `tail` keeps windows at the ends alone; without it `full` keeps them everywhere.
-  static std::string ends_policy(DraftLine& line, ScenarioDraft& draft) {
-    if (PolicyRegistry::find("tail") != nullptr) return "tail";
-    line.reason += "; no policy here keeps so few, full keeps all";
-    draft.note(
-        "vLLM keeps windows where prompts end; the policy full keeps every one, so fewer "
-        "tokens stay cached in the simulation than in vLLM.");
-    return "full";
   }
 
   static void draft_tokens(const LaunchContext& context, FlagReader& read, ScenarioDraft& draft) {

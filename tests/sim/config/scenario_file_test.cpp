@@ -83,6 +83,7 @@ TEST_CASE("absent keys have defaults") {
   CHECK(s.kv_cache.tails == TailStorage::none);
   CHECK(s.kv_cache.indexer == IndexerFormat::fp8);
   CHECK(s.kv_cache.reuse_generated);
+  CHECK(s.kv_cache.rebuild_page == Tokens{1});
   CHECK_FALSE(s.kv_cache.recompute_threshold.has_value());
   CHECK(s.workload.arrivals == ArrivalMode::trace);
   CHECK(s.workload.time_scale == 1);
@@ -113,7 +114,7 @@ TEST_CASE("every key is read") {
       "kv_cache: {layout: vllm, swa_policy: checkpoint=2048, block_tokens: 64, tails: stored, "
       "indexer: fp4,\n"
       "  memory: 40 GiB, memory_fraction: 0.8, reserve: 3 GiB, reuse_generated: false,\n"
-      "  recompute_threshold_tokens: 9000}\n"
+      "  recompute_threshold_tokens: 9000, rebuild_page_tokens: 128}\n"
       "workload: {trace: t.jsonl, format: mooncake, arrivals: {mode: poisson, rate_per_s: 2.5}, "
       "max_requests: 5}\n"
       "slo: {ttft_p99: 1 s, tpot_p99: 20 ms}\nseed: 18446744073709551615\n");
@@ -134,6 +135,7 @@ TEST_CASE("every key is read") {
   CHECK(s.kv_cache.reserve == Bytes{3 * kGiB});
   CHECK_FALSE(s.kv_cache.reuse_generated);
   CHECK(s.kv_cache.recompute_threshold == Tokens{9000});
+  CHECK(s.kv_cache.rebuild_page == Tokens{128});
   CHECK(s.workload.format == "mooncake");
   CHECK(s.workload.arrivals == ArrivalMode::poisson);
   CHECK(s.workload.rate_per_s == 2.5);

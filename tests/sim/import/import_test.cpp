@@ -90,15 +90,15 @@ const Published kPublished[] = {
     {"sglang_b200_pro_agents.sh", "hgx-b200", "sglang", "deepseek-v4-pro", 8, 1, 1, 0, 48, 8192,
      kMillion, 0.88, kFp8, ""},
     {"vllm_b200_pro_tep.sh", "hgx-b200", "vllm", "deepseek-v4-pro", 8, 1, 8, 7, 1024, 8192, kFull,
-     0, kFp4, "full"},
+     0, kFp4, "tail"},
     {"vllm_h200_pro_tep.sh", "hgx-h200", "vllm", "deepseek-v4-pro", 8, 1, 8, 2, 16, 8192, 200000,
-     0.95, kFp8, "full"},
+     0.95, kFp8, "tail"},
     {"vllm_b200_pro_dep_agents.sh", "hgx-b200", "vllm", "deepseek-v4-pro", 1, 8, 8, 0, 16, 8192,
-     kMillion, 0, kFp4, "checkpoint=32768"},
+     kMillion, 0, kFp4, "checkpoint=32768+ends"},
     {"vllm_b200_flash_dep.sh", "hgx-b200", "vllm", "deepseek-v4-flash-0731", 1, 8, 8, 0, 256, 8192,
-     kFull, 0.95, kFp8, "full"},
+     kFull, 0.95, kFp8, "tail"},
     {"vllm_h20_flash_container.sh", "hgx-h20-96gb", "vllm", "deepseek-v4-flash-0731", 2, 1, 1, 1,
-     1024, 8192, 121344, 0.95, kFp8, "full"},
+     1024, 8192, 121344, 0.95, kFp8, "tail"},
     {"trtllm_b200_flash.sh", "hgx-b200", "trtllm", "deepseek-v4-flash", 1, 8, 8, 1, 512, 16384,
      kFull, 0, kFp8, ""},
 };
@@ -125,7 +125,7 @@ TEST_CASE("published commands become whole scenarios that say what the commands 
     if (p.memory_fraction > 0) CHECK(s.kv_cache.memory_fraction == p.memory_fraction);
     CHECK(s.kv_cache.indexer == p.indexer);
     CHECK(s.kv_cache.layout == p.engine);
-    if (*p.swa_policy != '\0') CHECK(s.kv_cache.swa_policy == p.swa_policy);
+    if (*p.swa_policy != '\0') CHECK(s.kv_cache.swa_policy == std::string(p.swa_policy));
     CHECK(report_launch(launch).misfit == "");
     // The text alone gives the same scenario again.
     CHECK(parse_scenario(launch.yaml, "again").resolved_yaml == s.resolved_yaml);
