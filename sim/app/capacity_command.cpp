@@ -61,37 +61,40 @@ class CapacityCommand final : public Command {
   }
 
   CapacityStudy examine(const Option& base, const CommandContext& context) const {
-    const ScenarioLoader loader = [&](const std::vector<std::string>& set) {
-      ScenarioOptions options = scenario_options(context.options);
-      options.find_traces = false;
-      options.set.insert(options.set.end(), set.begin(), set.end());
-      return load_checked_scenario(file_, options);
-    };
+    ScenarioOptions scenario = scenario_options(context.options);
+    scenario.find_traces = false;
+    const ScenarioLoader loader = scenario_loader(file_, scenario);
     CapacityStudy out;
     if (!base.scenario.kv_cache.memory) out.memory = memory_of_gpu(base.scenario).items;
     if (base.scenario.deployment.gpus() > 1) out.deployments = deployments(base.scenario, loader);
     out.fit = request_fit(base, loader);
     if (sensitivity_) out.sensitivity = sensitivity(base, loader);
     const auto models = compared(true);
-    if (!models.empty()) out.models = compare_models(base.scenario, models);
+    if (!models.empty()) {
+      out.models = compare_models(base.scenario, models);
+      out.cached = cached_tokens(base, models);
+    }
+    out.expectations = find_expected(base.scenario, loader);
     return out;
   }
 
   // The scenario as it is first, then once for every other policy.
   std::vector<Option> load(const CommandContext& context) const {
-    std::vector<std::string> wanted = compared(false);
-    if (wanted.empty() && compared(true).empty()) wanted = {"full", "checkpoint=2048", "recompute"};
     ScenarioOptions options = scenario_options(context.options);
     options.find_traces = false;  // nothing here depends on traffic
     std::vector<Option> out;
     out.emplace_back(load_checked_scenario(file_, options));
-    std::vector<std::string> shown = {out.front().scenario.kv_cache.swa_policy};
+    const Scenario& own = out.front().scenario;
+    std::vector<std::string> wanted = compared(false);
+    if (wanted.empty() && compared(true).empty() && own.model.window > Tokens{0}) {
+      wanted = {"full", "checkpoint=2048", "recompute"};
+    }
+    const ScenarioLoader loader = scenario_loader(file_, options);
+    std::vector<std::string> shown = {own.kv_cache.swa_policy};
     for (const std::string& policy : wanted) {
       if (std::find(shown.begin(), shown.end(), policy) != shown.end()) continue;
       shown.push_back(policy);
-      ScenarioOptions one = options;
-      one.set.push_back("kv_cache.swa_policy=" + policy);
-      out.emplace_back(load_checked_scenario(file_, one));
+      out.emplace_back(loader({"kv_cache.swa_policy=" + policy}));
     }
     return out;
   }

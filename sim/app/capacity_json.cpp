@@ -22,6 +22,8 @@ void write_kinds(JsonWriter& json, const Capacity& c) {
 void write_policy(JsonWriter& json, const Option& o) {
   const Capacity& c = o.capacity;
   json.member("policy", o.scenario.kv_cache.swa_policy);
+  json.member("fallback", o.engine->cache().policy().fallback());
+  json.member("caveat", o.engine->cache().policy().caveat());
   write_kinds(json, c);
   json.member("bytes_per_token", c.bytes_per_token());
   json.member("bytes_per_request", c.running().total().value);
@@ -91,6 +93,20 @@ void write_models(JsonWriter& json, const std::vector<ModelBytes>& rows) {
   json.end_array();
 }
 
+void write_cached(JsonWriter& json, const std::vector<CachedToken>& rows) {
+  json.key("bytes_per_cached_token").begin_array();
+  for (const CachedToken& row : rows) {
+    json.begin_object().member("model", row.model).member("bytes", row.total());
+    json.key("kinds").begin_array();
+    for (const CacheKind kind : all_cache_kinds()) {
+      json.begin_object().member("kind", name_of(kind));
+      json.member("bytes", row.kinds[static_cast<std::size_t>(kind)]).end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array();
+}
+
 void write_study(JsonWriter& json, const Option& first, const CapacityStudy& study) {
   json.key("memory").begin_array();
   for (const MemoryItem& item : study.memory) {
@@ -108,6 +124,9 @@ void write_study(JsonWriter& json, const Option& first, const CapacityStudy& stu
   write_fit(json, study.fit);
   if (!study.sensitivity.empty()) write_sensitivity(json, study.sensitivity);
   if (!study.models.empty()) write_models(json, study.models);
+  if (!study.cached.empty()) write_cached(json, study.cached);
+  if (!first.scenario.note.empty()) json.member("note", first.scenario.note);
+  write_expectations(json, study.expectations);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/app/capacity_study.h"
+#include "sim/app/expectations.h"
 #include "sim/output/table.h"
 
 namespace v4cap {
@@ -17,6 +18,8 @@ struct CapacityStudy {
   RequestFit fit;
   std::vector<SensitivityRow> sensitivity;
   std::vector<ModelBytes> models;
+  std::vector<CachedToken> cached;  // the scenario's model, then the others
+  std::vector<ExpectationResult> expectations;
 };
 
 // The scenario under its own policy first, then under others.

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "sim/cluster/run_scenario.h"
+#include "sim/model/compression.h"
 
 namespace v4cap {
 
@@ -56,6 +58,28 @@ void fit_line(RequestFit& fit, Tokens first) {
   const double spread = n * xx - x * x;
   fit.bytes_per_token = spread > 0 ? (n * xy - x * y) / spread : 0;
   fit.fixed_bytes = n > 0 ? (y - fit.bytes_per_token * x) / n : 0;
+}
+
+// A model with the bytes of its entries.
+struct CacheModel {
+  ModelSpec spec;
+  EntryFormat entry;
+};
+
+// Another model, with FP4 indexer keys where the scenario asks for them and the model has them.
+CacheModel cache_model(const Scenario& scenario, const std::string& name) {
+  const ModelData data = load_model(name);
+  const bool fp4 = scenario.kv_cache.indexer == IndexerFormat::fp4 && data.entry_fp4;
+  return {data.spec, fp4 ? *data.entry_fp4 : data.entry_fp8};
+}
+
+// Of a running sequence: compressed entries, the last window and compressor rows.
+KindBytes sequence_bytes(const CacheModel& model, Tokens length) {
+  const CacheGeometry geometry(model.spec, model.entry);
+  KindBytes bytes = geometry.compressed(length);
+  bytes += geometry.window(std::min(length, geometry.window_tokens()));
+  bytes += geometry.running_tails();
+  return bytes;
 }
 
 }  // namespace
@@ -169,23 +193,16 @@ RequestFit request_fit(const CapacityOption& base, const ScenarioLoader& load) {
   return fit;
 }
 
-std::vector<ModelBytes> compare_models(const Scenario& scenario,
-                                       const std::vector<std::string>& models) {
-  std::vector<std::pair<ModelSpec, EntryFormat>> all = {{scenario.model, scenario.kv_cache.entry}};
-  for (const std::string& name : models) {
-    const ModelData data = load_model(name);
-    const bool fp4 = scenario.kv_cache.indexer == IndexerFormat::fp4 && data.entry_fp4;
-    all.push_back({data.spec, fp4 ? *data.entry_fp4 : data.entry_fp8});
-  }
+std::vector<ModelBytes> model_bytes(const Scenario& scenario,
+                                    const std::vector<std::string>& models,
+                                    const std::vector<Tokens>& lengths) {
+  std::vector<CacheModel> all = {{scenario.model, scenario.kv_cache.entry}};
+  for (const std::string& name : models) all.push_back(cache_model(scenario, name));
   std::vector<ModelBytes> out;
-  for (const std::int64_t length : kLengths) {
+  for (const Tokens length : lengths) {
     double first = 0;
-    for (const auto& [model, entry] : all) {
-      const CacheGeometry geometry(model, entry);
-      const Tokens n{length};
-      ModelBytes row{model.name, n, geometry.compressed(n), 0};
-      row.kinds += geometry.window(std::min(n, geometry.window_tokens()));
-      row.kinds += geometry.running_tails();
+    for (const CacheModel& model : all) {
+      ModelBytes row{model.spec.name, length, sequence_bytes(model, length), 0};
       const auto total = static_cast<double>(row.kinds.total().value);
       if (first == 0) first = total;
       row.ratio_to_first = total / first;
@@ -193,6 +210,65 @@ std::vector<ModelBytes> compare_models(const Scenario& scenario,
     }
   }
   return out;
+}
+
+std::vector<ModelBytes> compare_models(const Scenario& scenario,
+                                       const std::vector<std::string>& models) {
+  std::vector<Tokens> lengths;
+  for (const std::int64_t length : kLengths) lengths.push_back(Tokens{length});
+  return model_bytes(scenario, models, lengths);
+}
+
+double CachedToken::total() const {
+  return std::accumulate(kinds.begin(), kinds.end(), 0.0);
+}
+
+std::vector<CachedToken> cached_tokens(const CapacityOption& base,
+                                       const std::vector<std::string>& models) {
+  const Scenario& s = base.scenario;
+  std::vector<CachedToken> rows = {
+      {s.model.name + ", " + s.kv_cache.swa_policy, base.capacity.bytes_per_token_by_kind()}};
+  for (const std::string& name : models) {
+    CacheModel model = cache_model(s, name);
+    model.entry = entry_on_rank(model.entry, model.spec, s.deployment.tensor_parallel);
+    const Tokens length{kLengths.back()};
+    const KindBytes bytes = CacheGeometry(model.spec, model.entry).compressed(length);
+    CachedToken row{name, {}};
+    for (std::size_t k = 0; k < kCacheKinds; ++k) {
+      row.kinds[k] = static_cast<double>(bytes.bytes[k]) / static_cast<double>(length.value);
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+std::optional<Tokens> breakeven(const Scenario& scenario, const std::string& other) {
+  const CacheModel own{scenario.model, scenario.kv_cache.entry};
+  const CacheModel theirs = cache_model(scenario, other);
+  const auto smaller = [&](std::int64_t n) {
+    return sequence_bytes(own, Tokens{n}).total() < sequence_bytes(theirs, Tokens{n}).total();
+  };
+  // Both grow evenly but for whole entries, so that the last length that is not smaller lies below
+  // one that is: halving finds it up to an entry of 128 tokens, a walk the rest.
+  std::int64_t high = scenario.model.max_context.value;
+  if (!smaller(high)) return std::nullopt;
+  std::int64_t low = 0;
+  while (high - low > 2 * kHcaTokensPerEntry) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (smaller(middle) ? high : low) = middle;
+  }
+  while (high > 1 && smaller(high - 1)) --high;
+  return Tokens{high};
+}
+
+std::optional<double> reserved_breakeven(const CapacityOption& base, const RequestFit& fit,
+                                         const std::string& other) {
+  const CacheModel theirs = cache_model(base.scenario, other);
+  const Tokens length{kLengths.back()};
+  const double slope = static_cast<double>(sequence_bytes(theirs, length).total().value) /
+                       static_cast<double>(length.value);
+  if (slope <= fit.bytes_per_token) return std::nullopt;
+  return std::max(0.0, fit.fixed_bytes / (slope - fit.bytes_per_token));
 }
 
 }  // namespace v4cap

@@ -3,6 +3,7 @@
 // its length, and other models. Figures only; capacity_command.cpp prints them.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -92,9 +93,29 @@ struct ModelBytes {
   }
 };
 
+// Bytes that a kept token of a model takes on each GPU: the scenario's under its policy and layout,
+// the others' as their formats define them.
+struct CachedToken {
+  std::string model;  // and the policy, for the scenario's
+  std::array<double, kCacheKinds> kinds{};
+  double total() const;
+};
+std::vector<CachedToken> cached_tokens(const CapacityOption& base,
+                                       const std::vector<std::string>& models);
+
+// Least length at which a running sequence of the scenario's model takes fewer bytes than one of
+// the other model, for good; nothing when it never does within the model's longest.
+std::optional<Tokens> breakeven(const Scenario& scenario, const std::string& other);
+// The same for what the engine reserves for a request, read off the fitted line.
+std::optional<double> reserved_breakeven(const CapacityOption& base, const RequestFit& fit,
+                                         const std::string& other);
+
 // The scenario's model first, then the others, at each length. Formats with FP4 indexer keys where
 // the scenario asks for them and the model has them.
 std::vector<ModelBytes> compare_models(const Scenario& scenario,
                                        const std::vector<std::string>& models);
+std::vector<ModelBytes> model_bytes(const Scenario& scenario,
+                                    const std::vector<std::string>& models,
+                                    const std::vector<Tokens>& lengths);
 
 }  // namespace v4cap

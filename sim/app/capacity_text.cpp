@@ -6,6 +6,7 @@
 #include "sim/app/capacity_report.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/output/humanise.h"
+#include "sim/output/text_width.h"
 
 namespace v4cap {
 
@@ -157,6 +158,39 @@ std::string model_table(const CapacityStudy& study, const TextStyle& style) {
   return '\n' + table.text(style);
 }
 
+// Per GPU, so that KB a token can be read beside what papers and press print.
+std::string cached_table(const CapacityStudy& study, const TextStyle& style) {
+  if (study.cached.empty()) return "";
+  std::vector<std::string> header = {"a kept token on each GPU", "KB", "KiB", "first is"};
+  for (const CacheKind kind : all_cache_kinds())
+    header.push_back(std::string(name_of(kind)) + ", B");
+  Table table(header);
+  for (const CachedToken& row : study.cached) {
+    std::vector<std::string> cells = {
+        row.model, fmt::format("{:.3f}", row.total() / 1000),
+        fmt::format("{:.3f}", row.total() / kKiB),
+        fmt::format("{:.1f} %", 100 * study.cached.front().total() / row.total())};
+    for (const double bytes : row.kinds) cells.push_back(grouped(bytes, 1));
+    table.row(cells);
+  }
+  return '\n' + table.text(style);
+}
+
+// What a reader must know of the policies in the tables before believing them.
+std::string caveats(const std::vector<Option>& options) {
+  std::string out;
+  for (const Option& o : options) {
+    const std::string caveat = o.engine->cache().policy().caveat();
+    if (!caveat.empty()) out += o.scenario.kv_cache.swa_policy + ": " + caveat + '\n';
+  }
+  return out;
+}
+
+std::string note(const Scenario& s) {
+  constexpr std::size_t columns = 100;
+  return s.note.empty() ? "" : "\nNote: " + wrapped(printable(s.note), columns) + '\n';
+}
+
 // Policies by row: tokens, and sequences that run at once.
 std::string sequences(const std::vector<Option>& options, const TextStyle& style) {
   const auto lengths = shown_lengths(options.front().scenario.engine.max_context);
@@ -214,10 +248,11 @@ std::string capacity_text(const std::vector<CapacityOption>& options, const Capa
         "A kept point (last {} tokens of every layer, compressor rows) takes {:.2f} MB.\n",
         s.model.window.value, static_cast<double>(first.capacity.point().total().value) * 1e-6);
   }
-  out += '\n' + sequences(options, style) + '\n' + kinds(options, style);
+  out += '\n' + sequences(options, style) + caveats(options) + '\n' + kinds(options, style);
   out += memory_table(first, study, style) + engine_table(first, style);
   out += deployment_table(study, style) + fit_table(first, study, style);
   out += sensitivity_table(study, style) + model_table(study, style);
+  out += cached_table(study, style) + expectations_text(study.expectations, style) + note(s);
   return out;
 }
 

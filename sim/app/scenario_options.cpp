@@ -1,5 +1,6 @@
 #include "sim/app/scenario_options.h"
 
+#include "sim/app/expectations.h"
 #include "sim/cache/layout.h"
 #include "sim/cache/swa_policy.h"
 #include "sim/engine/scheduler.h"
@@ -15,10 +16,31 @@ void check_names(const Scenario& scenario) {
                  {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
 }
 
-Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
+namespace {
+
+Scenario load_with_names(const std::string& path, const ScenarioOptions& options) {
   Scenario scenario = load_scenario(path, options);
   check_names(scenario);
   return scenario;
+}
+
+}  // namespace
+
+Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
+  Scenario scenario = load_with_names(path, options);
+  check_expectations(scenario, scenario_loader(path, options));
+  return scenario;
+}
+
+ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set) {
+  options.set.insert(options.set.end(), set.begin(), set.end());
+  return options;
+}
+
+ScenarioLoader scenario_loader(const std::string& path, const ScenarioOptions& options) {
+  return [=](const std::vector<std::string>& set) {
+    return load_with_names(path, with_overrides(options, set));
+  };
 }
 
 }  // namespace v4cap

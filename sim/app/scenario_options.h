@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "sim/app/capacity_study.h"
 #include "sim/app/command.h"
 #include "sim/config/scenario_file.h"
 
@@ -10,10 +12,16 @@ namespace v4cap {
 
 ScenarioOptions scenario_options(const GlobalOptions& options);
 
+// The options with further overrides.
+ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set);
+
 // validate_names with everything that has registered itself in this program.
 void check_names(const Scenario& scenario);
 
-// load_scenario and check_names.
+// load_scenario, check_names and check_expectations.
 Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
+
+// Loads the same scenario with further overrides, without checking its expectations again.
+ScenarioLoader scenario_loader(const std::string& path, const ScenarioOptions& options);
 
 }  // namespace v4cap

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "sim/app/command.h"
+#include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
@@ -44,7 +45,18 @@ struct FinishedRun {
   Scenario scenario;
   RunResult result;
   RunSummary summary;
+  std::string fallback, caveat;  // of the policy, in words
 };
+
+// What a policy computes again and what must be known of it, a line each.
+std::string policy_words(const std::vector<FinishedRun>& runs) {
+  std::string out = "Computed again when a hit finds no window where it needs one:\n";
+  for (const FinishedRun& run : runs) {
+    out += "  " + run.scenario.kv_cache.swa_policy + ": " + run.fallback;
+    out += (run.caveat.empty() ? "" : "; " + run.caveat) + '\n';
+  }
+  return out;
+}
 
 class SimulateCommand final : public Command {
  public:
@@ -68,9 +80,12 @@ class SimulateCommand final : public Command {
 
     // Before the run, so that a directory that cannot be used costs no waiting.
     const auto directories = open_directories(scenarios);
+    check_expected_runs(scenarios.front(), context);
     std::vector<FinishedRun> runs;
+    std::vector<ExpectationResult> expectations;
     try {
       runs = simulate(std::move(scenarios), context);
+      expectations = expected_of(runs, context);
     } catch (const Simulation::Interrupted&) {
       context.err << "interrupted: nothing was written\n";
       return ExitCode::interrupted;
@@ -80,7 +95,7 @@ class SimulateCommand final : public Command {
           run_files(runs[i].result, runs[i].summary, runs[i].scenario.resolved_yaml));
       if (!context.options.quiet) context.err << "wrote " << directories[i]->path() << '\n';
     }
-    print(runs, context);
+    print(runs, expectations, context);
     return exit_code(runs, context);
   }
 
@@ -92,12 +107,11 @@ class SimulateCommand final : public Command {
       throw InputError(Place{"--compare"}, "expected each policy once");
     }
     std::vector<Scenario> scenarios;
-    const std::size_t runs = std::max<std::size_t>(1, policies_.size());
-    for (std::size_t i = 0; i < runs; ++i) {
-      ScenarioOptions one = options;
-      if (!policies_.empty()) one.set.push_back("kv_cache.swa_policy=" + policies_[i]);
-      scenarios.push_back(load_checked_scenario(scenario_file_, one));
+    Scenario own = load_checked_scenario(scenario_file_, options);
+    for (const std::string& policy : policies_) {
+      scenarios.push_back(loader(context)({"kv_cache.swa_policy=" + policy}));
     }
+    if (policies_.empty()) scenarios.push_back(std::move(own));
     return scenarios;
   }
 
@@ -135,33 +149,82 @@ class SimulateCommand final : public Command {
       };
       RunResult result = run_scenario(scenarios[i], trace, progress);
       RunSummary summary = summarise(result, identify(scenarios[i]));
-      runs.push_back({std::move(scenarios[i]), std::move(result), std::move(summary)});
+      const auto engine = make_engine(scenarios[i]);
+      const SwaPolicy& policy = engine->cache().policy();
+      runs.push_back({std::move(scenarios[i]), std::move(result), std::move(summary),
+                      policy.fallback(), policy.caveat()});
     }
     return runs;
   }
 
-  void print(const std::vector<FinishedRun>& runs, CommandContext& context) const {
-    if (context.options.json) {
-      if (policies_.empty()) {
-        context.out << summary_json(runs.front().summary, WallTime::included);
-        return;
+  ScenarioLoader loader(const CommandContext& context) const {
+    return scenario_loader(scenario_file_, scenario_options(context.options));
+  }
+
+  // Before the first run, so that a mistake in what is expected costs no waiting.
+  void check_expected_runs(const Scenario& scenario, const CommandContext& context) const {
+    for (const Expectation& e : scenario.expect) {
+      if (!parse_figure(e.figure).kind->needs_run()) continue;
+      const Scenario one = loader(context)(e.set);
+      check_can_run(one);
+      make_engine(one);
+    }
+  }
+
+  // What is expected of the scenario as the file and --set have it, whatever is compared. Runs that
+  // were made already are not made again.
+  std::vector<ExpectationResult> expected_of(const std::vector<FinishedRun>& runs,
+                                             CommandContext& context) const {
+    const InterruptGuard guard;
+    const auto run = [&](const Scenario& scenario) {
+      for (const FinishedRun& done : runs) {
+        if (done.scenario.resolved_yaml == scenario.resolved_yaml) return done.result;
       }
-      JsonWriter json(2);
-      json.begin_object().key("runs").begin_array();
-      for (const FinishedRun& run : runs) write_summary(json, run.summary, WallTime::included);
-      json.end_array().end_object();
-      context.out << json.text() << '\n';
+      return run_scenario(scenario, load_workload(scenario), [](double) { return !interrupted; });
+    };
+    return find_expected(runs.front().scenario, loader(context), run);
+  }
+
+  void print_json(const std::vector<FinishedRun>& runs,
+                  const std::vector<ExpectationResult>& expectations,
+                  CommandContext& context) const {
+    const auto words = [](const FinishedRun& run, JsonWriter& json) {
+      json.member("fallback", run.fallback).member("caveat", run.caveat);
+    };
+    if (policies_.empty()) {
+      context.out << summary_json(runs.front().summary, WallTime::included, [&](JsonWriter& json) {
+        words(runs.front(), json);
+        write_expectations(json, expectations);
+      });
       return;
     }
+    JsonWriter json(2);
+    json.begin_object().key("runs").begin_array();
+    for (const FinishedRun& run : runs) {
+      write_summary(json, run.summary, WallTime::included,
+                    [&](JsonWriter& more) { words(run, more); });
+    }
+    json.end_array();
+    write_expectations(json, expectations);
+    json.end_object();
+    context.out << json.text() << '\n';
+  }
+
+  void print(const std::vector<FinishedRun>& runs,
+             const std::vector<ExpectationResult>& expectations, CommandContext& context) const {
+    if (context.options.json) return print_json(runs, expectations, context);
     const TextStyle style =
         text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     if (policies_.empty()) {
       context.out << run_report(runs.front().summary, style);
+      if (!runs.front().caveat.empty()) context.out << runs.front().caveat << '\n';
+      context.out << expectations_text(expectations, style);
       return;
     }
     std::vector<RunSummary> summaries;
     for (const FinishedRun& run : runs) summaries.push_back(run.summary);
-    context.out << comparison_report(summaries, style);
+    context.out << comparison_report(summaries, style) << policy_words(runs);
+    context.out << expectations_text(expectations, style);
   }
 
   static ExitCode dry_run(const std::vector<Scenario>& scenarios, CommandContext& context) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/expectation.h"
 #include "sim/core/error.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
@@ -103,6 +104,8 @@ struct Scenario {
   WorkloadConfig workload;
   Slo slo;
   std::uint64_t seed = 1;
+  std::string note;                 // what a reader of its figures must know; "" = nothing
+  std::vector<Expectation> expect;  // figures that it should show
   std::string resolved_yaml;
   std::map<std::string, Place>
       places;  // where each dotted path was given; for errors found after reading

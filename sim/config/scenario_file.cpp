@@ -8,6 +8,7 @@
 #include "sim/cache/layout.h"
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
+#include "sim/config/expectation_section.h"
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
 #include "sim/config/section.h"
@@ -332,6 +333,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
                              options.find_traces);
   s.slo = read_slo(top.child("slo"));
   s.seed = top.optional<std::uint64_t>("seed", 1);
+  if (top.has("note")) s.note = top.required<std::string>("note");
+  s.expect = read_expectations(top, "expect", file);
   top.reject_unknown();
   document.checkpoint();
   s.resolved_yaml = document.resolved();

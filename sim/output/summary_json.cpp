@@ -87,7 +87,8 @@ void write_findings(JsonWriter& json, const RunSummary& summary) {
 
 }  // namespace
 
-void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time) {
+void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time,
+                   const MoreMembers& more) {
   json.begin_object();
   write_provenance(json, summary);
   write_counts(json, summary);
@@ -98,12 +99,13 @@ void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_ti
   write_memory(json, summary.totals);
   write_findings(json, summary);
   if (wall_time == WallTime::included) json.member("wall_s", summary.totals.wall_s);
+  if (more) more(json);
   json.end_object();
 }
 
-std::string summary_json(const RunSummary& summary, WallTime wall_time) {
+std::string summary_json(const RunSummary& summary, WallTime wall_time, const MoreMembers& more) {
   JsonWriter json{2};
-  write_summary(json, summary, wall_time);
+  write_summary(json, summary, wall_time, more);
   return json.text() + '\n';
 }
 

@@ -15,6 +15,7 @@
 //   result_hash          16 hexadecimal digits; equal hashes mean equal decisions
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "sim/output/json_writer.h"
@@ -25,10 +26,15 @@ namespace v4cap {
 // Wall time differs from run to run: it goes to stdout, and never into a file that is compared.
 enum class WallTime : bool { left_out, included };
 
+// Writes further members at the end of the object.
+using MoreMembers = std::function<void(JsonWriter&)>;
+
 // As one object, for documents that hold several runs.
-void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time);
+void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_time,
+                   const MoreMembers& more = {});
 
 // As a document of its own, with a newline at its end.
-std::string summary_json(const RunSummary& summary, WallTime wall_time);
+std::string summary_json(const RunSummary& summary, WallTime wall_time,
+                         const MoreMembers& more = {});
 
 }  // namespace v4cap
