@@ -96,6 +96,14 @@ class CacheCommand final : public Command {
                          "expected no " + std::string(name) + " beside --scenario; use --set");
       }
     }
+    for (const std::string& set : options.set) {
+      for (const auto& [key, option] :
+           {std::pair{"kv_cache.swa_policy=", "--policy"}, {"kv_cache.memory=", "--kv-gib"}}) {
+        if (!scenario_.empty() || !set.starts_with(key)) continue;
+        throw InputError(Place{"--set " + set}, "expected " + std::string(option) +
+                                                    ", which is what v4cap cache varies");
+      }
+    }
     // A pool layout has its own blocks; what counts bytes takes the trace's.
     const std::string layout = layout_.empty() ? "ideal" : layout_;
     std::int64_t block = block_;
@@ -109,9 +117,7 @@ class CacheCommand final : public Command {
   }
 
   std::vector<std::string> policies_of(const Scenario& scenario) const {
-    if (scenario.model.window == Tokens{0}) {
-      return policies_.empty() ? std::vector<std::string>{"full"} : policies_;
-    }
+    if (scenario.model.window == Tokens{0} && policies_.empty()) return {"full"};
     std::vector<std::string> out;
     if (!scenario_.empty()) out.push_back(scenario.kv_cache.swa_policy);
     const std::vector<std::string> all = {"full",
@@ -125,11 +131,19 @@ class CacheCommand final : public Command {
                                           "replay",
                                           "reuse"};
     for (const std::string& name : policies_.empty() ? all : policies_) {
+      if (!policies_.empty()) check_policy(scenario, name);
       if (std::find(out.begin(), out.end(), name) != out.end()) continue;
       if (policies_.empty() && !goes_with(scenario, name)) continue;
       out.push_back(name);
     }
     return out;
+  }
+
+  // Says at the option what is wrong with a policy that was given there.
+  static void check_policy(Scenario scenario, const std::string& policy) {
+    scenario.kv_cache.swa_policy = policy;
+    scenario.places["kv_cache.swa_policy"] = Place{"--policy"};
+    make_cache_parts(scenario, kEndlessMemory);
   }
 
   // False for a policy that the layout or the block refuses, such as a pool of windows where the

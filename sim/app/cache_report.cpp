@@ -21,10 +21,10 @@ double net(const CachePoint& point) {
   return share(point.totals.net_saved(), point.totals.prompt);
 }
 
+// As many digits as tell memories of a column apart: four of any size.
 std::string memory_name(Bytes memory) {
   if (memory == kEndlessMemory) return "endless";
-  const double gib = to_gib(memory);
-  return fmt::format("{:.{}f} GiB", gib, gib >= 10 ? 0 : gib >= 0.1 ? 2 : 4);
+  return fmt::format("{:.4g} GiB", to_gib(memory));
 }
 
 std::string percent(double x) {

@@ -65,6 +65,14 @@ CacheStudy study_cache(const Trace& trace, const Scenario& scenario,
   study.reuse_generated = kv.reuse_generated;
   study.memories = memories.empty() ? memory_grid(trace, scenario) : std::move(memories);
   std::sort(study.memories.begin(), study.memories.end());
+  study.memories.erase(std::unique(study.memories.begin(), study.memories.end()),
+                       study.memories.end());
+  for (const Bytes memory : study.memories) {
+    if (holds_anything(scenario, memory)) continue;
+    throw RunError("layout " + kv.layout + " reserves more than the " +
+                   std::to_string(to_gib(memory)) +
+                   " GiB of KV memory that were asked for; nothing is left for the cache");
+  }
   const std::size_t columns = study.memories.size();
   const ReplayOptions options{kv.block, kv.reuse_generated};
 

@@ -75,7 +75,7 @@ class Replay {
     const bool partial = keys_.blocks == keys_.prompt_blocks;
     if (partial && !policy_.keeps_partial_blocks()) return;
     // Where the output ended, or the prompt's partial last block where that has an id.
-    keep(cursor, end, layout_.point(std::min(end, wanted.prompt + wanted.output)),
+    keep(cursor, end, layout_.point(partial ? wanted.prompt : end),
          partial ? PointReason::prompt_end : PointReason::output_end);
   }
 
@@ -139,7 +139,8 @@ void count_hit(const Layout& layout, const SwaPolicy& policy, Tokens block,
   ++totals.hits;
   totals.read += layout.blocks(0, hit / block, false);
   if (resume.rebuild > Tokens{0}) return;
-  KindBytes window = layout.point(hit);
+  // The point that was kept, which lies behind the last prompt token when all of it is cached.
+  KindBytes window = layout.point(std::min(resume.position, wanted.prompt));
   if (policy.stores_window_of_every_token()) window[CacheKind::tails] = 0;  // `full` keeps none
   totals.read += window;
 }

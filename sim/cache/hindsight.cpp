@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/core/error.h"
+#include "sim/model/compression.h"
 
 namespace v4cap {
 
@@ -19,13 +20,14 @@ struct Stretch {
   std::uint32_t next = kNever;
 };
 
-// For every request the stretches of its blocks by next use, which never comes sooner for a later
-// block; and how many of its blocks earlier requests had.
+// For every request the stretches of its whole blocks by next use, which never comes sooner for a
+// later block.
 struct Uses {
   std::vector<Stretch> stretches;
   std::vector<std::size_t> begin;   // stretches of request r: [begin[r], begin[r + 1])
-  std::vector<std::int64_t> known;  // blocks
   std::vector<Tokens> prompt;
+  std::vector<std::int64_t> full_blocks;
+  std::vector<bool> partial_known;  // its partial last block was an earlier request's too
 };
 
 // Keys are blocks' names; equal keys are equal prefixes. Dense numbers for them, by runs.
@@ -43,7 +45,8 @@ class LastSeen {
 Uses uses_of(const Trace& trace, Tokens block) {
   const std::size_t n = trace.requests.size();
   Uses uses;
-  uses.known.assign(n, 0);
+  uses.full_blocks.resize(n);
+  uses.partial_known.resize(n);
   std::vector<std::vector<Stretch>> by_request(n);
   LastSeen next(static_cast<std::size_t>(trace.next_free_id));
   ReplayKeys keys;
@@ -51,13 +54,17 @@ Uses uses_of(const Trace& trace, Tokens block) {
   for (std::size_t r = n; r-- > 0;) {
     replay_keys(trace, static_cast<std::uint32_t>(r), {block, false}, scratch, keys);
     auto& stretches = by_request[r];
+    uses.full_blocks[r] = keys.full_blocks;
     std::int64_t at = 0;
     for (const KeyRun& run : keys.keys) {
       for (std::int64_t i = 0; i < run.count; ++i, ++at) {
         const std::uint32_t use = next.exchange(run.first + i, static_cast<std::uint32_t>(r));
+        if (at >= keys.full_blocks) {
+          if (use != kNever) uses.partial_known[use] = true;
+          continue;
+        }
         if (stretches.empty() || stretches.back().next != use) stretches.push_back({at, at, use});
         stretches.back().end = at + 1;
-        if (use != kNever) uses.known[use] = std::max(uses.known[use], at + 1);
       }
     }
   }
@@ -74,11 +81,11 @@ Uses uses_of(const Trace& trace, Tokens block) {
 class Belady {
  public:
   Belady(const Uses& uses, const Layout& layout, Tokens block, Bytes memory, bool points)
-      : uses_(uses), layout_(layout), block_(block), memory_(memory.value), points_(points) {}
+      : uses_(uses), layout_(layout), block_(block), memory_(memory.value), smallest_(smallest_block(layout)), points_(points) {}
 
   Tokens saved() {
     Tokens saved;
-    for (std::uint32_t r = 0; r < uses_.known.size(); ++r) {
+    for (std::uint32_t r = 0; r < uses_.prompt.size(); ++r) {
       std::int64_t hit = 0;
       // What was kept for this request is used up, in the order of its blocks: it may have been
       // left behind by several earlier ones.
@@ -87,7 +94,8 @@ class Belady {
         used_ -= kept_.begin()->bytes;
         kept_.erase(kept_.begin());
       }
-      saved += std::min(block_ * hit, uses_.prompt[r] - Tokens{1});
+      const bool all = hit == uses_.full_blocks[r] && uses_.partial_known[r];
+      saved += std::min(all ? uses_.prompt[r] : block_ * hit, uses_.prompt[r] - Tokens{1});
       for (std::size_t s = uses_.begin[r]; s < uses_.begin[r + 1]; ++s) keep(uses_.stretches[s]);
       make_room();
     }
@@ -103,8 +111,18 @@ class Belady {
   };
 
   std::int64_t bytes_of(std::int64_t begin, std::int64_t end) const {
-    const std::int64_t blocks = layout_.blocks(begin, end, false).total().value;
-    return blocks + (points_ ? layout_.point(block_ * end).total().value : 0);
+    if (!points_) return (end - begin) * smallest_;
+    return layout_.blocks(begin, end, false).total().value +
+           layout_.point(block_ * end).total().value;
+  }
+
+  // Of the blocks of a period after which all repeat.
+  static std::int64_t smallest_block(const Layout& layout) {
+    std::int64_t smallest = std::numeric_limits<std::int64_t>::max();
+    for (std::int64_t n = 0; n < kHcaTokensPerEntry; ++n) {
+      smallest = std::min(smallest, layout.blocks(n, n + 1, false).total().value);
+    }
+    return smallest;
   }
 
   void keep(const Stretch& stretch) {
@@ -138,7 +156,7 @@ class Belady {
   const Uses& uses_;
   const Layout& layout_;
   Tokens block_;
-  std::int64_t memory_, used_ = 0;
+  std::int64_t memory_, smallest_, used_ = 0;
   bool points_;
   std::set<Kept> kept_;
 };
@@ -148,8 +166,8 @@ class Belady {
 Hindsight hindsight(const Trace& trace, const Layout& layout, Tokens block, Bytes memory) {
   V4CAP_CHECK(trace.block == block, "hindsight at another block than the trace's");
   const Uses uses = uses_of(trace, block);
-  return {Belady(uses, layout, block, memory, false).saved(),
-          Belady(uses, layout, block, memory, true).saved()};
+  const Tokens bound = Belady(uses, layout, block, memory, false).saved();
+  return {bound, std::min(bound, Belady(uses, layout, block, memory, true).saved())};
 }
 
 }  // namespace v4cap

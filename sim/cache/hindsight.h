@@ -6,8 +6,9 @@
 namespace v4cap {
 
 struct Hindsight {
-  // No policy of any kind saves more: Belady's optimum (evict what is used again last) of blocks of
-  // equal size, with windows that cost nothing. Exact.
+  // No policy of any kind saves more: Belady's optimum (evict what is used again last) of whole
+  // blocks, with windows and partial last blocks that cost nothing. Where blocks differ in bytes
+  // all count as the smallest; where they are equal this optimum can be reached.
   Tokens bound;
   // What farthest-next-use keeps when every prefix that will be used again also keeps its point.
   // Sizes differ, so this is an estimate: no optimum, and no bound.

@@ -172,6 +172,10 @@ Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) 
   const Tokens last = block_ * sequence.indexable;
   for (Tokens at = policy_->next_point(from, sequence.points); at <= to && at <= last;
        at = policy_->next_point(at, sequence.points)) {
+    if (windows_in_pool_) {  // written by the step itself; room is made when they are there
+      sequence.own_points.push_back({at, {}, policy_->reason(at, sequence.points)});
+      continue;
+    }
     const KindBytes bytes = point_bytes(at);
     if (!make_room_for_point(bytes)) {
       ++points_dropped_;
@@ -187,16 +191,25 @@ Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) 
 
 void KvCache::place_point(CachedSequence& sequence, const OwnPoint& point) {
   give_up(point);
-  if (!index_.add_point(sequence.cursor, point.position, point.bytes, point.reason)) return;
-  written_ += point.bytes;
+  KindBytes bytes = point.bytes;
+  if (windows_in_pool_) {
+    // Windows that nobody used for longest go first, those of this sequence's own past among them.
+    bytes = point_bytes(point.position);
+    if (!make_room_for_point(bytes)) {
+      ++points_dropped_;
+      return;
+    }
+  }
+  if (!index_.add_point(sequence.cursor, point.position, bytes, point.reason)) return;
+  written_ += bytes;
   ++points_kept_;
 }
 
 // While a sequence decodes, the state at the last block boundary is copied aside: where its output
 // will end is known only when it is too late to copy it out of the running window.
-void KvCache::keep_output_end(CachedSequence& sequence, Tokens length) {
-  const OwnPoint next{round_down(length, block_), point_bytes(round_down(length, block_)),
-                      PointReason::output_end};
+void KvCache::keep_output_end(CachedSequence& sequence, Tokens end) {
+  if (sequence.output_end && sequence.output_end->position == end) return;
+  const OwnPoint next{end, point_bytes(end), PointReason::output_end};
   if (sequence.output_end) give_up(*sequence.output_end);
   sequence.output_end.reset();
   if (!make_room_for_point(next.bytes)) {
@@ -229,7 +242,7 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
                               sequence.own_points.begin() + static_cast<std::ptrdiff_t>(placed));
   }
   if (policy_->keeps_output_end() && block_ * full > sequence.points.prompt_end) {
-    keep_output_end(sequence, length);
+    keep_output_end(sequence, block_ * full);
   }
 }
 

@@ -107,6 +107,7 @@ class KvCache {
   const KindBytes& cached() const { return index_.cached(); }
   const KindBytes& evicted() const { return index_.evicted(); }
   const KindBytes& written() const { return written_; }  // blocks and points kept, over the run
+  KindBytes point_bytes() const { return index_.point_bytes() + reserved_; }  // kept or reserved
   std::int64_t points_kept() const { return points_kept_; }
   std::int64_t points_dropped() const { return points_dropped_; }  // wanted, but there was no room
 
@@ -122,7 +123,7 @@ class KvCache {
   bool make_room_for_point(const KindBytes& bytes);
   KindBytes point_bytes(Tokens position) const;
   void give_up(const OwnPoint& point);
-  void keep_output_end(CachedSequence& sequence, Tokens length);
+  void keep_output_end(CachedSequence& sequence, Tokens end);
   void place_point(CachedSequence& sequence, const OwnPoint& point);
   bool fits_beside(const KindBytes& pinned, const KindBytes& wanted);
   bool make_room(const KindBytes& wanted);

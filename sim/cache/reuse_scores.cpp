@@ -253,6 +253,7 @@ PointScores::Choice ReuseScores::lowest(const PrefixIndex& index, bool blocks) {
         unlink(id);
         continue;
       }
+      if (!kept && !blocks) continue;  // nothing of it is asked for, so it is no candidate
       ++looked_at;
       if (kept) consider({id, false}, window_score(index, id));
       if (blocks && leaf) consider({id, true}, leaf_score(index, id));

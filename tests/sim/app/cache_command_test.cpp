@@ -102,6 +102,13 @@ TEST_CASE("cache takes models, layouts and scenarios") {
   }
 }
 
+TEST_CASE("cache says when a layout's reserve leaves nothing") {
+  const TestFile file("two.jsonl", kTwoTurns);
+  const Outcome found = run_cache({file.path(), "--layout", "sglang", "--kv-gib", "0.5"});
+  CHECK(found.code == ExitCode::failed);
+  CHECK(found.err.find("nothing is left") != std::string::npos);
+}
+
 TEST_CASE("cache refuses what it cannot do, and says what it expected") {
   const TestFile file("two.jsonl", kTwoTurns);
   const TestFile plain(
@@ -115,7 +122,10 @@ TEST_CASE("cache refuses what it cannot do, and says what it expected") {
     std::string says;
   };
   const Row rows[] = {
-      {{file.path(), "--policy", "ful"}, "did you mean 'full'?"},
+      {{file.path(), "--policy", "ful"}, "--policy: kv_cache.swa_policy: unknown"},
+      {{file.path(), "--policy", "tial"}, "did you mean 'tail'?"},
+      {{file.path(), "--set", "kv_cache.swa_policy=tail"}, "expected --policy"},
+      {{file.path(), "--set", "kv_cache.memory=5 GiB"}, "expected --kv-gib"},
       {{file.path(), "--policy", "checkpoint=100"}, "multiple of the block of 16"},
       {{file.path(), "--kv-gib", "0"}, "expected GiB above 0"},
       {{file.path(), "--kv-gib", "-1"}, "expected GiB above 0"},

@@ -86,6 +86,38 @@ TEST_CASE("hindsight: the bound is what an exhaustive search finds") {
   }
 }
 
+TEST_CASE("hindsight: partial last blocks cannot beat the bound") {
+  // Short prompts of which most is a partial block, among long ones.
+  const ModelSpec& model = known_model("deepseek-v4-pro").spec;
+  const CacheGeometry geometry(model, known_model("deepseek-v4-pro").entry_fp8);
+  Trace trace;
+  trace.name = "short and long";
+  trace.block = Tokens{512};
+  trace.partial_last_block = true;
+  for (std::int64_t i = 0; i < 400; ++i) {
+    const bool is_long = i % 4 == 0;
+    TraceRequest r;
+    r.prompt = Tokens{is_long ? 512 * 20 : 500};
+    r.runs_begin = static_cast<std::uint32_t>(trace.runs.size());
+    trace.runs.push_back(is_long ? IdRun{1000 + i % 40 * 20, 20} : IdRun{i % 40, 1});
+    r.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+    trace.requests.push_back(r);
+  }
+  trace.next_free_id = 2000;
+  for (const std::int64_t mib : {20, 100, 150, 300, 1000}) {
+    CAPTURE(mib);
+    const Bytes memory{mib << 20};
+    const auto layout = make_layout("ideal", {geometry, model, trace.block, memory, {}});
+    const Hindsight best = hindsight(trace, *layout, trace.block, memory);
+    for (const char* name : {"full", "tail", "replay", "reuse"}) {
+      const std::string text = name;
+      CAPTURE(text);
+      const auto policy = make_policy(text, geometry, trace.block, {});
+      CHECK(replay_cache(trace, *layout, *policy, {trace.block, false}).hit <= best.bound);
+    }
+  }
+}
+
 TEST_CASE("hindsight: no policy saves more than the bound") {
   const ModelSpec& model = known_model("deepseek-v4-pro").spec;
   const CacheGeometry geometry(model, known_model("deepseek-v4-pro").entry_fp8);

@@ -257,7 +257,9 @@ TEST_CASE("kv cache: what first admissions reused and rebuilt, by kind") {
 class Churn {
  public:
   Churn(const std::string& policy, std::uint64_t seed)
-      : engine_(RandomStreams(seed).stream("churn")), cache_(cache_of(policy, kCosts)) {}
+      : engine_(RandomStreams(seed).stream("churn")),
+        costs_(costs_for(policy)),
+        cache_(cache_of(policy, costs_)) {}
 
   void step() {
     const auto act = draw(0, 9);
@@ -274,8 +276,13 @@ class Churn {
       }
     }
     cache_.check();
-    REQUIRE(used(cache_) <= kCosts.capacity);
+    for (const PoolSpec& pool : cache_.layout().pools()) {
+      REQUIRE(pool.bytes_of(cache_.in_use() + cache_.cached()) <= pool.capacity.value);
+    }
     for (const std::int64_t bytes : cache_.in_use().bytes) REQUIRE(bytes >= 0);
+    for (const std::int64_t bytes : cache_.cached().bytes) REQUIRE(bytes >= 0);
+    const std::int64_t budget = point_budget(cache_.layout(), cache_.policy().retention());
+    REQUIRE(cache_.point_bytes().total().value <= budget);
   }
 
   void drain() {
@@ -287,7 +294,11 @@ class Churn {
   const KvCache& cache() const { return cache_; }
 
  private:
-  static constexpr ToyCosts kCosts{400, 5, 3, 11, 7};
+  static ToyCosts costs_for(const std::string& policy) {
+    ToyCosts costs{400, 5, 3, 11, 7};
+    if (policy == "pool=0.2") costs.windows = 60;  // else in the one pool
+    return costs;
+  }
   struct Running {
     CachedSequence sequence;
     std::int64_t blocks, computed_blocks, family, split;
@@ -316,6 +327,7 @@ class Churn {
       REQUIRE(cache_.cached() == cached);
       return;
     }
+    cache_.plan_points(sequence, kBlock * split);  // the rest is output
     cache_.reserve_points(sequence, found.resume.position, length);
     running_.push_back({sequence, length / kBlock, found.resume.position / kBlock, family, split});
   }
@@ -331,12 +343,15 @@ class Churn {
   }
 
   RandomEngine engine_;
+  ToyCosts costs_;
   KvCache cache_;
   std::list<Running> running_;
 };
 
 TEST_CASE("kv cache: memory is never above capacity, and the books balance at the end") {
-  for (const std::string policy : {"full", "checkpoint=128", "recompute"}) {
+  for (const std::string policy :
+       {"full", "checkpoint=128", "checkpoint=128+ends", "tail", "recompute", "recompute=pyramid",
+        "replay", "pool=0.2", "pool=0.5", "reuse", "reuse=0.3", "reuse=1"}) {
     CAPTURE(policy);
     for (std::uint64_t seed = 1; seed <= 6; ++seed) {
       CAPTURE(seed);
@@ -346,9 +361,28 @@ TEST_CASE("kv cache: memory is never above capacity, and the books balance at th
       CHECK(churn.cache().evicted().total() > Bytes{0});
       CHECK(churn.cache().reused().total() > Bytes{0});
       const bool rebuilds = churn.cache().rebuilt().total() > Bytes{0};
-      CHECK(rebuilds == (policy == "recompute"));
+      CHECK(rebuilds == policy.starts_with("re"));
     }
   }
+}
+
+TEST_CASE("kv cache: of a chunk longer than the pool of windows the last windows stay") {
+  // 20 blocks in one chunk, room for 6 windows: the next lookup resumes at the end, not at block 6.
+  ToyCosts costs{1000, 1, 3, 1, 1};
+  costs.windows = 18;
+  KvCache cache = cache_of("pool=0.3", costs);
+  CachedSequence sequence;
+  sequence.keys = {{0, 20}};
+  sequence.indexable = 20;
+  const Tokens length = kBlock * 20;
+  const Lookup found = cache.lookup(sequence, length);
+  cache.plan_points(sequence, length);
+  REQUIRE(cache.admit(sequence, found, length, length, true));
+  cache.reserve_points(sequence, Tokens{0}, length);
+  cache.commit(sequence, length);
+  cache.release(sequence);
+  CHECK(cache.lookup(sequence, length + Tokens{1}).resume.position == length);
+  cache.check_drained();
 }
 
 }  // namespace
