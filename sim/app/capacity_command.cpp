@@ -29,8 +29,8 @@ class CapacityCommand final : public Command {
   void add_options(CLI::App& app) override {
     app.add_option("SCENARIO", file_, "scenario file (YAML)")->required();
     app.add_option("--compare", compared_,
-                   "SWA policies to show beside the scenario's (default: full, checkpoint=2048 "
-                   "and recompute); models, such as deepseek-v3.2, to compare its bytes with")
+                   "SWA policies to show beside the scenario's (default: full, checkpoint=2048, "
+                   "reuse and recompute); models, such as deepseek-v3.2, to compare its bytes with")
         ->expected(1, 64);
     app.add_flag("--sensitivity", sensitivity_, "show what single changes are worth in tokens");
   }
@@ -87,7 +87,7 @@ class CapacityCommand final : public Command {
     const Scenario& own = out.front().scenario;
     std::vector<std::string> wanted = compared(false);
     if (wanted.empty() && compared(true).empty() && own.model.window > Tokens{0}) {
-      wanted = {"full", "checkpoint=2048", "recompute"};
+      wanted = {"full", "checkpoint=2048", "reuse", "recompute"};
     }
     const ScenarioLoader loader = scenario_loader(file_, options);
     std::vector<std::string> shown = {own.kv_cache.swa_policy};

@@ -43,10 +43,13 @@ TEST_CASE("capacity --json holds what the contract promises") {
   }
   CHECK(per_token == doctest::Approx(number(doc.at("bytes_per_token"))));
   CHECK(per_request == number(doc.at("bytes_per_request")));
-  REQUIRE(doc.at("policies").as_array().size() == 3);
+  REQUIRE(doc.at("policies").as_array().size() == 4);
   CHECK(doc.at("policies").at(0).at("policy").as_string() == "full");
-  CHECK(doc.at("policies").at(2).at("policy").as_string() == "recompute");
+  CHECK(doc.at("policies").at(2).at("policy").as_string() == "reuse");
   CHECK(number(doc.at("policies").at(2).at("bytes_per_token")) ==
+        doctest::Approx(5511 + 0.05 * 35'624).epsilon(1e-3));
+  CHECK(doc.at("policies").at(3).at("policy").as_string() == "recompute");
+  CHECK(number(doc.at("policies").at(3).at("bytes_per_token")) ==
         doctest::Approx(5511).epsilon(1e-3));
 }
 
