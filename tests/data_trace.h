@@ -6,8 +6,11 @@
 
 namespace v4cap {
 
-inline Trace data_trace(const std::string& name) {
-  return read_trace(locate_trace((data_dir() / "traces" / name).string(), ""));
+// The first `max_requests` of it, 0 = all.
+inline Trace data_trace(const std::string& name, std::int64_t max_requests = 0) {
+  TraceReadOptions options;
+  options.max_requests = max_requests;
+  return read_trace(locate_trace((data_dir() / "traces" / name).string(), ""), options);
 }
 
 }  // namespace v4cap
