@@ -100,8 +100,8 @@ class CacheCommand final : public Command {
       for (const auto& [key, option] :
            {std::pair{"kv_cache.swa_policy=", "--policy"}, {"kv_cache.memory=", "--kv-gib"}}) {
         if (!scenario_.empty() || !set.starts_with(key)) continue;
-        throw InputError(Place{"--set " + set}, "expected " + std::string(option) +
-                                                    ", which is what v4cap cache varies");
+        throw InputError(Place{"--set " + set},
+                         "expected " + std::string(option) + ", which is what v4cap cache varies");
       }
     }
     // A pool layout has its own blocks; what counts bytes takes the trace's.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/cache/point_retention.h"
 #include "sim/cache/point_scores.h"
 #include "sim/cache/prefix_index.h"
 #include "sim/core/error.h"
@@ -21,12 +22,9 @@ class Replay {
         block_(options.block),
         window_(policy.stores_window_of_every_token()),
         windows_in_pool_(policy.window_pool_ratio().has_value()),
-        own_points_(windows_in_pool_ || policy.retention().has_value() ||
-                    separates_windows(layout)),
         point_limit_(point_budget(layout, policy.retention())),
         scores_(policy.make_scores()),
-        index_(layout, block_, window_,
-               own_points_ ? PointRetention::own : PointRetention::with_block, scores_.get()) {}
+        index_(layout, block_, window_, point_retention(policy, layout), scores_.get()) {}
 
   CacheTotals run() {
     for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) request(r);
@@ -99,7 +97,7 @@ class Replay {
   const SwaPolicy& policy_;
   ReplayOptions options_;
   Tokens block_;
-  bool window_, windows_in_pool_, own_points_;
+  bool window_, windows_in_pool_;
   std::int64_t point_limit_;
   std::unique_ptr<PointScores> scores_;
   PrefixIndex index_;

@@ -24,7 +24,7 @@ struct Stretch {
 // later block.
 struct Uses {
   std::vector<Stretch> stretches;
-  std::vector<std::size_t> begin;   // stretches of request r: [begin[r], begin[r + 1])
+  std::vector<std::size_t> begin;  // stretches of request r: [begin[r], begin[r + 1])
   std::vector<Tokens> prompt;
   std::vector<std::int64_t> full_blocks;
   std::vector<bool> partial_known;  // its partial last block was an earlier request's too
@@ -81,7 +81,12 @@ Uses uses_of(const Trace& trace, Tokens block) {
 class Belady {
  public:
   Belady(const Uses& uses, const Layout& layout, Tokens block, Bytes memory, bool points)
-      : uses_(uses), layout_(layout), block_(block), memory_(memory.value), smallest_(smallest_block(layout)), points_(points) {}
+      : uses_(uses),
+        layout_(layout),
+        block_(block),
+        memory_(memory.value),
+        smallest_(smallest_block(layout)),
+        points_(points) {}
 
   Tokens saved() {
     Tokens saved;

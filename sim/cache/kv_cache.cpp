@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/cache/point_retention.h"
+
 namespace v4cap {
 
 namespace {
@@ -19,12 +21,9 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
       block_(block),
       window_(policy_->stores_window_of_every_token()),
       windows_in_pool_(policy_->window_pool_ratio().has_value()),
-      own_points_(windows_in_pool_ || policy_->retention().has_value() ||
-                  separates_windows(*layout_)),
       point_limit_(point_budget(*layout_, policy_->retention())),
       scores_(policy_->make_scores()),
-      index_(*layout_, block, window_,
-             own_points_ ? PointRetention::own : PointRetention::with_block, scores_.get()) {}
+      index_(*layout_, block, window_, point_retention(*policy_, *layout_), scores_.get()) {}
 
 KindBytes KvCache::blocks_charge(std::int64_t begin, std::int64_t end) const {
   return layout_->blocks(begin, end, window_);

@@ -136,7 +136,6 @@ class KvCache {
   Tokens block_;
   bool window_;
   bool windows_in_pool_;      // points are the windows of single blocks
-  bool own_points_;           // points go by themselves (PointRetention::own)
   std::int64_t point_limit_;  // bytes that points may take; the policy's retention
   std::unique_ptr<PointScores> scores_;
   PrefixIndex index_;
