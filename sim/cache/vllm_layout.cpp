@@ -57,9 +57,6 @@ class VllmLayout final : public Layout {
         steps_in_flight_(context.steps_in_flight),
         draft_tokens_(context.draft_tokens),
         max_context_(context.max_context) {
-    if (context.window_pool_ratio) {
-      throw InputError(Place{}, "expected another policy, layout vllm has no pool for windows");
-    }
     if (block_.value % kHcaTokensPerEntry != 0) {
       throw InputError(Place{},
                        "expected block_tokens of a multiple of 128 with layout vllm, got " +
@@ -233,6 +230,10 @@ const bool registered =
     LayoutRegistry::add(kName, [](const LayoutContext& context) -> std::unique_ptr<Layout> {
       return std::make_unique<VllmLayout>(context);
     });
+
+// The one block that all cache groups of V4 agree on.
+const bool described =
+    LayoutTraitsRegistry::add(kName, {.window_pool = false, .engine_blocks = {256}});
 
 const bool declared = LayoutParameters::add(
     kName, {
