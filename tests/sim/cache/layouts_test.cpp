@@ -2,8 +2,9 @@
 // what fits agree: capacity figures and the cache of a run.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/random/uniform_int_distribution.hpp>
-#include <map>
+#include <string>
 #include <vector>
 
 #include "sim/cache/capacity.h"
