@@ -24,6 +24,10 @@ void write_policy(JsonWriter& json, const Option& o) {
   json.member("policy", o.scenario.kv_cache.swa_policy);
   json.member("fallback", o.engine->cache().policy().fallback());
   json.member("caveat", o.engine->cache().policy().caveat());
+  if (const auto ratio = o.layout().window_pool_ratio()) {
+    json.member("window_pool_ratio", *ratio);
+    json.member("window_pool_ratio_from", o.policy_sizes_window_pool() ? "policy" : "engine");
+  }
   write_kinds(json, c);
   json.member("bytes_per_token", c.bytes_per_token());
   json.member("bytes_per_request", c.running().total().value);
@@ -43,6 +47,7 @@ void write_deployment(JsonWriter& json, const DeploymentRow& row) {
   json.member("data_parallel", row.widths.data_parallel);
   if (row.option) {
     json.member("kv_gib_per_gpu", to_gib(row.option->kv_memory()));
+    json.member("kv_gib_in_pools", to_gib(row.option->pool_memory()));
     json.member("kv_tokens_per_rank", row.rank_tokens.value);
     json.member("kv_tokens", row.engine_tokens.value);
   } else {
@@ -144,6 +149,7 @@ std::string capacity_json(const std::vector<CapacityOption>& options, const Capa
   json.member("layout", s.kv_cache.layout);
   json.member("layout_version", s.kv_cache.layout_version);
   json.member("kv_gib_per_gpu", to_gib(first.kv_memory()));
+  json.member("kv_gib_in_pools", to_gib(first.pool_memory()));
   json.member("point_bytes", first.capacity.point().total().value);
   write_policy(json, first);
   json.key("policies").begin_array();

@@ -90,6 +90,11 @@ CapacityOption::CapacityOption(Scenario s)
       capacity(engine->cache().layout(), engine->cache().policy(), scenario.kv_cache.block) {}
 
 Bytes CapacityOption::kv_memory() const {
+  const auto& memory = scenario.kv_cache.memory;
+  return memory ? *memory : memory_of_gpu(scenario).kv;
+}
+
+Bytes CapacityOption::pool_memory() const {
   Bytes sum;
   for (const PoolSpec& pool : layout().pools()) sum += pool.capacity;
   return sum;
@@ -99,6 +104,12 @@ std::optional<double> CapacityOption::figure(const char* key) const {
   const auto figures = layout().engine_log();
   const LogFigure* found = find_figure(figures, key);
   return found == nullptr ? std::nullopt : std::optional(found->value);
+}
+
+bool CapacityOption::policy_sizes_window_pool() const {
+  const SwaPolicy& policy = engine->cache().policy();
+  return layout().window_pool_ratio() &&
+         (policy.stores_window_of_every_token() || policy.window_pool_ratio());
 }
 
 std::int64_t replicas_per_node(const Scenario& scenario) {
@@ -147,8 +158,13 @@ std::vector<SensitivityRow> sensitivity(const CapacityOption& base, const Scenar
         {"1 % more of the GPU's memory",
          {fmt::format("kv_cache.memory_fraction={}", std::min(1.0, kv.memory_fraction + 0.01))}});
   }
-  changes.push_back({"half the block", {set_text("kv_cache.block_tokens", kv.block.value / 2)}});
-  changes.push_back({"twice the block", {set_text("kv_cache.block_tokens", kv.block.value * 2)}});
+  // Sizes that the engine does not have are no change that anyone could make.
+  const std::vector<std::int64_t> blocks = layout_traits(kv.layout).engine_blocks;
+  for (const auto& [change, block] : {std::pair{"half the block", kv.block.value / 2},
+                                      std::pair{"twice the block", kv.block.value * 2}}) {
+    if (!blocks.empty() && std::ranges::find(blocks, block) == blocks.end()) continue;
+    changes.push_back({change, {set_text("kv_cache.block_tokens", block)}});
+  }
   if (const auto ratio = kv.layout_options.find("swa_full_tokens_ratio");
       ratio != kv.layout_options.end()) {
     changes.push_back({"window ratio 0.01 lower",
@@ -181,7 +197,7 @@ RequestFit request_fit(const CapacityOption& base, const ScenarioLoader& load) {
     const CapacityOption option(load({set_text("engine.max_context_tokens", length)}));
     RequestCost cost{Tokens{length}, reserved_for(option, Tokens{length}), {}};
     if (const auto tokens = option.figure(kTokensFigure); tokens && *tokens > 0) {
-      cost.logged_bytes_per_token = static_cast<double>(option.kv_memory().value) / *tokens;
+      cost.logged_bytes_per_token = static_cast<double>(option.pool_memory().value) / *tokens;
     }
     fit.costs.push_back(cost);
   }

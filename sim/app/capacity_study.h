@@ -27,9 +27,12 @@ struct CapacityOption {
   explicit CapacityOption(Scenario s);
 
   const Layout& layout() const { return engine->cache().layout(); }
-  Bytes kv_memory() const;  // of all pools
+  Bytes kv_memory() const;    // left for the KV cache of a GPU
+  Bytes pool_memory() const;  // of it in pools: whole blocks, without what the layout reserves
   // As the engine logs it; nothing for a layout without a log.
   std::optional<double> figure(const char* key) const;
+  // Windows have a pool whose size the policy decides, not the engine.
+  bool policy_sizes_window_pool() const;
 };
 
 // Attention ranks on a node, each with a KV cache of its own; 1 where a rank takes several nodes.

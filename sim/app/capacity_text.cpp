@@ -17,16 +17,21 @@ using Option = CapacityOption;
 std::string memory_line(const Option& o) {
   const Scenario& s = o.scenario;
   const Bytes kv = o.kv_memory();
+  const std::string pools =
+      fmt::format("{:.1f} GiB of it in pools, in whole blocks after reserves of the layout\n",
+                  to_gib(o.pool_memory()));
   if (s.kv_cache.memory) {
     return fmt::format("{:.1f} GiB for the KV cache on each GPU, as kv_cache.memory says\n",
-                       to_gib(kv));
+                       to_gib(kv)) +
+           pools;
   }
   const NodeMemory m = memory_of_gpu(s);
   return fmt::format(
-      "{:.1f} GiB for the KV cache on each GPU: {:.1f} GiB x {:.3g} - {:.1f} GiB weights - "
-      "{:.1f} GiB reserve\n",
-      to_gib(kv), to_gib(m.memory), s.kv_cache.memory_fraction, to_gib(m.weights),
-      to_gib(m.reserve));
+             "{:.1f} GiB for the KV cache on each GPU: {:.1f} GiB x {:.3g} - {:.1f} GiB weights - "
+             "{:.1f} GiB reserve\n",
+             to_gib(kv), to_gib(m.memory), s.kv_cache.memory_fraction, to_gib(m.weights),
+             to_gib(m.reserve)) +
+         pools;
 }
 
 std::string heading(const Scenario& s) {
@@ -53,7 +58,7 @@ std::string memory_table(const Option& o, const CapacityStudy& study, const Text
   for (const MemoryItem& item : study.memory) row(item.name, item.bytes, item.source);
   const NodeMemory memory = memory_of_gpu(o.scenario);
   row("left for the KV cache", memory.kv, "what remains of " + human(memory.memory));
-  row("of it in pools", o.kv_memory(), "whole blocks, without reserves of the layout");
+  row("of it in pools", o.pool_memory(), "whole blocks, without reserves of the layout");
   return '\n' + table.text(style);
 }
 
@@ -176,10 +181,27 @@ std::string cached_table(const CapacityStudy& study, const TextStyle& style) {
   return '\n' + table.text(style);
 }
 
+// The engine's own ratio is in its log below; a size that it would not choose is said here.
+std::string window_pool_line(const Option& o) {
+  if (!o.policy_sizes_window_pool()) return "";
+  const KvCacheConfig& kv = o.scenario.kv_cache;
+  std::string out =
+      fmt::format("{}: {:g} window tokens for each token of the main pool, by the policy",
+                  kv.swa_policy, *o.layout().window_pool_ratio());
+  const auto own = kv.layout_options.find("swa_full_tokens_ratio");
+  const bool logged = o.engine->cache().policy().window_pool_ratio().has_value();
+  if (own != kv.layout_options.end()) {
+    out += fmt::format(" instead of swa_full_tokens_ratio {:g}{}", own->second,
+                       logged ? "" : ", by which " + kv.layout + " computes its log");
+  }
+  return out + '\n';
+}
+
 // What a reader must know of the policies in the tables before believing them.
 std::string caveats(const std::vector<Option>& options) {
   std::string out;
   for (const Option& o : options) {
+    out += window_pool_line(o);
     const std::string caveat = o.engine->cache().policy().caveat();
     if (!caveat.empty()) out += o.scenario.kv_cache.swa_policy + ": " + caveat + '\n';
   }

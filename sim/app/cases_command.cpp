@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 
@@ -26,6 +27,13 @@ namespace v4cap {
 namespace {
 
 constexpr double kExplainAbovePct = 8;
+
+// Where a prediction's memory came from, in the order of summaries: an error where the memory was
+// stated is one of the layout, elsewhere also one of the memory model.
+constexpr const char* kStated = "stated memory";
+constexpr const char* kFormula = "formula";  // of what does not depend on memory
+constexpr const char* kPredicted = "predicted memory";
+constexpr std::array kCoverages = {kStated, kFormula, kPredicted};
 
 struct Prediction {
   CapacityCase row;
@@ -198,7 +206,7 @@ Prediction predict(const CapacityCase& c) {
     p.predicted = figure->value;
     p.kv_gib =
         to_gib(scenario.kv_cache.memory ? *scenario.kv_cache.memory : memory_of_gpu(scenario).kv);
-    p.coverage = c.kv_available_gib ? "stated memory" : stated ? "formula" : "predicted memory";
+    p.coverage = c.kv_available_gib ? kStated : stated ? kFormula : kPredicted;
     p.why = explanation(p);
   } catch (const RunError& e) {
     p.coverage = std::string("not predictable: ") + e.what();
@@ -214,11 +222,12 @@ struct Errors {
   const Prediction* worst = nullptr;
 };
 
-Errors errors_of(const std::vector<Prediction>& predictions) {
+// Of the predictions with this coverage, or of all.
+Errors errors_of(const std::vector<Prediction>& predictions, const std::string& coverage = "") {
   Errors out;
   std::vector<double> sizes;
   for (const Prediction& p : predictions) {
-    if (!p.predicted) continue;
+    if (!p.predicted || (!coverage.empty() && p.coverage != coverage)) continue;
     sizes.push_back(std::abs(p.error_pct()));
     if (out.worst == nullptr || sizes.back() > std::abs(out.worst->error_pct())) out.worst = &p;
   }
@@ -227,6 +236,20 @@ Errors errors_of(const std::vector<Prediction>& predictions) {
   out.median = d.p50;
   out.p90 = d.p90;
   return out;
+}
+
+void write_errors(JsonWriter& json, const Errors& errors) {
+  const bool any = errors.worst != nullptr;
+  json.member("median_abs_error_pct", any ? std::optional(errors.median) : std::nullopt);
+  json.member("p90_abs_error_pct", any ? std::optional(errors.p90) : std::nullopt);
+  json.key("worst");
+  if (any) {
+    json.begin_object().member("id", errors.worst->row.id);
+    json.member("metric", errors.worst->row.metric);
+    json.member("error_pct", errors.worst->error_pct()).end_object();
+  } else {
+    json.value(nullptr);
+  }
 }
 
 std::string json(const std::vector<Prediction>& predictions) {
@@ -241,24 +264,27 @@ std::string json(const std::vector<Prediction>& predictions) {
   }
   json.end_array();
   const Errors errors = errors_of(predictions);
-  const bool any = errors.worst != nullptr;
   json.member("predicted_cases", errors.predicted);
-  json.member("median_abs_error_pct", any ? std::optional(errors.median) : std::nullopt);
-  json.member("p90_abs_error_pct", any ? std::optional(errors.p90) : std::nullopt);
-  json.key("worst");
-  if (any) {
-    json.begin_object().member("id", errors.worst->row.id);
-    json.member("metric", errors.worst->row.metric);
-    json.member("error_pct", errors.worst->error_pct()).end_object();
-  } else {
-    json.value(nullptr);
+  write_errors(json, errors);
+  json.key("by_coverage").begin_array();
+  for (const char* coverage : kCoverages) {
+    const Errors one = errors_of(predictions, coverage);
+    if (one.worst == nullptr) continue;
+    json.begin_object().member("coverage", coverage).member("cases", one.predicted);
+    write_errors(json, one);
+    json.end_object();
   }
-  json.end_object();
+  json.end_array().end_object();
   return json.text();
 }
 
 std::string figure_text(double value) {
   return grouped(value, value < 1000 ? 2 : 0);
+}
+
+std::string summary_line(const std::string& what, const Errors& errors) {
+  return fmt::format("{}: median error {:.2f} %, p90 {:.2f} %, worst {} ({:+.2f} %)\n", what,
+                     errors.median, errors.p90, errors.worst->row.id, errors.worst->error_pct());
 }
 
 std::string text(const std::vector<Prediction>& predictions, const TextStyle& style) {
@@ -282,11 +308,14 @@ std::string text(const std::vector<Prediction>& predictions, const TextStyle& st
   std::string out = table.text(style);
   const Errors errors = errors_of(predictions);
   if (errors.worst != nullptr) {
-    out += fmt::format(
-        "\n{} of {} cases predicted: median error {:.2f} %, p90 {:.2f} %, worst {} "
-        "({:+.2f} %)\n",
-        errors.predicted, predictions.size(), errors.median, errors.p90, errors.worst->row.id,
-        errors.worst->error_pct());
+    out += '\n' + summary_line(
+                      fmt::format("{} of {} cases predicted", errors.predicted, predictions.size()),
+                      errors);
+  }
+  for (const char* coverage : kCoverages) {
+    const Errors one = errors_of(predictions, coverage);
+    if (one.worst == nullptr) continue;
+    out += summary_line(fmt::format("  {} ({})", coverage, one.predicted), one);
   }
   if (!rules.empty()) out += "\nrule by version, from scenarios/engines:\n" + rules;
   if (!notes.empty())

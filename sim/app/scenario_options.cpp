@@ -3,6 +3,7 @@
 #include "sim/app/expectations.h"
 #include "sim/cache/layout.h"
 #include "sim/cache/swa_policy.h"
+#include "sim/cluster/run_scenario.h"
 #include "sim/engine/scheduler.h"
 
 namespace v4cap {
@@ -14,6 +15,7 @@ ScenarioOptions scenario_options(const GlobalOptions& options) {
 void check_names(const Scenario& scenario) {
   validate_names(scenario,
                  {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+  check_layout_options(scenario);
 }
 
 namespace {

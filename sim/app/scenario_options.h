@@ -15,7 +15,8 @@ ScenarioOptions scenario_options(const GlobalOptions& options);
 // The options with further overrides.
 ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set);
 
-// validate_names with everything that has registered itself in this program.
+// validate_names with everything that has registered itself in this program, then the values that
+// only a registered layout can judge.
 void check_names(const Scenario& scenario);
 
 // load_scenario, check_names and check_expectations.

@@ -14,13 +14,16 @@ class IdealLayout final : public Layout {
     PoolSpec pool{"kv", context.memory, {}};
     pool.holds.fill(true);
     if (context.window_pool_ratio) {
-      split(pool, *context.window_pool_ratio);
+      ratio_ = context.window_pool_ratio;
+      split(pool, *ratio_);
     } else {
       pools_.push_back(pool);
     }
   }
 
   const std::vector<PoolSpec>& pools() const override { return pools_; }
+
+  std::optional<double> window_pool_ratio() const override { return ratio_; }
 
   KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const override {
     KindBytes bytes = geometry_.compressed(block_ * end) - geometry_.compressed(block_ * begin);
@@ -29,6 +32,7 @@ class IdealLayout final : public Layout {
   }
 
   KindBytes point(Tokens position) const override {
+    if (position == Tokens{0}) return {};
     return geometry_.window(geometry_.window_tokens()) + geometry_.tails_at(position);
   }
 
@@ -65,6 +69,7 @@ class IdealLayout final : public Layout {
 
   CacheGeometry geometry_;
   Tokens block_;
+  std::optional<double> ratio_;
   std::vector<PoolSpec> pools_;
 };
 
@@ -72,6 +77,9 @@ const bool registered =
     LayoutRegistry::add("ideal", [](const LayoutContext& context) -> std::unique_ptr<Layout> {
       return std::make_unique<IdealLayout>(context);
     });
+
+const bool described =
+    LayoutTraitsRegistry::add("ideal", {.window_pool = true, .engine_blocks = {}});
 
 }  // namespace
 

@@ -1,6 +1,9 @@
 #include "sim/cache/layout.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "sim/model/compression.h"
@@ -30,11 +33,35 @@ std::int64_t point_budget(const Layout& layout, std::optional<double> retention)
   return static_cast<std::int64_t>(memory * (windows / (compressed + windows)));
 }
 
+LayoutTraits layout_traits(const std::string& layout) {
+  const auto* traits = LayoutTraitsRegistry::find(layout);
+  return traits == nullptr ? LayoutTraits{} : *traits;
+}
+
+std::string lacks_window_pool(const std::string& layout) {
+  if (layout_traits(layout).window_pool) return "";
+  std::string having;
+  for (const std::string& name : LayoutTraitsRegistry::names()) {
+    if (layout_traits(name).window_pool) having += (having.empty() ? "" : ", ") + name;
+  }
+  return "layout " + layout + " has no pool for windows (" + having + " have one)";
+}
+
+std::string refused_value(const LayoutParameter& p, double value) {
+  const bool fits = value >= p.min && value <= p.max && (!p.whole || value == std::floor(value));
+  if (fits) return "";
+  return fmt::format("expected a {} from {:g} to {:g}, got {:g}",
+                     p.whole ? "whole number" : "number", p.min, p.max, value);
+}
+
 std::unique_ptr<Layout> make_layout(const std::string& name, const LayoutContext& context) {
   const auto* factory = LayoutRegistry::find(name);
   if (factory == nullptr) {
     throw InputError(Place{}, "unknown engine layout '" + name + "'" +
                                   suggestion(name, LayoutRegistry::names()));
+  }
+  if (context.window_pool_ratio && !layout_traits(name).window_pool) {
+    throw InputError(Place{}, "expected no pool=r, " + lacks_window_pool(name));
   }
   return (*factory)(context);
 }

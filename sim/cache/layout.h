@@ -57,7 +57,7 @@ class Layout {
   // Additive: blocks(a, c) = blocks(a, b) + blocks(b, c).
   virtual KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const = 0;
   // A kept point at a token position: the last window in every layer and the compressor rows to go
-  // on from.
+  // on from. Nothing at 0.
   virtual KindBytes point(Tokens position) const = 0;
   // Window entries of all tokens of blocks [begin, end), with the compressor rows to go on from
   // each of the block ends: what a policy keeps that stores windows in a pool of their own.
@@ -68,6 +68,8 @@ class Layout {
   // steps run at once (a chunk of prefill, 1 in decode); what an engine must then hold besides the
   // window. Never less for more tokens.
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
+  // Where windows have a pool of their own: tokens that it holds for each token of the main pool.
+  virtual std::optional<double> window_pool_ratio() const { return {}; }
   // What the engine says of this memory when it starts; nothing where no engine lays out so.
   virtual std::vector<LogFigure> engine_log() const { return {}; }
 };
@@ -89,10 +91,27 @@ struct LayoutParameter {
   std::string meaning;  // with its unit, for people
   double fallback = 0;  // where neither says
   double min = 0, max = 0;
+  bool whole = true;  // false: fractions have a meaning
 };
 
 // The parameters of a layout, by the layout's name; a layout without any need not be there.
 using LayoutParameters = Registry<std::vector<LayoutParameter>>;
+
+// What can be known of a layout without laying anything out, by the layout's name; a layout that
+// need not say any of it need not be there.
+struct LayoutTraits {
+  bool window_pool = false;                   // takes LayoutContext::window_pool_ratio
+  std::vector<std::int64_t> engine_blocks{};  // block sizes its engine has; empty: any
+};
+using LayoutTraitsRegistry = Registry<LayoutTraits>;
+LayoutTraits layout_traits(const std::string& layout);
+
+// "layout vllm has no pool for windows (ideal, sglang have one)", for errors; "" where it has one.
+std::string lacks_window_pool(const std::string& layout);
+
+// Why a value is none of the parameter's: "expected a whole number from 0 to 2, got 0.4"; "" where
+// it is one.
+std::string refused_value(const LayoutParameter& parameter, double value);
 
 struct LayoutContext {
   const CacheGeometry& geometry;
@@ -100,7 +119,7 @@ struct LayoutContext {
   Tokens block;
   Bytes memory;  // KV memory of one GPU
   // Windows have a pool of their own that holds this share of the tokens that the main pool holds
-  // (policy `pool=r`); empty: the layout's default.
+  // (policy `pool=r`); empty: the layout's default. It stands for the engine's own flag.
   std::optional<double> window_pool_ratio;
   std::map<std::string, double> options{};  // of the layout's parameters; absent: their fallbacks
   EntryFormat entry{};                      // bytes of entries on this GPU
@@ -109,6 +128,9 @@ struct LayoutContext {
   std::int64_t draft_tokens = 0;            // speculative tokens of a step, 0 = no draft
   std::int64_t max_running = 256;           // requests at a time
   Tokens max_context{1 << 20};
+  // The policy needs a window for every token (`full`), so a pool of windows holds as many tokens as
+  // the main one. No engine splits so: what it logs stays with its own ratio.
+  bool window_of_every_token = false;
 };
 
 // Value of a declared parameter: the option, else its fallback.

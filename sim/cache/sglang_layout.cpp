@@ -7,6 +7,9 @@
 // state came with each window token up to mid-2026 and is reserved by request slot since; slots are
 // taken off the memory before it is divided by B and belong to no pool.
 //
+// A policy that needs a window for every token gets pools of ratio 1, which SGLang itself does not
+// make: what it logs is computed with its own ratio all the same.
+//
 // Kinds: csa, hca and indexer in the full pool; swa and the state rings (as tails) in the window
 // pool. A draft's share is booked with each kind.
 #include <fmt/format.h>
@@ -46,16 +49,20 @@ class SglangLayout final : public Layout {
     const bool drafts = draft_ > 0;
     csa_ring_ = std::llround(option(drafts ? "csa_ring_rows_draft" : "csa_ring_rows"));
     hca_ring_ = std::llround(option(drafts ? "hca_ring_rows_draft" : "hca_ring_rows"));
-    ratio_ = context.window_pool_ratio.value_or(option("swa_full_tokens_ratio"));
+    const double ratio = context.window_pool_ratio.value_or(option("swa_full_tokens_ratio"));
     const bool by_slot = option("hca_state_by_slot") != 0;
     set_token_bytes(context.entry, std::llround(option("draft_entry_counted")), by_slot);
     const double slots = option("request_slots");
     slots_ = slots == kNoSlotsGiven ? context.max_running : std::llround(slots);
     if (by_slot && slots_ > 0) reserve_ = slot_bytes(context.entry);
-    size_pools(context.memory);
+    logged_ = split(ratio, context.memory);
+    split_ = context.window_of_every_token ? split(1, context.memory) : logged_;
+    set_pools();
   }
 
   const std::vector<PoolSpec>& pools() const override { return pools_; }
+
+  std::optional<double> window_pool_ratio() const override { return split_.ratio; }
 
   KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const override {
     KindBytes bytes = full_page_ * (end - begin);
@@ -81,13 +88,13 @@ class SglangLayout final : public Layout {
   }
 
   std::vector<LogFigure> engine_log() const override {
-    const double full = static_cast<double>(full_tokens_);
-    const double swa = static_cast<double>(window_tokens_);
+    const double full = static_cast<double>(logged_.full_tokens);
+    const double swa = static_cast<double>(logged_.window_tokens);
     return {
-        {"bytes_per_full_token", "bytes_per_full_token", bytes_per_full_token_, "B",
+        {"bytes_per_full_token", "bytes_per_full_token", logged_.bytes_per_full_token, "B",
          fmt::format("compressed entries and keys of a token, and {:g} of a window token with its "
                      "state rows",
-                     ratio_)},
+                     logged_.ratio)},
         {"request_slot_gib", "C128 state of request slots", to_gib(reserve_), "GiB",
          "rows of " + std::to_string(slots_) + " slots, taken off before the division"},
         {kTokensFigure, "max_total_num_tokens", full, "tokens",
@@ -96,13 +103,13 @@ class SglangLayout final : public Layout {
         {"c4_entries", "c4 size", full / kCsaTokensPerEntry, "entries", "full / 4"},
         {"c128_entries", "c128 size", full / kHcaTokensPerEntry, "entries", "full / 128"},
         {"c4_state_rows", "c4_state size",
-         static_cast<double>(window_tokens_ / layers_.window.value * csa_ring_), "rows",
+         static_cast<double>(logged_.window_tokens / layers_.window.value * csa_ring_), "rows",
          "ring of " + std::to_string(csa_ring_) + " for each window of swa"},
         {kConcurrencyFigure, "requests of max_model_len",
          full / static_cast<double>(max_context_.value), "requests",
          "full / max_model_len, not logged"},
         {kNeededFigure, "full pool of one request",
-         bytes_per_full_token_ * static_cast<double>(max_context_.value) /
+         logged_.bytes_per_full_token * static_cast<double>(max_context_.value) /
              static_cast<double>(kGiB),
          "GiB", "max_model_len x bytes_per_full_token, not logged"},
         {kLongestFigure, "longest request", std::min(full, static_cast<double>(max_context_.value)),
@@ -111,6 +118,12 @@ class SglangLayout final : public Layout {
   }
 
  private:
+  // How the memory is divided between the pools.
+  struct Split {
+    double ratio = 0, bytes_per_full_token = 0;
+    std::int64_t full_tokens = 0, window_tokens = 0;
+  };
+
   void set_token_bytes(const EntryFormat& entry, std::int64_t counted_drafts, bool by_slot) {
     const auto e = static_cast<double>(entry.entry_bytes);
     const auto csa = static_cast<double>(layers_.csa), hca = static_cast<double>(layers_.hca);
@@ -127,8 +140,9 @@ class SglangLayout final : public Layout {
     }
     const double spread =
         draft_ > 0 ? static_cast<double>(layers_.all + 1) / static_cast<double>(layers_.all) : 1.0;
-    bytes_per_full_token_ =
-        (full + ratio_ * (e * static_cast<double>(window_layers) + state)) * spread;
+    compressed_bytes_ = full;
+    window_bytes_ = e * static_cast<double>(window_layers) + state;
+    spread_ = spread;
     set_pages(entry, window_layers, state, spread);
   }
 
@@ -155,18 +169,24 @@ class SglangLayout final : public Layout {
     return Bytes{rows * entry.hca_tail_row_bytes * layers_.hca};
   }
 
-  void size_pools(Bytes memory) {
-    const double free = static_cast<double>((memory - reserve_).value);
-    const auto pages_of = [&](double tokens) {
-      return tokens > 0 ? static_cast<std::int64_t>(tokens) / page_.value : std::int64_t{0};
+  Split split(double ratio, Bytes memory) const {
+    Split out;
+    out.ratio = ratio;
+    out.bytes_per_full_token = (compressed_bytes_ + ratio * window_bytes_) * spread_;
+    const auto whole_pages = [&](double tokens) {
+      return tokens > 0 ? static_cast<std::int64_t>(tokens) / page_.value * page_.value
+                        : std::int64_t{0};
     };
-    const std::int64_t full_pages = pages_of(free / bytes_per_full_token_);
-    full_tokens_ = full_pages * page_.value;
-    const std::int64_t window_pages = pages_of(static_cast<double>(full_tokens_) * ratio_);
-    window_tokens_ = window_pages * page_.value;
-    PoolSpec full{"full", full_page_.total() * full_pages, {}};
+    const double free = static_cast<double>((memory - reserve_).value);
+    out.full_tokens = whole_pages(free / out.bytes_per_full_token);
+    out.window_tokens = whole_pages(static_cast<double>(out.full_tokens) * ratio);
+    return out;
+  }
+
+  void set_pools() {
+    PoolSpec full{"full", full_page_.total() * (split_.full_tokens / page_.value), {}};
     full.holds.fill(true);
-    PoolSpec swa{"swa", window_page_.total() * window_pages, {}};
+    PoolSpec swa{"swa", window_page_.total() * (split_.window_tokens / page_.value), {}};
     for (const CacheKind kind : {CacheKind::swa, CacheKind::tails}) {
       full.holds[static_cast<std::size_t>(kind)] = false;
       swa.holds[static_cast<std::size_t>(kind)] = true;
@@ -179,9 +199,9 @@ class SglangLayout final : public Layout {
   std::int64_t draft_, steps_in_flight_;
   Tokens step_tokens_, max_context_;
   std::int64_t csa_ring_ = 0, hca_ring_ = 0, slots_ = 0;
-  double ratio_ = 0, bytes_per_full_token_ = 0;
+  double compressed_bytes_ = 0, window_bytes_ = 0, spread_ = 1;  // of a token, without the draft
   Bytes reserve_;
-  std::int64_t full_tokens_ = 0, window_tokens_ = 0;
+  Split logged_, split_;  // as the engine divides the memory, and as the pools are
   KindBytes full_page_, window_page_;
   std::vector<PoolSpec> pools_;
 };
@@ -191,10 +211,15 @@ const bool registered =
       return std::make_unique<SglangLayout>(context);
     });
 
+// 256 is the page that SGLang takes for V4.
+const bool described =
+    LayoutTraitsRegistry::add(kName, {.window_pool = true, .engine_blocks = {256}});
+
 const bool declared = LayoutParameters::add(
     kName,
     {
-        {"swa_full_tokens_ratio", "window tokens for each token of the full pool", 0.1, 0, 1},
+        {"swa_full_tokens_ratio", "window tokens for each token of the full pool", 0.1, 0, 1,
+         false},
         {"csa_ring_rows", "rows of CSA state for each window of the window pool", 8, 1, 4096},
         {"csa_ring_rows_draft", "the same with a draft model", 16, 1, 4096},
         {"hca_ring_rows", "rows of HCA state for each window, or for each slot", 128, 1, 4096},

@@ -35,9 +35,6 @@ class TrtllmLayout final : public Layout {
       throw InputError(Place{}, "expected block_tokens of 128 or 256 with layout trtllm, got " +
                                     std::to_string(block_.value));
     }
-    if (context.window_pool_ratio) {
-      throw InputError(Place{}, "expected another policy, layout trtllm has no pool for windows");
-    }
     entry_.entry_bytes = std::llround(layout_option(context, kName, "entry_bytes"));
     scratch_reuse_ = layout_option(context, kName, "scratch_reuse") != 0;
     PoolSpec pool{"kv", context.memory, {}};
@@ -130,6 +127,9 @@ const bool registered =
     LayoutRegistry::add(kName, [](const LayoutContext& context) -> std::unique_ptr<Layout> {
       return std::make_unique<TrtllmLayout>(context);
     });
+
+const bool described =
+    LayoutTraitsRegistry::add(kName, {.window_pool = false, .engine_blocks = {128, 256}});
 
 const bool declared = LayoutParameters::add(
     kName,

@@ -10,7 +10,9 @@
 //   0  every slot holds a page of each size: S = d (csa + indexer + hca)     (seen in 0.22)
 //   1  slots are counted by page size: S = sum over sizes of page x slots    (PR 44454)
 //   2  a group's pages lie densely, groups overlay: S = the largest group    (PR 48993)
-// with d, the layers of a tuple, chosen so that splitting all groups into tuples pads least.
+// with d, the layers of a tuple, chosen so that splitting all groups into tuples pads least. At the
+// engine's own block (256) windows and states fit into the pages of 0 and 1; with other blocks S is
+// at least the largest group in every packing, because a block has to hold any group's pages.
 //
 // Kinds: a block of the first group is booked as csa, indexer and hca by its pages, what it leaves
 // empty as csa; blocks of window groups as swa, of state groups as tails, empty parts included.
@@ -57,9 +59,6 @@ class VllmLayout final : public Layout {
         steps_in_flight_(context.steps_in_flight),
         draft_tokens_(context.draft_tokens),
         max_context_(context.max_context) {
-    if (context.window_pool_ratio) {
-      throw InputError(Place{}, "expected another policy, layout vllm has no pool for windows");
-    }
     if (block_.value % kHcaTokensPerEntry != 0) {
       throw InputError(Place{},
                        "expected block_tokens of a multiple of 128 with layout vllm, got " +
@@ -168,20 +167,20 @@ class VllmLayout final : public Layout {
                        std::int64_t alignment) {
     const std::int64_t group = std::min(tuple, window_layers);
     const std::int64_t first = layers_.csa * (csa_page_ + indexer_page_) + layers_.hca * hca_page_;
+    const std::int64_t swa_page = round_up_to(swa_.block * entry_.entry_bytes, alignment);
+    const std::int64_t csa_state =
+        round_up_to(csa_state_.block * entry_.csa_tail_bytes / kCsaStateRows, alignment);
+    const std::int64_t hca_state =
+        round_up_to(hca_state_.block * entry_.hca_tail_row_bytes, alignment);
+    block_bytes_ =
+        std::max({first, group * swa_page, layers_.csa * csa_state, layers_.hca * hca_state});
     if (packing == 0) {
-      block_bytes_ = tuple * (csa_page_ + indexer_page_ + hca_page_);
+      block_bytes_ = std::max(block_bytes_, tuple * (csa_page_ + indexer_page_ + hca_page_));
     } else if (packing == 1) {
       // Window and main state pages share the slots of CSA pages, the indexer's states its own.
-      block_bytes_ = std::max({layers_.csa, layers_.hca, group}) * csa_page_ +
-                     layers_.csa * indexer_page_ + layers_.hca * hca_page_;
-    } else {
-      const std::int64_t swa_page = round_up_to(swa_.block * entry_.entry_bytes, alignment);
-      const std::int64_t csa_state =
-          round_up_to(csa_state_.block * entry_.csa_tail_bytes / kCsaStateRows, alignment);
-      const std::int64_t hca_state =
-          round_up_to(hca_state_.block * entry_.hca_tail_row_bytes, alignment);
       block_bytes_ =
-          std::max({first, group * swa_page, layers_.csa * csa_state, layers_.hca * hca_state});
+          std::max(block_bytes_, std::max({layers_.csa, layers_.hca, group}) * csa_page_ +
+                                     layers_.csa * indexer_page_ + layers_.hca * hca_page_);
     }
   }
 
@@ -233,6 +232,10 @@ const bool registered =
     LayoutRegistry::add(kName, [](const LayoutContext& context) -> std::unique_ptr<Layout> {
       return std::make_unique<VllmLayout>(context);
     });
+
+// The one block that all cache groups of V4 agree on.
+const bool described =
+    LayoutTraitsRegistry::add(kName, {.window_pool = false, .engine_blocks = {256}});
 
 const bool declared = LayoutParameters::add(
     kName, {

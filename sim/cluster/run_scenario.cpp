@@ -99,6 +99,22 @@ NodeMemory memory_of_gpu(const Scenario& scenario) {
   return node_memory(question);
 }
 
+void check_layout_options(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  const auto* parameters = LayoutParameters::find(kv.layout);
+  if (parameters == nullptr) return;
+  std::vector<Diagnostic> errors;
+  for (const LayoutParameter& p : *parameters) {
+    const auto it = kv.layout_options.find(p.name);
+    if (it == kv.layout_options.end()) continue;
+    const std::string refused = refused_value(p, it->second);
+    if (refused.empty()) continue;
+    const std::string path = "kv_cache.layout_options." + p.name;
+    errors.push_back({place_of(scenario, path), path + ": " + refused + " (" + p.meaning + ")"});
+  }
+  if (!errors.empty()) throw InputError(std::move(errors));
+}
+
 CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
   const KvCacheConfig& kv = scenario.kv_cache;
   const EntryFormat entry =
@@ -108,6 +124,12 @@ CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
   parts.policy = at_place(scenario, "kv_cache.swa_policy", [&] {
     return make_policy(kv.swa_policy, geometry, kv.block, kv.recompute_threshold, kv.rebuild_page);
   });
+  check_layout_options(scenario);
+  if (parts.policy->window_pool_ratio() && !layout_traits(kv.layout).window_pool) {
+    throw InputError(place_of(scenario, "kv_cache.swa_policy"),
+                     "kv_cache.swa_policy: expected another policy, " +
+                         lacks_window_pool(kv.layout) + ", got '" + kv.swa_policy + "'");
+  }
   parts.layout = at_place(scenario, "kv_cache.layout", [&] {
     LayoutContext context{geometry, scenario.model, kv.block, memory,
                           parts.policy->window_pool_ratio()};
@@ -118,6 +140,7 @@ CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
     context.draft_tokens = scenario.engine.draft_tokens;
     context.max_running = scenario.engine.max_running;
     context.max_context = scenario.engine.max_context;
+    context.window_of_every_token = parts.policy->stores_window_of_every_token();
     return make_layout(kv.layout, context);
   });
   return parts;

@@ -20,6 +20,10 @@ Trace load_workload(const Scenario& scenario);
 // when nothing is left for the KV cache.
 NodeMemory memory_of_gpu(const Scenario& scenario);
 
+// Throws InputError for values of kv_cache.layout_options that the layout cannot take: fractions
+// where whole numbers belong.
+void check_layout_options(const Scenario& scenario);
+
 // The scenario's policy and layout for so much KV memory of one GPU, whatever the scenario says of
 // memory.
 struct CacheParts {

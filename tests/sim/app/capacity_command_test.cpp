@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/app/command.h"
+#include "tests/temp_dir.h"
 
 namespace v4cap {
 namespace {
@@ -176,6 +177,92 @@ TEST_CASE("sensitivity prices single changes in tokens") {
   CHECK(text.out.find("max_total_num_tokens") != std::string::npos);
   CHECK(text.out.find("window ratio 0.01 lower") != std::string::npos);
   CHECK(text.out.find("weights: routed experts") != std::string::npos);
+}
+
+TEST_CASE("a block that the engine does not have is no change to price") {
+  for (const std::string layout : {"ideal", "vllm", "sglang", "trtllm"}) {
+    CAPTURE(layout);
+    const Output o =
+        run({"--sensitivity", "--compare", "recompute", "--set", "kv_cache.layout=" + layout});
+    CAPTURE(o.err);
+    REQUIRE(o.code == ExitCode::done);
+    // quickstart's block is 256; TensorRT-LLM also has 128.
+    CHECK((o.out.find("half the block") != std::string::npos) ==
+          (layout == "ideal" || layout == "trtllm"));
+    CHECK((o.out.find("twice the block") != std::string::npos) == (layout == "ideal"));
+  }
+}
+
+const std::vector<std::string> kFlashSglang = {
+    "--set",    "kv_cache.layout=sglang", "--set",     "model=deepseek-v4-flash",
+    "--set",    "kv_cache.memory=20 GiB", "--compare", "pool=1",
+    "recompute"};
+
+TEST_CASE("memory for the KV cache and what of it is in pools are two figures") {
+  std::vector<std::string> arguments = kFlashSglang;
+  const Output text = run(arguments);
+  CAPTURE(text.out);
+  CHECK(text.out.find("20.0 GiB for the KV cache on each GPU, as kv_cache.memory says\n17.5 GiB of "
+                      "it in pools") != std::string::npos);
+  arguments.emplace_back("--json");
+  const boost::json::value doc = boost::json::parse(run(arguments).out);
+  CHECK(number(doc.at("kv_gib_per_gpu")) == 20);
+  CHECK(number(doc.at("kv_gib_in_pools")) == doctest::Approx(17.5).epsilon(2e-3));
+  // 256 slots, one for padding and the ring: the rest of the 20 GiB but for a page.
+  for (const auto& f : doc.at("engine_log").as_array()) {
+    if (f.at("key").as_string() != "request_slot_gib") continue;
+    CHECK(number(doc.at("kv_gib_in_pools")) ==
+          doctest::Approx(20 - number(f.at("value"))).epsilon(1e-3));
+  }
+  // Where memory is predicted, both are there too.
+  const boost::json::value predicted =
+      boost::json::parse(run({"--json", "--set", "kv_cache.layout=sglang"}).out);
+  CHECK(number(predicted.at("kv_gib_per_gpu")) > number(predicted.at("kv_gib_in_pools")) + 3);
+}
+
+TEST_CASE("full on sglang has a window for every token of the full pool, and says so") {
+  std::vector<std::string> arguments = kFlashSglang;
+  CHECK(run(arguments).out.find("full: 1 window tokens for each token of the main pool, by the "
+                                "policy instead of swa_full_tokens_ratio 0.1, by which sglang "
+                                "computes its log") != std::string::npos);
+  arguments.emplace_back("--json");
+  const boost::json::value doc = boost::json::parse(run(arguments).out);
+  const auto& policies = doc.at("policies").as_array();
+  REQUIRE(policies.size() == 3);
+  CHECK(policies[0].at("policy").as_string() == "full");
+  CHECK(number(policies[0].at("kv_tokens")) == number(policies[1].at("kv_tokens")));
+  CHECK(number(policies[0].at("window_pool_ratio")) == 1);
+  CHECK(policies[0].at("window_pool_ratio_from").as_string() == "policy");
+  CHECK(number(policies[2].at("window_pool_ratio")) == 0.1);
+  CHECK(policies[2].at("window_pool_ratio_from").as_string() == "engine");
+  // Both pools full, but for a page: bytes a token times tokens is what they have.
+  CHECK(number(policies[0].at("kv_tokens")) * number(policies[0].at("bytes_per_token")) ==
+        doctest::Approx(number(doc.at("kv_gib_in_pools")) * (1 << 30)).epsilon(2e-3));
+  const auto logged = [](const std::string& policy) {
+    const boost::json::value of = boost::json::parse(
+        run({"--json", "--set", "kv_cache.layout=sglang", "--set", "kv_cache.swa_policy=" + policy})
+            .out);
+    return boost::json::serialize(of.at("engine_log"));
+  };
+  CHECK(logged("full") == logged("recompute"));
+}
+
+TEST_CASE("a pool of windows in a layout without one is refused at the policy") {
+  const TempDir dir;
+  for (const std::string layout : {"vllm", "trtllm"}) {
+    CAPTURE(layout);
+    const std::string file = dir.write("s.yaml",
+                                       "model: deepseek-v4-pro\nhardware: hgx-b200\n"
+                                       "workload: {trace: none}\nkv_cache:\n  layout: " +
+                                           layout + "\n  swa_policy: pool=0.1\n");
+    std::ostringstream out, err;
+    CHECK(run_program({"capacity", file}, out, err, false, false) == ExitCode::bad_input);
+    CAPTURE(err.str());
+    CHECK(err.str().find("s.yaml:6:15: kv_cache.swa_policy: expected another policy, layout " +
+                         layout +
+                         " has no pool for windows (ideal, sglang have one), got 'pool=0.1'") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("a wrong policy is refused as input") {

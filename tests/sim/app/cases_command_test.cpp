@@ -121,6 +121,48 @@ TEST_CASE("quoted fields keep commas and quotes") {
   CHECK(csv_fields("a,\"b, \"\"c\"\"\",", {}) == std::vector<std::string>{"a", "b, \"c\"", ""});
 }
 
+TEST_CASE("errors are summed up by where the memory came from") {
+  const TempDir dir;
+  const std::string file =
+      dir.write("cases.csv",
+                kHeader +
+                    "a,vllm,0.26,deepseek-v4-pro,GB200,8,1,8,8,none,fp4,26.09,,,,1048576,8192,1,"
+                    "max_concurrency,2.86,,\n"
+                    "b,vllm,0.26,deepseek-v4-pro,GB200,8,1,8,8,none,fp4,26.09,,,,1048576,8192,1,"
+                    "max_concurrency,5.72,,\n"
+                    "c,vllm,0.22,deepseek-v4-flash,GH200,2,1,2,2,none,fp8,,,,,30000,16384,1,"
+                    "needed_gib,6.66,,\n"
+                    "d,vllm,0.26,deepseek-v4-pro,B200,8,8,1,1,none,fp8,,,,,1048576,8192,1,"
+                    "max_concurrency,1,,\n"
+                    "e,vllm,0.26,deepseek-v9,B200,8,8,1,1,none,fp8,40,,,,,,,kv_cache_tokens,1,,\n");
+  const boost::json::value doc = boost::json::parse(run(file).out);
+  const auto& by = doc.at("by_coverage").as_array();
+  REQUIRE(by.size() == 3);
+  const auto error = [](const boost::json::value& v, const char* key) {
+    return v.at(key).to_number<double>();
+  };
+  CHECK(by[0].at("coverage").as_string() == "stated memory");
+  CHECK(by[0].at("cases").as_int64() == 2);
+  CHECK(error(by[0], "median_abs_error_pct") == doctest::Approx(25).epsilon(0.02));
+  CHECK(error(by[0], "p90_abs_error_pct") == doctest::Approx(45).epsilon(0.02));
+  CHECK(by[0].at("worst").at("id").as_string() == "b");
+  CHECK(by[1].at("coverage").as_string() == "formula");
+  CHECK(by[1].at("worst").at("id").as_string() == "c");
+  CHECK(error(by[1], "median_abs_error_pct") < 0.2);
+  CHECK(by[2].at("coverage").as_string() == "predicted memory");
+  CHECK(by[2].at("cases").as_int64() == 1);
+  CHECK(doc.at("predicted_cases").as_int64() == 4);
+  CHECK(doc.at("worst").at("id").as_string() == "d");
+  const Output text = run(file, false);
+  CAPTURE(text.out);
+  for (const std::string line :
+       {"4 of 5 cases predicted: median", "stated memory (2): median error", "formula (1): median",
+        "predicted memory (1): median"}) {
+    CAPTURE(line);
+    CHECK(text.out.find(line) != std::string::npos);
+  }
+}
+
 boost::json::value public_cases() {
   const Output o = run((data_dir() / "cases" / "capacity.csv").string());
   CAPTURE(o.err);

@@ -26,6 +26,7 @@ boost::json::value simulated(const std::string& scenario, const std::vector<std:
   return boost::json::parse(output(arguments));
 }
 
+const std::string kTrace = V4CAP_SOURCE_DIR "/traces/sample/agents_small.jsonl.gz";
 const std::string kQuickstart = V4CAP_SOURCE_DIR "/scenarios/quickstart.yaml";
 
 TEST_CASE("an engine layout governs a run and its resolved copy repeats it") {
@@ -41,6 +42,32 @@ TEST_CASE("an engine layout governs a run and its resolved copy repeats it") {
     for (const std::string& one : set) check.insert(check.end(), {"--set", one});
     const std::string copy = dir.write("copy.yaml", output(check));
     CHECK(simulated(copy, {}).at("result_hash") == run.at("result_hash"));
+  }
+}
+
+// 0.4 would run as packing 0, and the result would not say so.
+TEST_CASE("a fraction where a layout counts is refused with its place by every command") {
+  struct Row {
+    std::string options, column, expected;
+  };
+  const Row rows[] = {
+      {"layout: vllm, layout_options: {packing: 0.4}", "52",
+       "kv_cache.layout_options.packing: expected a whole number from 0 to 2, got 0.4 (0 padded"},
+      {"layout: sglang, layout_options: {swa_full_tokens_ratio: 0.15, csa_ring_rows: 8.5}", "89",
+       "kv_cache.layout_options.csa_ring_rows: expected a whole number from 1 to 4096, got 8.5"}};
+  const TempDir dir;
+  for (const Row& row : rows) {
+    CAPTURE(row.options);
+    const std::string file = dir.write(
+        "s.yaml", "model: deepseek-v4-pro\nhardware: hgx-b200\nworkload: {trace: " + kTrace +
+                      "}\nkv_cache: {" + row.options + "}\n");
+    for (const std::string command : {"check", "capacity", "simulate"}) {
+      CAPTURE(command);
+      std::ostringstream out, err;
+      CHECK(run_program({command, file}, out, err, false, false) == ExitCode::bad_input);
+      CAPTURE(err.str());
+      CHECK(err.str().find("s.yaml:4:" + row.column + ": " + row.expected) != std::string::npos);
+    }
   }
 }
 

@@ -20,6 +20,7 @@ struct LayoutSetting {
   std::int64_t steps_in_flight = 1, draft_tokens = 0, max_running = 256;
   Tokens max_context{1 << 20};
   std::optional<double> window_pool_ratio{};
+  bool window_of_every_token = false;
 };
 
 inline std::unique_ptr<Layout> engine_layout(const std::string& name, const LayoutSetting& s) {
@@ -34,6 +35,7 @@ inline std::unique_ptr<Layout> engine_layout(const std::string& name, const Layo
   context.draft_tokens = s.draft_tokens;
   context.max_running = s.max_running;
   context.max_context = s.max_context;
+  context.window_of_every_token = s.window_of_every_token;
   return make_layout(name, context);
 }
 

@@ -93,6 +93,26 @@ TEST_CASE("a lower window ratio explains three times the tokens in the same memo
   CHECK(figure(*engine_layout("sglang", s), kTokensFigure) == doctest::Approx(3.7e6).epsilon(0.02));
 }
 
+// Such pools are none of SGLang's: what it logs stays as it is.
+TEST_CASE("a policy with windows of every token gets as many of them as tokens") {
+  LayoutSetting s = setting("deepseek-v4-flash", 0.1, true);
+  const auto engine = engine_layout("sglang", s);
+  CHECK(engine->window_pool_ratio() == 0.1);
+  s.window_of_every_token = true;
+  const auto every = engine_layout("sglang", s);
+  CHECK(every->window_pool_ratio() == 1.0);
+  const std::int64_t pages =
+      every->pools()[0].capacity.value / every->blocks(0, 1, false).total().value;
+  CHECK(every->pools()[1].capacity == every->windows(0, pages).total());
+  for (const LogFigure& f : engine->engine_log()) {
+    CAPTURE(f.key);
+    CHECK(figure(*every, f.key) == f.value);
+  }
+  s.window_of_every_token = false;
+  s.window_pool_ratio = 1.0;
+  CHECK(engine_layout("sglang", s)->pools()[0].capacity == every->pools()[0].capacity);
+}
+
 TEST_CASE("SGLang's objects add up and take whole pages") {
   for (const bool by_slot : {false, true}) {
     for (const bool draft : {false, true}) {

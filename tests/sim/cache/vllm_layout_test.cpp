@@ -133,6 +133,22 @@ TEST_CASE("every object of vLLM takes whole blocks") {
   }
 }
 
+// A group's pages that did not fit into a block would lie in the next one's.
+TEST_CASE("a block of vLLM's pool holds the pages of every group at any block and packing") {
+  for (const double packing : {0.0, 1.0, 2.0}) {
+    CAPTURE(packing);
+    LayoutSetting s = packed("deepseek-v4-flash", IndexerFormat::fp8, packing);
+    s.block = Tokens{128};
+    CHECK(figure(*engine_layout("vllm", s), "block_bytes") >= 22 * 37440);  // 64 rows of windows
+    s.block = Tokens{256};
+    s.options["swa_block_tokens"] = 128;
+    CHECK(figure(*engine_layout("vllm", s), "block_bytes") == 22 * 74880);
+    s.options.erase("swa_block_tokens");
+    s.options["csa_state_block_tokens"] = 64;
+    CHECK(figure(*engine_layout("vllm", s), "block_bytes") >= 21 * 64 * 4608);
+  }
+}
+
 TEST_CASE("vLLM's layout refuses what it cannot lay out") {
   LayoutSetting s;
   s.model = "gqa-70b";

@@ -60,6 +60,7 @@ TEST_CASE("every engine file sets parameters that its layout declares, within th
         REQUIRE(it != parameters->end());
         CHECK(value >= it->min);
         CHECK(value <= it->max);
+        CHECK(refused_value(*it, value).empty());
       }
     }
   }
