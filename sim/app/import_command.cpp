@@ -114,13 +114,14 @@ class Report {
                     scenario().model.name, scenario().hardware.name, d.gpus(), d.tensor_parallel,
                     d.data_parallel, d.expert_parallel));
     out += '\n';
+    const std::string condition = open_condition();
     if (!report_.misfit.empty()) {
-      return out + "Does not fit: " + report_.misfit + '\n' +
+      return out + "Does not fit" + condition + ": " + report_.misfit + '\n' +
              (launch_.log.empty() ? "Weights and buffers are estimates, good to a few GiB; a "
                                     "start-up log (--log) says more.\n"
                                   : "");
     }
-    out += "Fits. Decoding at once on one rank, as far as memory goes:";
+    out += "Fits" + condition + ". Decoding at once on one rank, as far as memory goes:";
     for (const RunningAt& at : report_.running) {
       out += fmt::format("{} {}{} of {} tokens", &at == &report_.running.front() ? "" : ",",
                          grouped(at.requests), &at == &report_.running.front() ? " requests" : "",
@@ -129,6 +130,16 @@ class Report {
     return out + fmt::format(".\nThe engine runs at most {} on one rank, {} in all.\n",
                              grouped(report_.running_cap),
                              grouped(report_.running_cap * d.data_parallel));
+  }
+
+  // " if -tp is 1, which the text does not say": what the verdict rests on beside the command.
+  std::string open_condition() const {
+    std::string out;
+    for (const OpenFlag& flag : launch_.draft.open_flags()) {
+      out += (out.empty() ? " if " : " and ") + flag.written + " is " +
+             (flag.assumed.empty() ? "left to the engine" : flag.assumed);
+    }
+    return out.empty() ? "" : out + ", which the text does not say";
   }
 
   std::string memory() const {
@@ -228,6 +239,7 @@ class ImportJson {
     json_.member("kv_gib_per_gpu", to_gib(report_.kv_memory));
     json_.member("max_running", report_.running_cap);
     memory();
+    open_flags();
     figures();
     lines();
     omissions();
@@ -249,6 +261,16 @@ class ImportJson {
     for (const MemoryItem& item : m.items) {
       json_.begin_object().member("name", item.name).member("gib", to_gib(item.bytes));
       json_.member("source", item.source).end_object();
+    }
+    json_.end_array();
+  }
+
+  // `fits` holds only if these are what we took for them.
+  void open_flags() {
+    json_.key("open_flags").begin_array();
+    for (const OpenFlag& flag : launch_.draft.open_flags()) {
+      json_.begin_object().member("flag", flag.written).member("path", flag.path);
+      json_.member("assumed", flag.assumed).end_object();
     }
     json_.end_array();
   }

@@ -61,8 +61,8 @@ FractionRule read_fraction_rule(Section section) {
   FractionRule rule;
   rule.base = section.required<double>("base");
   rule.per_chunk_token = section.required<double>("per_chunk_token");
-  rule.least_for_chunk = section.required<double>("least_for_chunk");
-  rule.per_gpu_of_rank = section.required<double>("per_gpu_of_rank");
+  rule.least_chunk = section.required<double>("least_chunk");
+  rule.per_gpu = section.required<double>("per_gpu");
   rule.graph_batch = section.required<double>("graph_batch");
   rule.graph_batch_small = section.required<double>("graph_batch_small");
   rule.per_graph_batch = section.required<double>("per_graph_batch");
@@ -132,6 +132,24 @@ void read_versions(const YamlNode* list, EngineData& engine) {
 
 }  // namespace
 
+EngineSettings settle_engine(const EngineData& engine, Bytes gpu_memory, const EngineWidths& widths,
+                             Tokens longest, const EngineStated& stated) {
+  const std::int64_t sharing = engine.ranks_share ? widths.data_parallel : 1;
+  const auto of_rank = [&](std::int64_t whole) {
+    return std::max<std::int64_t>(1, whole / sharing);
+  };
+  const bool large = gpu_memory >= engine.large_gpu;
+  EngineSettings out;
+  out.max_running = of_rank(stated.max_running.value_or(engine.max_running));
+  out.chunk = stated.chunk.value_or(large ? engine.step_tokens_large : engine.step_tokens);
+  const bool uncut = out.chunk.value == 0;
+  out.step_tokens = uncut ? longest : Tokens{of_rank(out.chunk.value)};
+  // The rule sees the chunk before ranks share it.
+  out.memory_fraction = engine.memory_fraction.value_or(default_memory_fraction(
+      engine.fraction_rule, gpu_memory, widths, uncut ? engine.uncut_tokens : out.chunk));
+  return out;
+}
+
 std::optional<int> compare_versions(const std::string& a, const std::string& b) {
   for (const char separator : {'.', '-'}) {
     const auto x = numbers_of(a, separator), y = numbers_of(b, separator);
@@ -185,6 +203,8 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   engine.large_gpu = section.optional<Bytes>("large_gpu", Bytes{0});
   engine.max_running =
       section.required<std::int64_t>("max_running", between<std::int64_t>(1, 1'000'000));
+  engine.ranks_share = section.optional<bool>("ranks_share", false);
+  engine.uncut_tokens = section.optional<Tokens>("uncut_tokens", engine.step_tokens_large, step);
   engine.draft_tokens =
       read_draft_tokens(section.child("draft_tokens"), whole.find("draft_tokens"));
   section.node("versions");

@@ -32,7 +32,11 @@ struct EngineData {
   Tokens step_tokens;        // default of a step's budget
   Tokens step_tokens_large;  // the same on GPUs of at least `large_gpu`
   Bytes large_gpu;
-  std::int64_t max_running = 0;  // default, of all ranks together
+  std::int64_t max_running = 0;  // default
+  // Both of these are of the whole engine and its attention ranks share them; else each rank has
+  // them for itself.
+  bool ranks_share = false;
+  Tokens uncut_tokens;  // that the fraction rule counts where prompts are not cut into chunks
   // Draft tokens of a step by speculative method, where only the method is named.
   std::map<std::string, std::int64_t> draft_tokens;
   std::vector<EngineVersion> versions;  // oldest first, at least one
@@ -41,6 +45,28 @@ struct EngineData {
   // "main": the last one that is not newer, or the oldest. nullptr when the text is none of these.
   const EngineVersion* find(const std::string& given) const;
 };
+
+// Experts are cut by tensor parallelism over all GPUs until a flag spreads them: the default of
+// every engine.
+inline constexpr std::int64_t kEngineExpertParallel = 1;
+
+// What a launch states in the engine's own terms; empty where the engine's default holds.
+struct EngineStated {
+  std::optional<std::int64_t> max_running;
+  std::optional<Tokens> chunk;  // 0: prompts are not cut
+};
+
+struct EngineSettings {
+  std::int64_t max_running = 1;  // of one attention rank
+  Tokens step_tokens;            // of one attention rank
+  Tokens chunk;                  // as the engine's flag has it; 0: prompts are not cut
+  double memory_fraction = 1;
+};
+
+// What becomes of a launch: the one rule behind the defaults of scenarios and of imported commands.
+// `longest` is the model's longest context, which is a step where prompts are not cut.
+EngineSettings settle_engine(const EngineData& engine, Bytes gpu_memory, const EngineWidths& widths,
+                             Tokens longest, const EngineStated& stated = {});
 
 // The engine's memory rules as a version has them.
 MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version);

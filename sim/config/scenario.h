@@ -28,7 +28,7 @@ struct Deployment {
   std::int64_t tensor_parallel = 1;
   std::int64_t data_parallel = 1;  // attention ranks, each with a KV cache of its own
   // GPUs that whole experts are spread over; 1 = experts are cut by tensor parallelism over all
-  // GPUs. Default: 1 without, all GPUs with data_parallel.
+  // GPUs. Default: 1 under an engine's layout or without data_parallel, else all GPUs.
   std::int64_t expert_parallel = 1;
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }

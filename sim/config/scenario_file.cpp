@@ -107,7 +107,7 @@ void check_deployment(Section& section, const Scenario& s, const Deployment& d) 
   }
 }
 
-Deployment read_deployment(Section section, const Scenario& s) {
+Deployment read_deployment(Section section, const Scenario& s, bool engine) {
   constexpr std::int64_t kWidest = 1024;
   const auto width = between<std::int64_t>(1, kWidest);
   const std::int64_t node = std::max<std::int64_t>(s.hardware.gpus_per_node, 1);
@@ -116,8 +116,9 @@ Deployment read_deployment(Section section, const Scenario& s) {
   d.data_parallel = section.optional<std::int64_t>("data_parallel", 1, width);
   d.tensor_parallel = section.optional<std::int64_t>(
       "tensor_parallel", std::max<std::int64_t>(node / d.data_parallel, 1), width);
+  const std::int64_t spread = d.data_parallel > 1 ? d.gpus() : 1;
   d.expert_parallel =
-      section.optional<std::int64_t>("expert_parallel", d.data_parallel > 1 ? d.gpus() : 1,
+      section.optional<std::int64_t>("expert_parallel", engine ? kEngineExpertParallel : spread,
                                      between<std::int64_t>(1, kWidest * kWidest));
   section.reject_unknown();
   if (s.hardware.gpus_per_node > 0) check_deployment(section, s, d);
@@ -129,9 +130,11 @@ EngineConfig read_engine(Section section, const Scenario& s,
   const ModelSpec& model = s.model;
   EngineConfig e;
   if (engine) {
-    const bool large = s.hardware.gpu.memory >= engine->large_gpu;
-    e.step_tokens = large ? engine->step_tokens_large : engine->step_tokens;
-    e.max_running = std::max<std::int64_t>(1, engine->max_running / s.deployment.data_parallel);
+    const EngineSettings settings =
+        settle_engine(*engine, Bytes{bound(s.hardware.gpu.memory.value)}, s.deployment.widths(),
+                      model.max_context);
+    e.step_tokens = settings.step_tokens;
+    e.max_running = settings.max_running;
   }
   e.scheduler = read_name(section, "scheduler", e.scheduler);
   e.max_running = section.optional<std::int64_t>("max_running", e.max_running,
@@ -222,14 +225,26 @@ EngineVersion read_layout_version(Section& section, const std::optional<EngineDa
   return {};
 }
 
+// The engine's fraction at the scenario's step, which is one rank's part of a chunk, or a whole
+// prompt.
+double engine_fraction(const EngineData& engine, const Scenario& s, Bytes gpu) {
+  const EngineWidths widths = s.deployment.widths();
+  const Tokens longest = s.model.max_context, step = s.engine.step_tokens;
+  const EngineSettings defaults = settle_engine(engine, gpu, widths, longest);
+  if (step == defaults.step_tokens) return defaults.memory_fraction;
+  EngineStated stated;
+  const std::int64_t sharing = engine.ranks_share ? widths.data_parallel : 1;
+  stated.chunk = step >= longest ? Tokens{0} : Tokens{step.value * sharing};
+  return settle_engine(engine, gpu, widths, longest, stated).memory_fraction;
+}
+
 // How the layout's engine fills a GPU before the KV cache; nothing for a layout without an engine.
 void read_memory(Section& section, const Scenario& s, const std::optional<EngineData>& engine,
                  const EngineVersion& version, KvCacheConfig& kv) {
   const Bytes gpu{bound(s.hardware.gpu.memory.value)};
   kv.memory = section.optional_or<Bytes>("memory", "auto", between(Bytes{1}, gpu));
   if (engine) {
-    kv.memory_fraction = engine->memory_fraction.value_or(default_memory_fraction(
-        engine->fraction_rule, gpu, s.deployment.widths(), s.engine.step_tokens));
+    kv.memory_fraction = engine_fraction(*engine, s, gpu);
   }
   kv.memory_fraction =
       section.optional<double>("memory_fraction", kv.memory_fraction, above_up_to(0.0, 1.0));
@@ -326,7 +341,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   const ModelData model = read_model(top.child("model", true));
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));
-  s.deployment = read_deployment(top.child("deployment"), s);
+  s.deployment = read_deployment(top.child("deployment"), s, engine.has_value());
   s.engine = read_engine(top.child("engine"), s, engine);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,

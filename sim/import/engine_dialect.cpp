@@ -84,7 +84,28 @@ bool FlagReader::is_open(const FlagUse& use) {
     draft_.leave_out(use, "the text does not say what " + use.unresolved.front() +
                               " is; the engine's default stands in its place");
   }
+  draft_.leave_open({use.written, "", ""});
   return true;
+}
+
+bool FlagReader::open(std::string_view name) const {
+  const FlagUse* use = find(name);
+  return use != nullptr && !use->unresolved.empty();
+}
+
+void FlagReader::stands_in(std::string_view name, const std::string& path,
+                           const std::string& assumed) {
+  if (open(name)) draft_.leave_open({find(name)->written, path, assumed});
+}
+
+std::string FlagReader::default_reason(std::string_view name, const std::string& reason) const {
+  return open(name) ? find(name)->quoted() + " is not known: " + reason : reason;
+}
+
+std::int64_t FlagReader::count_or(const std::string& path, std::string_view name, std::int64_t min,
+                                  std::int64_t max, std::int64_t fallback) {
+  stands_in(name, path, std::to_string(fallback));
+  return count(name, min, max).value_or(fallback);
 }
 
 bool FlagReader::on(std::string_view name) const {
@@ -130,7 +151,8 @@ std::int64_t FlagReader::count_into(const std::string& path, std::string_view na
   if (value) {
     draft_.set(path, std::to_string(*value), *find(name));
   } else {
-    draft_.assume(path, std::to_string(fallback), reason);
+    draft_.assume(path, std::to_string(fallback), default_reason(name, reason));
+    stands_in(name, path, std::to_string(fallback));
   }
   return value.value_or(fallback);
 }

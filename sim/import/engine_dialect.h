@@ -86,6 +86,17 @@ class FlagReader {
   std::optional<double> fraction(std::string_view name);  // in (0, 1]
   std::optional<std::string> text(std::string_view name);
 
+  // The same with what the engine takes in its place; an open value is then said to be that one.
+  std::int64_t count_or(const std::string& path, std::string_view name, std::int64_t min,
+                        std::int64_t max, std::int64_t fallback);
+
+  // The flag is there and only the shell knows its value.
+  bool open(std::string_view name) const;
+  // What stands in the scenario where the flag is open; "" = the engine's default. Else nothing.
+  void stands_in(std::string_view name, const std::string& path, const std::string& assumed);
+  // Why a line holds the engine's default: `reason`, and that the flag is open where it is.
+  std::string default_reason(std::string_view name, const std::string& reason) const;
+
   // Takes the flag's number into the scenario, or the engine's default with its reason.
   std::int64_t count_into(const std::string& path, std::string_view name, std::int64_t min,
                           std::int64_t fallback, const std::string& reason);

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
 
 namespace v4cap {
@@ -23,6 +24,35 @@ std::string plain(std::string_view line) {
     }
   }
   return out;
+}
+
+// Bounds of what a log may state: beyond them lies no machine, and arithmetic with them is not
+// meant. Below: "above 0" where `above` says so.
+struct LogBounds {
+  double low, high;
+  bool above;
+};
+
+LogBounds bounds_of(LogQuantity quantity) {
+  constexpr double kGibMax = 64 * 1024, kCountMax = 1e15;
+  switch (quantity) {
+    case LogQuantity::weights_gib:
+    case LogQuantity::kv_memory_gib:
+      return {0, kGibMax, true};
+    case LogQuantity::draft_weights_gib:
+    case LogQuantity::request_slot_gib:  // no state by slot before 0.5.14
+      return {0, kGibMax, false};
+    case LogQuantity::memory_fraction:
+      return {0, 1, true};
+    case LogQuantity::bytes_per_full_token:
+    case LogQuantity::max_running:
+    case LogQuantity::max_context_tokens:
+      return {0, kCountMax, true};
+    case LogQuantity::step_tokens:  // -1: prompts are not cut
+      return {-1, kCountMax, false};
+    default:
+      return {0, kCountMax, false};
+  }
 }
 
 bool is_digit(char c) {
@@ -97,6 +127,9 @@ class LogReader {
       if (!is_digit(text[end]) && text[end] != '.' && !(text[end] == '-' && end == at)) break;
       digits += text[end];
     }
+    if (const std::size_t exponent = exponent_at(text, end); exponent > 0 && end > at) {
+      digits += text.substr(end, exponent);
+    }
     if (digits.ends_with('.')) digits.pop_back();  // end of a sentence
     double value = 0;
     const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -104,7 +137,25 @@ class LogReader {
       throw InputError(place, "expected a number after " + shown(field.before) + ", got " +
                                   shown(text.substr(at, 20)));
     }
+    const LogBounds bounds = bounds_of(field.quantity);
+    if (value < bounds.low || value > bounds.high || (bounds.above && value == bounds.low)) {
+      throw InputError(place, std::string(name_of(field.quantity)) + ": expected a number " +
+                                  (bounds.above ? "above " : "from ") +
+                                  value_text<double>(bounds.low) +
+                                  (bounds.above ? " up to " : " to ") +
+                                  value_text<double>(bounds.high) + ", got " + shown(digits));
+    }
     return value;
+  }
+
+  // Characters of "e9" or "E+09" at `at`; 0 when there is none.
+  static std::size_t exponent_at(const std::string& text, std::size_t at) {
+    if (at >= text.size() || (text[at] != 'e' && text[at] != 'E')) return 0;
+    std::size_t end = at + 1;
+    if (end < text.size() && (text[end] == '+' || text[end] == '-')) ++end;
+    const std::size_t first = end;
+    while (end < text.size() && is_digit(text[end])) ++end;
+    return end == first ? 0 : end - at;
   }
 
   void add(const std::string& rank, const LogFact& fact) {

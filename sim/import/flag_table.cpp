@@ -31,12 +31,20 @@ std::string lower(std::string text) {
   return text;
 }
 
-std::string scalar_text(JsonValue value) {
+// A fraction as it is written: what is refused is shown as the user knows it.
+std::string number_as_written(JsonValue value, const std::string& text) {
+  const std::size_t begin = static_cast<std::size_t>(value.column()) - 1;
+  return text.substr(begin, text.find_first_of(",]} \t\r", begin) - begin);
+}
+
+std::string scalar_text(JsonValue value, const std::string& text) {
   switch (value.kind()) {
     case JsonKind::boolean:
       return value.boolean() ? "true" : "false";
     case JsonKind::integer:
       return std::to_string(value.integer(INT64_MIN, INT64_MAX));
+    case JsonKind::real:
+      return number_as_written(value, text);
     case JsonKind::string:
       return std::string(value.string());
     default:
@@ -44,15 +52,15 @@ std::string scalar_text(JsonValue value) {
   }
 }
 
-// Scalars of an object by dotted key; lists and fractions are of no use to us and left out.
-void flatten(JsonValue object, const std::string& prefix,
+// Scalars of an object by dotted key; lists are of no use to us and left out.
+void flatten(JsonValue object, const std::string& text, const std::string& prefix,
              std::map<std::string, std::string>& fields) {
   for (const JsonValue member : object.members()) {
     const std::string key = prefix + std::string(member.key());
     if (member.kind() == JsonKind::object) {
-      flatten(member, key + '.', fields);
+      flatten(member, text, key + '.', fields);
     } else {
-      fields[key] = scalar_text(member);
+      fields[key] = scalar_text(member, text);
     }
   }
 }
@@ -64,10 +72,9 @@ std::map<std::string, std::string> json_fields(const FlagUse& use) {
   JsonLine line;
   try {
     const JsonValue value = line.parse(text, {"", 0, 0});
-    if (value.kind() == JsonKind::object) flatten(value, "", fields);
+    if (value.kind() == JsonKind::object) flatten(value, text, "", fields);
   } catch (const InputError& e) {
-    throw InputError(use.value_place,
-                     use.written + ": expected JSON: " + e.diagnostics().front().message);
+    throw InputError(use.value_place, use.written + ": " + e.diagnostics().front().message);
   }
   return fields;
 }

@@ -8,6 +8,7 @@
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
+#include "sim/config/model_file.h"
 #include "sim/config/section.h"
 #include "sim/config/value.h"
 #include "sim/engine/scheduler.h"
@@ -264,6 +265,25 @@ void settle_free_memory(const ScenarioOptions& options, ImportedLaunch& out) {
                  {}});
 }
 
+bool has_compressed_layers(const ModelSpec& model) {
+  return model.count(LayerKind::csa) + model.count(LayerKind::hca) > 0;
+}
+
+// The layouts of engines are those of V4's caches: another model is refused where it is named, not
+// at a line of the scenario that nobody has written.
+void check_model(const NamedModel& named, const ModelSpec& model, const std::string& engine) {
+  if (has_compressed_layers(model)) return;
+  std::string supported;
+  for (const std::string& name : data_names(DataKind::model, "")) {
+    if (!has_compressed_layers(load_model(name).spec)) continue;
+    supported += (supported.empty() ? "" : ", ") + name;
+  }
+  throw InputError(named.place.file.empty() ? Place{"--model"} : named.place,
+                   "expected a model with compressed layers (" + supported + "), got " +
+                       shown(named.text) + ", which is " + model.name + ": layout " + engine +
+                       " holds V4's caches only; a scenario with layout ideal takes other models");
+}
+
 // What the user overrides, so that the scenario that is printed has it too.
 void draft_overrides(const ScenarioOptions& options, ScenarioDraft& draft) {
   for (const std::string& text : options.set) {
@@ -277,6 +297,7 @@ void draft_overrides(const ScenarioOptions& options, ScenarioDraft& draft) {
 void leave_out_words(const FlagUses& flags, bool first_is_model, ScenarioDraft& draft) {
   for (std::size_t i = first_is_model ? 1 : 0; i < flags.positional.size(); ++i) {
     const ShellWord& word = flags.positional[i];
+    if (!word.unresolved.empty()) draft.leave_open({word.text, "", "empty"});
     draft.leave_out({word.text,
                      word.unresolved.empty() ? "stands where no flag takes it"
                                              : "the text does not say what it is",
@@ -322,6 +343,7 @@ ImportedLaunch import_launch(const ImportRequest& request) {
                    assumed ? "no command says it; --hardware names another" : "--hardware",
                    assumed ? Origin::import : Origin::user);
   const Scenario bare = bare_scenario(out.draft, request.options);
+  check_model(model, bare.model, launch.engine);
   launch.dialect->translate({out.flags, launch.variables, out.log, bare.model, bare.hardware,
                              bare.kv_cache.entry, request.command.dir},
                             out.draft);

@@ -85,6 +85,24 @@ void ScenarioDraft::leave_out(const FlagUse& flag, const std::string& what) {
   omissions_.push_back({flag.quoted(), what, flag.place});
 }
 
+void ScenarioDraft::leave_open(OpenFlag flag) {
+  const auto same = std::ranges::find(open_, flag.written, &OpenFlag::written);
+  if (same == open_.end()) {
+    open_.push_back(std::move(flag));
+  } else if (same->path.empty()) {
+    *same = std::move(flag);  // now it is known what stands in its place
+  }
+}
+
+std::vector<OpenFlag> ScenarioDraft::open_flags() const {
+  std::vector<OpenFlag> out;
+  for (const OpenFlag& flag : open_) {
+    const DraftLine* line = find(flag.path);
+    if (line == nullptr || line->origin != Origin::user) out.push_back(flag);
+  }
+  return out;
+}
+
 const DraftLine* ScenarioDraft::find(const std::string& path) const {
   const auto it = std::ranges::find(lines_, path, &DraftLine::path);
   return it == lines_.end() ? nullptr : &*it;

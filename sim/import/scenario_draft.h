@@ -36,6 +36,13 @@ struct Omission {
   Place place;
 };
 
+// A flag whose value only the shell knows: every verdict holds only if it is what we took.
+struct OpenFlag {
+  std::string written;  // "-tp", or a word such as "$ARGS"
+  std::string path;     // of the scenario; "" = several or none
+  std::string assumed;  // "1"; "" = the engine's default
+};
+
 class ScenarioDraft {
  public:
   // A later value for the same path replaces the earlier one, and everything below it.
@@ -45,6 +52,9 @@ class ScenarioDraft {
               Origin origin = Origin::engine);
   void leave_out(const FlagUse& flag, const std::string& what);
   void leave_out(Omission omission) { omissions_.push_back(std::move(omission)); }
+  void leave_open(OpenFlag flag);
+  // Those that the user has not settled himself.
+  std::vector<OpenFlag> open_flags() const;
   // The engine takes a share of what weights and buffers leave, not of the whole GPU: known only
   // when the scenario can say what they take.
   void take_free_memory(double fraction, std::string reason) {
@@ -67,6 +77,7 @@ class ScenarioDraft {
  private:
   std::vector<DraftLine> lines_;
   std::vector<Omission> omissions_;
+  std::vector<OpenFlag> open_;
   std::vector<std::string> notes_;
   std::optional<double> free_fraction_;
   std::string free_reason_;

@@ -9,6 +9,7 @@
 
 #include "sim/cache/swa_policy.h"
 #include "sim/config/engine_file.h"
+#include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/import/engine_dialect.h"
 
@@ -16,11 +17,9 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::int64_t kMaxRunning = 256;   // [v4]
-constexpr double kWindowRatio = 0.1;        // [v4]
-constexpr std::int64_t kPage = 256;         // [v4]
-constexpr std::int64_t kLargeGpuGib = 160;  // [mem]
-constexpr double kDeepepMib = 2048;         // [mem]
+constexpr double kWindowRatio = 0.1;  // [v4]
+constexpr double kDeepepMib = 2048;   // [mem]
+constexpr std::int64_t kCountMax = 1'000'000'000;
 
 FlagTable flag_table() {
   FlagTable t({.underscores_are_hyphens = false, .no_prefix = true, .prefixes = true});
@@ -363,10 +362,14 @@ class SglangDialect final : public EngineDialect {
     FlagReader read(context, draft);
     const Ranks ranks = parallelism(read, draft);
     draft.assume("kv_cache.layout", "sglang", "told from the command", Origin::command);
-    scheduling(context, read, ranks, draft);
-    pools(context, read, draft);
+    const EngineData engine = engine_data(read);
+    const EngineStated stated = stated_by(read);
+    const EngineSettings settings = settle_engine(
+        engine, context.hardware.gpu.memory, ranks.widths(), context.model.max_context, stated);
+    scheduling(context, read, ranks, engine, settings, draft);
+    pools(context, read, engine, draft);
     speculation(context, read, draft);
-    memory(context, read, ranks, draft);
+    memory(context, read, settings, draft);
     remarks(read, ranks, draft);
   }
 
@@ -375,14 +378,18 @@ class SglangDialect final : public EngineDialect {
     std::int64_t gpus = 1;       // of tensor parallelism, --tp
     std::int64_t attention = 1;  // ranks with a cache of their own, --dp with DP attention
     std::int64_t engines = 1;    // --dp without: whole engines beside each other
+
+    EngineWidths widths() const { return {gpus / attention, attention, kEngineExpertParallel}; }
   };
 
   static Ranks parallelism(FlagReader& read, ScenarioDraft& draft) {
     Ranks ranks;
-    ranks.gpus = read.count("--tp-size", 1, 1024).value_or(1);
-    const std::int64_t dp = read.count("--dp-size", 1, 1024).value_or(1);
+    const std::string path = "deployment.tensor_parallel";
+    const std::int64_t dp = read.count_or("deployment.data_parallel", "--dp-size", 1, 1024, 1);
     const bool attention = read.on("--enable-dp-attention");
     (attention ? ranks.attention : ranks.engines) = dp;
+    // An open --tp is at least as wide as its attention ranks.
+    ranks.gpus = read.count_or(path, "--tp-size", 1, 1024, ranks.attention);
     if (ranks.gpus % ranks.attention != 0) {
       const FlagUse& use = *read.find("--dp-size");
       throw InputError(use.value_place, use.written + ": expected a divisor of --tp (" +
@@ -390,10 +397,13 @@ class SglangDialect final : public EngineDialect {
                                             shown(use.value));
     }
     const FlagUse* tp = read.find("--tp-size");
-    DraftLine width{"deployment.tensor_parallel", std::to_string(ranks.gpus / ranks.attention),
-                    tp == nullptr ? "no --tp" : tp->quoted(),
-                    tp == nullptr ? Origin::engine : Origin::command,
-                    tp == nullptr ? Place{} : tp->place};
+    DraftLine width{path, std::to_string(ranks.gpus / ranks.attention), "no --tp", Origin::engine,
+                    Place{}};
+    if (read.open("--tp-size")) {
+      width.reason = read.default_reason("--tp-size", "the least that it can be");
+    } else if (tp != nullptr) {
+      width = {path, width.value, tp->quoted(), Origin::command, tp->place};
+    }
     if (ranks.attention > 1) {
       width.reason += ", " + read.find("--dp-size")->quoted() + " --enable-dp-attention";
       draft.set(width);
@@ -412,55 +422,81 @@ class SglangDialect final : public EngineDialect {
       draft.set("deployment.expert_parallel", std::to_string(ranks.gpus),
                 *read.find("--moe-a2a-backend"));
     } else {
-      draft.assume("deployment.expert_parallel", "1", "experts are cut by tensor parallelism");
+      draft.assume("deployment.expert_parallel", std::to_string(kEngineExpertParallel),
+                   read.default_reason("--ep-size", "experts are cut by tensor parallelism"));
+      read.stands_in("--ep-size", "deployment.expert_parallel",
+                     std::to_string(kEngineExpertParallel));
     }
   }
 
+  // scenarios/engines/sglang.yaml at this command's graphs and with the buffers of DeepEP.
+  static EngineData engine_data(FlagReader& read) {
+    std::optional<EngineData> engine = load_engine("sglang", "");
+    if (!engine) throw InputError(Place{"engines/sglang.yaml"}, "expected the file of the engine");
+    FractionRule& rule = engine->fraction_rule;
+    if (const auto batch = read.count("--cuda-graph-max-bs-decode", 1, 1 << 20)) {
+      rule.graph_batch = rule.graph_batch_small = static_cast<double>(*batch);
+    }
+    if (read.text("--moe-a2a-backend") == "deepep") rule.base += kDeepepMib;
+    return *engine;
+  }
+
+  static EngineStated stated_by(FlagReader& read) {
+    EngineStated stated;
+    stated.max_running = read.count("--max-running-requests", 1);
+    // SGLang does not cut prompts at values of 0 and below, whatever the ranks.
+    if (const auto chunk = read.count("--chunked-prefill-size", -kCountMax, kCountMax)) {
+      stated.chunk = Tokens{std::max<std::int64_t>(0, *chunk)};
+    }
+    return stated;
+  }
+
   static void scheduling(const LaunchContext& context, FlagReader& read, const Ranks& ranks,
+                         const EngineData& engine, const EngineSettings& settings,
                          ScenarioDraft& draft) {
-    const std::int64_t running = read.count_into("engine.max_running", "--max-running-requests", 1,
-                                                 kMaxRunning, "SGLang's default for V4");
-    const std::int64_t chunk = read.count("--chunked-prefill-size", -1).value_or(0);
-    if (chunk > 0) {
-      draft.set("engine.step_tokens", std::to_string(chunk), *read.find("--chunked-prefill-size"));
-    } else if (chunk < 0) {
-      draft.set("engine.step_tokens", std::to_string(context.model.max_context.value),
-                *read.find("--chunked-prefill-size"));
-    } else {
-      draft.assume("engine.step_tokens", std::to_string(default_chunk(context.hardware)),
-                   large_gpu(context.hardware) ? "SGLang's default from 160 GiB of GPU memory"
-                                               : "SGLang's default below 160 GiB of GPU memory");
-    }
-    if (ranks.attention > 1) {
-      const std::int64_t tokens = chunk > 0 ? chunk : default_chunk(context.hardware);
-      per_rank("engine.max_running", running, ranks.attention, draft);
-      per_rank("engine.step_tokens", tokens, ranks.attention, draft);
-    }
+    const std::int64_t running =
+        read.count("--max-running-requests", 1).value_or(engine.max_running);
+    set_shared(read, ranks, draft, "--max-running-requests",
+               {"engine.max_running", std::to_string(settings.max_running),
+                "SGLang's default for V4", Origin::engine, Place{}},
+               running);
+    const std::string memory = value_text<Bytes>(engine.large_gpu) + " of GPU memory";
+    const bool large = context.hardware.gpu.memory >= engine.large_gpu;
+    set_shared(
+        read, ranks, draft, "--chunked-prefill-size",
+        {"engine.step_tokens", std::to_string(settings.step_tokens.value),
+         "SGLang's default " + ((large ? "from " : "below ") + memory), Origin::engine, Place{}},
+        settings.chunk.value);
     if (const auto length = read.count("--context-length", 1)) {
       draft.set("engine.max_context_tokens", std::to_string(*length),
                 *read.find("--context-length"));
     }
+    read.stands_in("--context-length", "engine.max_context_tokens", "");
   }
 
-  // SGLang divides both by the attention ranks.
-  static void per_rank(const std::string& path, std::int64_t whole, std::int64_t ranks,
-                       ScenarioDraft& draft) {
-    DraftLine line = *draft.find(path);
-    line.value = std::to_string(std::max<std::int64_t>(1, whole / ranks));
-    line.reason += ": " + std::to_string(whole) + " over " + std::to_string(ranks) + " ranks";
-    draft.set(line);
+  // One rank's part of what SGLang divides by its attention ranks; `whole` 0 is not divided.
+  static void set_shared(FlagReader& read, const Ranks& ranks, ScenarioDraft& draft,
+                         std::string_view flag, DraftLine line, std::int64_t whole) {
+    const FlagUse* use = read.find(flag);
+    if (use == nullptr || read.open(flag)) {
+      line.reason = read.default_reason(flag, line.reason);
+    } else {
+      line.reason = use->quoted() + (whole == 0 ? ": prompts are not cut" : "");
+      line.origin = Origin::command;
+      line.place = use->place;
+    }
+    if (ranks.attention > 1 && whole > 0) {
+      line.reason +=
+          ": " + std::to_string(whole) + " over " + std::to_string(ranks.attention) + " ranks";
+    }
+    read.stands_in(flag, line.path, std::to_string(whole));
+    draft.set(std::move(line));
   }
 
-  static bool large_gpu(const HardwareSpec& hardware) {
-    return hardware.gpu.memory.value >= kLargeGpuGib * kGiB;
-  }
-  static std::int64_t default_chunk(const HardwareSpec& hardware) {
-    return large_gpu(hardware) ? 16384 : 8192;  // [mem]
-  }
-
-  static void pools(const LaunchContext& context, FlagReader& read, ScenarioDraft& draft) {
-    const std::int64_t page =
-        read.count_into("kv_cache.block_tokens", "--page-size", 1, kPage, "SGLang's page for V4");
+  static void pools(const LaunchContext& context, FlagReader& read, const EngineData& engine,
+                    ScenarioDraft& draft) {
+    const std::int64_t page = read.count_into("kv_cache.block_tokens", "--page-size", 1,
+                                              engine.block.value, "SGLang's page for V4");
     if (page % 128 != 0) {
       const FlagUse& use = *read.find("--page-size");
       throw InputError(
@@ -508,7 +544,7 @@ class SglangDialect final : public EngineDialect {
   // N steps of a draft head give N tokens; the verified ones count the next token too.
   static void speculation(const LaunchContext& context, FlagReader& read, ScenarioDraft& draft) {
     const FlagUse* algorithm = read.find("--speculative-algorithm");
-    if (algorithm == nullptr) return;
+    if (algorithm == nullptr || !read.text("--speculative-algorithm")) return;
     if (algorithm->value != "DSPARK") draft_with_one_layer(context, algorithm->quoted(), draft);
     if (const auto gamma = read.count("--speculative-dspark-block-size", 1, 64)) {
       draft.set("engine.draft_tokens", std::to_string(*gamma),
@@ -524,24 +560,7 @@ class SglangDialect final : public EngineDialect {
     }
   }
 
-  // SGLang's own rule for the fraction (scenarios/engines/sglang.yaml), at this command's graphs
-  // and with the buffers of DeepEP.
-  static double default_fraction(const LaunchContext& context, FlagReader& read,
-                                 const Ranks& ranks) {
-    const std::optional<EngineData> engine = load_engine("sglang", "");
-    FractionRule rule = engine ? engine->fraction_rule : FractionRule{};
-    if (const auto batch = read.count("--cuda-graph-max-bs-decode", 1, 1 << 20)) {
-      rule.graph_batch = rule.graph_batch_small = static_cast<double>(*batch);
-    }
-    if (read.text("--moe-a2a-backend") == "deepep") rule.base += kDeepepMib;
-    const Tokens chunk{
-        read.count("--chunked-prefill-size", -1).value_or(default_chunk(context.hardware))};
-    // The rule counts the GPUs of tensor parallelism before attention ranks share them out.
-    return default_memory_fraction(rule, context.hardware.gpu.memory,
-                                   {ranks.gpus, ranks.attention, 1}, chunk);
-  }
-
-  static void memory(const LaunchContext& context, FlagReader& read, const Ranks& ranks,
+  static void memory(const LaunchContext& context, FlagReader& read, const EngineSettings& settings,
                      ScenarioDraft& draft) {
     if (const auto given = read.fraction("--mem-fraction-static")) {
       draft.set("kv_cache.memory_fraction", number_text(*given),
@@ -553,8 +572,12 @@ class SglangDialect final : public EngineDialect {
                    "line " + std::to_string(stated->place.line) + " of the log", Origin::log);
       return;
     }
-    draft.assume("kv_cache.memory_fraction", number_text(default_fraction(context, read, ranks)),
-                 "SGLang's rule: what activations and graphs need stays outside");
+    const std::string fraction = number_text(settings.memory_fraction);
+    draft.assume(
+        "kv_cache.memory_fraction", fraction,
+        read.default_reason("--mem-fraction-static",
+                            "SGLang's rule: what activations and graphs need stays outside"));
+    read.stands_in("--mem-fraction-static", "kv_cache.memory_fraction", fraction);
   }
 
   static void remarks(FlagReader& read, const Ranks& ranks, ScenarioDraft& draft) {

@@ -1,7 +1,10 @@
 #include "sim/import/shell.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
+#include <optional>
+#include <utility>
 
 namespace v4cap {
 
@@ -12,6 +15,22 @@ bool is_name_start(char c) {
 }
 bool is_name(char c) {
   return is_name_start(c) || (c >= '0' && c <= '9');
+}
+
+// Variables that repeat themselves grow twofold with every line.
+constexpr std::size_t kWordMax = std::size_t{1} << 20;
+constexpr std::size_t kExpandedMax = std::size_t{64} << 20;  // by all variables together
+
+bool is_one_of(const std::string& text, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, text) != names.end();
+}
+
+// Length of the NAME in "NAME=value" or "NAME+=value"; 0 for another word.
+std::size_t assigned_name(const std::string& text) {
+  std::size_t end = 0;
+  while (end < text.size() && is_name(text[end])) ++end;
+  if (end == 0 || !is_name_start(text[0])) return 0;
+  return text.compare(end, 1, "=") == 0 || text.compare(end, 2, "+=") == 0 ? end : 0;
 }
 
 class ShellReader {
@@ -112,13 +131,9 @@ class ShellReader {
   // NAME=value before a command or after export; NAME=( and NAME+=( leave what follows as words.
   bool take_assignment(const ShellWord& word) {
     if (!current_.words.empty() && !exports()) return false;
-    std::size_t end = 0;
-    while (end < word.text.size() && is_name(word.text[end])) ++end;
-    const bool adds = word.text.compare(end, 2, "+=") == 0;
-    if (end == 0 || !is_name_start(word.text[0]) ||
-        (!adds && (end == word.text.size() || word.text[end] != '='))) {
-      return false;
-    }
+    const std::size_t end = assigned_name(word.text);
+    if (end == 0) return false;
+    const bool adds = word.text[end] == '+';
     if (peek() == '(') {
       take();
       end_command();
@@ -127,17 +142,57 @@ class ShellReader {
     }
     ShellWord value = word;
     value.text = word.text.substr(end + (adds ? 2 : 1));
-    value.place.column += static_cast<std::int64_t>(end + 1);
+    value.place.column += static_cast<std::int64_t>(end + (adds ? 2 : 1));
+    if (adds) add_to(word.text.substr(0, end), value);
     current_.assignments.push_back({word.text.substr(0, end), std::move(value)});
     return true;
   }
 
+  // NAME+=value: what the variable holds comes before it.
+  void add_to(const std::string& name, ShellWord& value) {
+    const auto known = variables_.find(name);
+    if (known == variables_.end() || !known->second) {
+      value.unresolved.push_back('$' + name);
+      return;
+    }
+    const std::string added = std::exchange(value.text, "");
+    expand(value, *known->second);
+    append(value, added);
+  }
+
+  // What a command gives a value that the text does not say: loops, reads, and assignments behind
+  // words such as `then`, which may or may not be run. From here on it is not known.
+  void forget_rebound() {
+    const std::vector<ShellWord>& words = current_.words;
+    std::size_t at = 0;
+    for (; at < words.size(); ++at) {
+      const std::string& text = words[at].text;
+      if (const std::size_t name = assigned_name(text); name > 0) {
+        variables_[text.substr(0, name)] = std::nullopt;
+      } else if (!text.starts_with('-') &&
+                 !is_one_of(text, {"if", "then", "elif", "else", "while", "until", "do", "!", "{",
+                                   "time", "export", "local", "declare", "typeset", "readonly"})) {
+        break;
+      }
+    }
+    if (at == words.size()) return;
+    const std::string& program = words[at].text;
+    const bool loop = is_one_of(program, {"for", "select"});
+    if (!loop && !is_one_of(program, {"read", "mapfile", "readarray", "getopts", "unset"})) return;
+    const std::size_t end = loop ? std::min(at + 2, words.size()) : words.size();
+    for (++at; at < end; ++at) {
+      if (std::ranges::all_of(words[at].text, is_name)) variables_[words[at].text] = std::nullopt;
+    }
+  }
+
   void end_command() {
     if (exports()) current_.words.clear();
+    forget_rebound();
     // Only an assignment to the shell itself is seen by later commands.
     if (current_.words.empty()) {
       for (const ShellAssignment& a : current_.assignments) {
-        if (a.value.unresolved.empty()) variables_[a.name] = a.value.text;
+        variables_[a.name] =
+            a.value.unresolved.empty() ? std::optional(a.value.text) : std::nullopt;
       }
     }
     if (!current_.words.empty() || !current_.assignments.empty()) {
@@ -227,10 +282,11 @@ class ShellReader {
       }
     }
     const auto known = variables_.find(name);
-    if (known != variables_.end()) {
-      word.text += known->second;
-    } else if (has_fallback && fallback.find('$') == std::string::npos) {
-      word.text += fallback;
+    const bool set = known != variables_.end();
+    if (set && known->second) {
+      expand(word, *known->second);
+    } else if (!set && has_fallback && fallback.find('$') == std::string::npos) {
+      append(word, fallback);
     } else {
       keep(word, begin);
     }
@@ -250,19 +306,40 @@ class ShellReader {
 
   void keep(ShellWord& word, std::size_t begin) {
     const std::string written(text_.substr(begin, at_ - begin));
-    word.text += written;
+    append(word, written);
     word.unresolved.push_back(written);
+  }
+
+  // Every text that a word grows by beside single characters.
+  void append(ShellWord& word, std::string_view text) const {
+    if (word.text.size() + text.size() > kWordMax) {
+      throw InputError(word.place,
+                       "expected a word of at most 1 MiB with its variables replaced, got " +
+                           std::to_string(word.text.size() + text.size()) + " bytes or more");
+    }
+    word.text += text;
+  }
+
+  void expand(ShellWord& word, const std::string& value) {
+    append(word, value);
+    expanded_ += value.size();
+    if (expanded_ > kExpandedMax) {
+      throw InputError(word.place,
+                       "expected variables whose values take at most 64 MiB where they are used");
+    }
   }
 
   std::string_view text_;
   std::string file_;
+  std::size_t expanded_ = 0;
   std::size_t at_ = 0;
   std::int64_t line_ = 1, column_ = 1;
   bool in_list_ = false;  // between the brackets of NAME=(...), where a line's end is a space
   ShellCommand current_;
   std::vector<ShellCommand> commands_;
   std::vector<std::string> here_ends_;
-  std::map<std::string, std::string> variables_;
+  // Values that the text gives; empty: it sets the variable to something that it does not say.
+  std::map<std::string, std::optional<std::string>> variables_;
 };
 
 }  // namespace

@@ -266,9 +266,12 @@ class VllmDialect final : public EngineDialect {
   static void parallelism(FlagReader& read, ScenarioDraft& draft) {
     const std::int64_t tp = read.count_into("deployment.tensor_parallel", "--tensor-parallel-size",
                                             1, 1, "vLLM's default");
-    const std::int64_t dp = read.count("--data-parallel-size", 1, 1024).value_or(1);
-    if (dp > 1) {
-      draft.set("deployment.data_parallel", std::to_string(dp), *read.find("--data-parallel-size"));
+    const std::string ranks = "deployment.data_parallel";
+    const std::int64_t dp = read.count_or(ranks, "--data-parallel-size", 1, 1024, 1);
+    if (read.open("--data-parallel-size")) {
+      draft.assume(ranks, "1", read.default_reason("--data-parallel-size", "vLLM's default"));
+    } else if (dp > 1) {
+      draft.set(ranks, std::to_string(dp), *read.find("--data-parallel-size"));
     }
     if (read.on("--enable-expert-parallel")) {
       draft.set("deployment.expert_parallel", std::to_string(tp * dp),
@@ -286,6 +289,7 @@ class VllmDialect final : public EngineDialect {
     read.count_into("engine.step_tokens", "--max-num-batched-tokens", 1, large ? 8192 : 2048,
                     reason);
     const std::optional<std::string> length = read.text("--max-model-len");
+    read.stands_in("--max-model-len", "engine.max_context_tokens", "");
     if (length && *length != "auto" && *length != "-1") {
       draft.set("engine.max_context_tokens", std::to_string(*read.count("--max-model-len", 1)),
                 *read.find("--max-model-len"));
@@ -312,6 +316,7 @@ class VllmDialect final : public EngineDialect {
     windows(context, read, block, draft);
     draft.assume("kv_cache.indexer", "fp8", "vLLM's default");
     if (const FlagUse* use = read.find("--attention-config")) {
+      read.text("--attention-config");  // says so where only the shell knows it
       const auto field = [&](const char* name) {
         const auto it = use->fields.find(name);
         return it == use->fields.end() ? std::string() : it->second;
@@ -402,11 +407,13 @@ class VllmDialect final : public EngineDialect {
       draft.set("kv_cache.memory", std::to_string(*bytes) + " B",
                 *read.find("--kv-cache-memory-bytes"));
     }
-    if (const auto fraction = read.fraction("--gpu-memory-utilization")) {
-      draft.set("kv_cache.memory_fraction", number_text(*fraction),
-                *read.find("--gpu-memory-utilization"));
+    read.stands_in("--kv-cache-memory-bytes", "kv_cache.memory", "");
+    const std::string path = "kv_cache.memory_fraction", flag = "--gpu-memory-utilization";
+    if (const auto fraction = read.fraction(flag)) {
+      draft.set(path, number_text(*fraction), *read.find(flag));
     } else {
-      draft.assume("kv_cache.memory_fraction", number_text(kMemoryFraction), "vLLM's default");
+      draft.assume(path, number_text(kMemoryFraction), read.default_reason(flag, "vLLM's default"));
+      read.stands_in(flag, path, number_text(kMemoryFraction));
     }
   }
 };

@@ -142,17 +142,17 @@ double default_memory_fraction(const FractionRule& r, Bytes gpu_memory, const En
                                Tokens chunk) {
   const double memory = static_cast<double>(gpu_memory.value) / kMiB;
   const auto ranks = static_cast<double>(widths.data_parallel);
-  const bool small = memory < r.small_below_memory &&
-                     static_cast<double>(widths.tensor_parallel) < r.small_below_width;
+  const auto gpus = static_cast<double>(widths.gpus());
+  const bool small = memory < r.small_below_memory && gpus < r.small_below_width;
   const double batch = small ? r.graph_batch_small : r.graph_batch;
   double graphs = r.per_graph_batch * batch + r.prefill_graphs;
   if (widths.data_parallel > 1) {
     graphs += r.per_graph_batch_of_ranks * batch * ranks;
     if (batch > r.large_graph_batch) graphs += r.per_large_graph_batch * batch * ranks;
   }
-  double reserve =
-      r.base + std::max(r.per_chunk_token * static_cast<double>(chunk.value), r.least_for_chunk) +
-      r.per_gpu_of_rank * static_cast<double>(widths.tensor_parallel) + graphs;
+  double reserve = r.base +
+                   r.per_chunk_token * std::max(static_cast<double>(chunk.value), r.least_chunk) +
+                   r.per_gpu * gpus + graphs;
   if (memory > r.least_above_memory) reserve = std::max(reserve, r.least);
   const double fraction = std::round((memory - reserve) / memory * 1000) / 1000;
   return std::clamp(fraction, 0.001, 1.0);

@@ -38,7 +38,7 @@ inline constexpr std::array<MemoryRule, 8> kMemoryRules = {{
 // How the default of the memory fraction comes about where an engine has a rule for it: the memory
 // less a reserve, over the memory, three digits (SGLang, arg_groups). All in MiB.
 struct FractionRule {
-  double base = 0, per_chunk_token = 0, least_for_chunk = 0, per_gpu_of_rank = 0;
+  double base = 0, per_chunk_token = 0, least_chunk = 0, per_gpu = 0;
   double graph_batch = 0, graph_batch_small = 0;
   double small_below_memory = 0, small_below_width = 0;  // both: graph_batch_small
   double per_graph_batch = 0, per_graph_batch_of_ranks = 0, per_large_graph_batch = 0;
@@ -53,6 +53,7 @@ struct EngineWidths {
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
 };
 
+// `chunk` and the widths are the whole engine's: the rule does not know of attention ranks' parts.
 double default_memory_fraction(const FractionRule& rule, Bytes gpu_memory,
                                const EngineWidths& widths, Tokens chunk);
 

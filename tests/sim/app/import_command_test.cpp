@@ -100,6 +100,42 @@ TEST_CASE("what does not fit ends with 1, and the scenario is still printed") {
   CHECK(o.out.find("model: deepseek-v4-pro") != std::string::npos);
 }
 
+TEST_CASE("a verdict names what it rests on beside the command") {
+  const std::string command = "vllm serve deepseek-ai/DeepSeek-V4-Flash -tp $TP";
+  Output o = import({"--command", command + " --max-model-len $LEN"});
+  CHECK(o.code == ExitCode::done);
+  CHECK(o.out.find("# Fits if -tp is 1 and --max-model-len is left to the engine, which the text "
+                   "does not say. Decoding") != std::string::npos);
+  CHECK(o.out.find("tensor_parallel: 1              # -tp $TP is not known: vLLM's default") !=
+        std::string::npos);
+  o = import({"--command", command, "--json"});
+  const boost::json::value doc = boost::json::parse(o.out);
+  REQUIRE(doc.at("open_flags").as_array().size() == 1);
+  CHECK(doc.at("open_flags").at(0).at("flag").as_string() == "-tp");
+  CHECK(doc.at("open_flags").at(0).at("path").as_string() == "deployment.tensor_parallel");
+  CHECK(doc.at("open_flags").at(0).at("assumed").as_string() == "1");
+  o = import({"--command", command, "--hardware", "hgx-h100"});
+  CHECK(o.code == ExitCode::failed);
+  CHECK(o.out.find("Does not fit if -tp is 1, which the text does not say: ") != std::string::npos);
+  o = import({"--command", command, "--set", "deployment.tensor_parallel=4"});
+  CHECK(o.out.find("# Fits. Decoding") != std::string::npos);
+}
+
+TEST_CASE("no advice comes of a log's senseless figures") {
+  TempDir dir;
+  const std::string command = "vllm serve DeepSeek-V4-Flash -tp 4";
+  for (const std::string figure : {"-3", "0.0", "99999999999999999", "1e9"}) {
+    CAPTURE(figure);
+    const std::string log =
+        dir.write("server.log", "Available KV cache memory: " + figure + " GiB\n");
+    const Output o = import({"--command", command, "--log", log});
+    CHECK(o.code == ExitCode::bad_input);
+    CHECK(o.err.find(log + ":1:28: kv_memory_gib: expected a number above 0 up to 65536") !=
+          std::string::npos);
+    CHECK(o.out.empty());
+  }
+}
+
 TEST_CASE("vLLM does not start when one request of full length has no room") {
   const std::string command =
       "vllm serve DeepSeek-V4-Flash -tp 4 --kv-cache-memory-bytes 4294967296 --max-model-len ";

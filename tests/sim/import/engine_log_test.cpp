@@ -127,5 +127,30 @@ TEST_CASE("a known line that cannot be read is an error with its place") {
   CHECK(error("vllm", "nothing of this is known") == "nothing");
 }
 
+TEST_CASE("figures that no machine has are refused with their place") {
+  const auto error = [](const std::string& figure) {
+    try {
+      const auto facts = read("vllm", "Available KV cache memory: " + figure + " GiB");
+      return number_text(facts.front().low);
+    } catch (const InputError& e) {
+      return to_string(e.diagnostics().front());
+    }
+  };
+  const std::string range =
+      "server.log:1:28: kv_memory_gib: expected a number above 0 up to 65536, got ";
+  for (const std::string figure :
+       {"-3", "0.0", "0", "99999999999999999", "1e9", "65537", "1e300"}) {
+    CAPTURE(figure);
+    CHECK(error(figure) == range + '"' + figure + '"');
+  }
+  CHECK(error("1e1") == "10");
+  CHECK(error("1.5E+1") == "15");
+  CHECK(error("65536") == "65536");
+  CHECK(error("1e999").find("expected a number after") != std::string::npos);
+  CHECK_THROWS_AS(read("sglang", "Memory profiling: mem_fraction_static=1.2"), InputError);
+  CHECK_THROWS_AS(read("sglang", "Load weight end. mem usage=-1 GB"), InputError);
+  CHECK_NOTHROW(read("sglang", "max_total_num_tokens=1, chunked_prefill_size=-1"));
+}
+
 }  // namespace
 }  // namespace v4cap

@@ -110,7 +110,7 @@ TEST_CASE("a flag without its value and JSON that is none are refused with their
   };
   CHECK(error("--port --host x") == "run.sh:1:7: --port: expected a value after it");
   CHECK(error("--port") == "run.sh:1:7: --port: expected a value after it");
-  CHECK(error("--config '{\"a\": }'").starts_with("run.sh:1:16: --config: expected JSON: "));
+  CHECK(error("--config '{\"a\": }'").starts_with("run.sh:1:16: --config: expected JSON, found "));
 }
 
 TEST_CASE("no engine's table names a flag twice or leaves a reason out") {

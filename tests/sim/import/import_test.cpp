@@ -54,6 +54,12 @@ std::string error_of(const std::string& command, const std::string& hardware = "
   return "nothing";
 }
 
+ScenarioOptions no_traces() {
+  ScenarioOptions options;
+  options.find_traces = false;
+  return options;
+}
+
 struct Published {
   const char* file;
   const char* hardware;
@@ -232,6 +238,92 @@ TEST_CASE("SGLang's fraction follows its rule where none is given") {
   CHECK(dp.scenario.kv_cache.memory_fraction == doctest::Approx(0.832));
 }
 
+// The same deployment as a scenario says it and as a command says it.
+TEST_CASE("a scenario and a command have the same defaults of SGLang") {
+  struct Deployed {
+    std::string command, scenario;
+  };
+  const std::vector<Deployed> deployed = {
+      {"--tp 8 --dp 8 --enable-dp-attention", "{tensor_parallel: 1, data_parallel: 8}"},
+      {"--tp 8 --dp 2 --enable-dp-attention", "{tensor_parallel: 4, data_parallel: 2}"},
+      {"--tp 8", "{tensor_parallel: 8}"},
+      {"--tp 4", "{tensor_parallel: 4}"},
+      {"--tp 2 --dp 2 --enable-dp-attention", "{tensor_parallel: 1, data_parallel: 2}"}};
+  for (const std::string hardware : {"hgx-h100", "hgx-h200", "hgx-b200"}) {
+    for (const Deployed& d : deployed) {
+      CAPTURE(hardware);
+      CAPTURE(d.command);
+      ImportRequest request;
+      request.command = text("sglang serve --model-path DeepSeek-V4-Flash " + d.command);
+      request.hardware = hardware;
+      const Scenario command = import_launch(request).scenario;
+      const Scenario scenario = parse_scenario(
+          "model: deepseek-v4-flash\nhardware: " + hardware + "\nworkload: {trace: none}\n" +
+              "kv_cache: {layout: sglang}\ndeployment: " + d.scenario + "\n",
+          "scenario", no_traces());
+      CHECK(scenario.deployment.expert_parallel == command.deployment.expert_parallel);
+      CHECK(scenario.engine.max_running == command.engine.max_running);
+      CHECK(scenario.engine.step_tokens == command.engine.step_tokens);
+      CHECK(scenario.kv_cache.memory_fraction == command.kv_cache.memory_fraction);
+    }
+  }
+}
+
+// By hand, in MiB: 144,384 - (512 + 12,288 + 1,024 + 1,024 + 1,536 + 12,288 + 6,144) on H200, the
+// chunk 12,288 more on B200 of 184,320.
+TEST_CASE("eight attention ranks share SGLang's chunk and running requests") {
+  const auto scenario = [](const std::string& hardware, const std::string& engine) {
+    return parse_scenario("model: deepseek-v4-pro\nhardware: " + hardware +
+                              "\nworkload: {trace: none}\nkv_cache: {layout: sglang}\n" +
+                              "deployment: {tensor_parallel: 1, data_parallel: 8}\n" + engine,
+                          "scenario", no_traces());
+  };
+  const Scenario h200 = scenario("hgx-h200", "");
+  CHECK(h200.engine.step_tokens == Tokens{1024});
+  CHECK(h200.engine.max_running == 32);
+  CHECK(h200.kv_cache.memory_fraction == 0.759);
+  CHECK(h200.deployment.expert_parallel == 1);
+  const Scenario b200 = scenario("hgx-b200", "");
+  CHECK(b200.engine.step_tokens == Tokens{2048});
+  CHECK(b200.kv_cache.memory_fraction == 0.744);
+  // A rank's step of another size is an eighth of a chunk too; one of a whole prompt is no chunk.
+  CHECK(scenario("hgx-b200", "engine: {step_tokens: 1024}").kv_cache.memory_fraction ==
+        doctest::Approx(0.811));
+  CHECK(scenario("hgx-b200", "engine: {step_tokens: 1048576}").kv_cache.memory_fraction == 0.744);
+}
+
+TEST_CASE("a rank of vLLM has running requests and a step for itself") {
+  const auto scenario = [](const std::string& deployment) {
+    return parse_scenario(
+        "model: deepseek-v4-flash\nhardware: hgx-b200\nworkload: {trace: none}\n"
+        "kv_cache: {layout: vllm}\ndeployment: " +
+            deployment + "\n",
+        "scenario", no_traces());
+  };
+  const Scenario one = scenario("{tensor_parallel: 8}");
+  const Scenario ranks = scenario("{tensor_parallel: 1, data_parallel: 8}");
+  CHECK(ranks.engine.max_running == one.engine.max_running);
+  CHECK(ranks.engine.step_tokens == one.engine.step_tokens);
+  CHECK(ranks.deployment.expert_parallel == 1);
+}
+
+TEST_CASE("a chunk of 0 and below is no chunk, with attention ranks and without") {
+  for (const std::string chunk : {"-1", "0", "-5"}) {
+    for (const std::string ranks : {"", " --dp 8 --enable-dp-attention"}) {
+      CAPTURE(chunk);
+      CAPTURE(ranks);
+      const ImportedLaunch launch =
+          import_text("sglang serve --model-path DeepSeek-V4-Pro --tp 8 --chunked-prefill-size " +
+                      chunk + ranks);
+      CHECK(launch.scenario.engine.step_tokens == launch.scenario.model.max_context);
+      CHECK(launch.draft.find("engine.step_tokens")->reason ==
+            "--chunked-prefill-size " + chunk + ": prompts are not cut");
+      // The reserve then counts 16,384 tokens, as many as B200's default chunk.
+      CHECK(launch.scenario.kv_cache.memory_fraction == (ranks.empty() ? 0.844 : 0.744));
+    }
+  }
+}
+
 TEST_CASE("data parallelism without attention ranks is engines beside each other") {
   const ImportedLaunch launch =
       import_text("sglang serve --model-path DeepSeek-V4-Flash --tp 4 --dp 2");
@@ -245,10 +337,24 @@ TEST_CASE("a value that only the shell knows is said to be open") {
   CHECK(value(launch, "deployment.tensor_parallel") == "1");
   CHECK(value(launch, "deployment.data_parallel") == "2");
   CHECK(mentions(launch.draft.omissions(), "-tp $TP"));
+  CHECK(launch.draft.find("deployment.tensor_parallel")->reason ==
+        "-tp $TP is not known: vLLM's default");
+  REQUIRE(launch.draft.open_flags().size() == 1);
+  CHECK(launch.draft.open_flags()[0].written == "-tp");
+  CHECK(launch.draft.open_flags()[0].assumed == "1");
+  // Attention ranks are no reason to refuse a width that nobody said.
+  const ImportedLaunch ranks = import_text(
+      "sglang serve --model-path DeepSeek-V4-Flash --tp $TP --dp 4 --enable-dp-attention $MORE");
+  CHECK(ranks.scenario.deployment.data_parallel == 4);
+  CHECK(ranks.scenario.deployment.tensor_parallel == 1);
+  REQUIRE(ranks.draft.open_flags().size() == 2);
+  CHECK(ranks.draft.open_flags()[0].assumed == "4");
+  CHECK(ranks.draft.open_flags()[1].written == "$MORE");
   ImportRequest request;
   request.command = text("vllm serve x/DeepSeek-V4-Flash -tp $TP");
   request.options.set = {"deployment.tensor_parallel=4", "model.cache.entry=600 B"};
   const ImportedLaunch overridden = import_launch(request);
+  CHECK(overridden.draft.open_flags().empty());
   CHECK(overridden.scenario.deployment.tensor_parallel == 4);
   CHECK(overridden.yaml.find("entry: 600 B") != std::string::npos);
   CHECK(parse_scenario(overridden.yaml, "again").deployment.tensor_parallel == 4);
@@ -278,6 +384,12 @@ TEST_CASE("wrong commands are refused at their place") {
             .find("expected a number above 0 up to 1, got \"92\"") != std::string::npos);
   CHECK(error_of("sglang serve --model-path DeepSeek-V4-Pro --tp 8 --dp 3 --enable-dp-attention") ==
         "run.sh:1:55: --dp: expected a divisor of --tp (8), got \"3\"");
+  CHECK(error_of("vllm serve deepseek-ai/DeepSeek-V3.2 -tp 8") ==
+        "run.sh:1:12: expected a model with compressed layers (deepseek-v4-flash, "
+        "deepseek-v4-flash-0731, deepseek-v4-pro), got \"deepseek-ai/DeepSeek-V3.2\", which is "
+        "deepseek-v3.2: layout vllm holds V4's caches only; a scenario with layout ideal takes "
+        "other models");
+  CHECK(error_of("sglang serve --tp 8 --model-path DeepSeek-R1").starts_with("run.sh:1:34: "));
   // What the scenario refuses is refused at the flag it comes from.
   CHECK(error_of("vllm serve DeepSeek-V4-Pro -tp 3")
             .starts_with("run.sh:1:28: -tp 3: deployment.tensor_parallel: expected"));
@@ -285,6 +397,14 @@ TEST_CASE("wrong commands are refused at their place") {
             .starts_with("run.sh:1:28: --max-model-len 2000000: engine.max_context_tokens"));
   CHECK(error_of("vllm serve DeepSeek-V4-Pro --speculative-config '{\"method\":\"mtp\"}'")
             .find("num_speculative_tokens: expected a whole number") != std::string::npos);
+  CHECK(error_of("vllm serve DeepSeek-V4-Pro --speculative-config "
+                 "'{\"num_speculative_tokens\":1e3, \"method\": \"mtp\"}'")
+            .ends_with("expected a whole number from 1 to 64, got \"1e3\""));
+  CHECK(error_of("vllm serve DeepSeek-V4-Pro --speculative-config "
+                 "'{\"num_speculative_tokens\": 2.5}'")
+            .ends_with("got \"2.5\""));
+  CHECK(error_of("vllm serve DeepSeek-V4-Pro --speculative-config '{\"a\": }'")
+            .find("--speculative-config: expected JSON, found") != std::string::npos);
   CHECK(error_of("VLLM_PREFIX_CACHE_RETENTION_INTERVAL=100 vllm serve DeepSeek-V4-Pro")
             .find("expected a multiple of the block") != std::string::npos);
   CHECK(error_of("vllm serve DeepSeek-V4-Pro", "hgx-b2000").find("did you mean 'hgx-b200'?") !=

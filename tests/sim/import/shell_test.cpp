@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 namespace v4cap {
 namespace {
 
@@ -68,6 +70,53 @@ TEST_CASE("an assignment before a command is not seen by later ones") {
   const auto commands = read_shell("A=1 first\nsecond $A", "run.sh");
   REQUIRE(commands.size() == 2);
   CHECK(commands[1].words[1].text == "$A");
+}
+
+TEST_CASE("what the text does not say is not taken from an earlier line") {
+  const auto last = [](const std::string& text) {
+    return read_shell(text + "\nrun ${TP:-9}", "run.sh").back().words[1].text;
+  };
+  CHECK(last("") == "9");
+  CHECK(last("TP=8") == "8");
+  CHECK(last("TP=1\nTP+=6") == "16");
+  for (const std::string rebinds :
+       {"for TP in 1 2; do x; done", "read TP", "read -r A TP", "while IFS= read -r TP; do x; done",
+        "select TP in 1 2", "TP=$(nproc)", "TP+=$X", "if x; then TP=4; fi", "declare -i TP=4",
+        "unset TP", "getopts ab TP"}) {
+    CAPTURE(rebinds);
+    CHECK(last("TP=8\n" + rebinds) == "${TP:-9}");
+  }
+  const auto commands = read_shell("TP=1\nfor TP in 2 4; do\n  vllm -tp $TP\ndone", "run.sh");
+  const auto launch = std::ranges::find_if(commands, [](const ShellCommand& c) {
+    return c.words.size() > 2 && c.words[1].text == "-tp";
+  });
+  REQUIRE(launch != commands.end());
+  CHECK(launch->words[2].unresolved == Words{"$TP"});
+}
+
+TEST_CASE("variables that grow without end are refused where they do") {
+  const auto error = [](const std::string& text) {
+    try {
+      read_shell(text, "run.sh");
+    } catch (const InputError& e) {
+      return to_string(e.diagnostics().front());
+    }
+    return std::string("nothing");
+  };
+  std::string doubling = "A=aaaaaaaaaa\n";
+  for (int i = 0; i < 27; ++i) doubling += "A=$A$A\n";
+  // 10 x 2^17 bytes are the first above 1 MiB.
+  CHECK(error(doubling).starts_with(
+      "run.sh:18:1: expected a word of at most 1 MiB with its variables replaced, got 1310"));
+  std::string adding = "A=aaaaaaaaaa\n";
+  for (int i = 0; i < 27; ++i) adding += "A+=$A\n";
+  CHECK(error(adding).starts_with("run.sh:18:4: expected a word of at most 1 MiB"));
+  // Words that are each allowed, but 640 MiB together.
+  std::string wide = doubling.substr(0, doubling.find('\n') + 1);
+  for (int i = 0; i < 16; ++i) wide += "A=$A$A\n";
+  for (int i = 0; i < 1024; ++i) wide += "run $A\n";
+  CHECK(error(wide).find("expected variables whose values take at most 64 MiB") !=
+        std::string::npos);
 }
 
 TEST_CASE("a command in a list is a command") {

@@ -140,13 +140,17 @@ TEST_CASE("a reserve of the scenario takes the place of predicted buffers") {
 }
 
 // SGLang's rule by hand. H200, 141 GiB = 144,384 MiB, TP8: 512 + 1.5 x 8,192 + 128 x 8 + 2 x 512 +
-// 1,536 = 16,384. Eight ranks: 512 + 12,288 + 128 + 2,560 - 512 (batch 256) + 3 x 256 x 8 = 21,120.
+// 1,536 = 16,384. Eight ranks of one GPU are TP8 to the rule: + 3 x 512 x 8 + 1.5 x 512 x 8 = 34,816.
 TEST_CASE("the default memory fraction follows the engine's rule") {
   const FractionRule rule = load_engine("sglang", "")->fraction_rule;
   const Bytes h200{141 * kGiB};
   CHECK(default_memory_fraction(rule, h200, {8, 1, 1}, Tokens{8192}) == 0.887);
   CHECK(default_memory_fraction(rule, h200, {1, 8, 8}, Tokens{8192}) ==
-        std::round((144384.0 - 21120) / 144384 * 1000) / 1000);
+        std::round((144384.0 - 34816) / 144384 * 1000) / 1000);
+  CHECK(default_memory_fraction(rule, h200, {1, 8, 8}, Tokens{8192}) == 0.759);
+  // Chunks count as 2,048 tokens at least.
+  CHECK(default_memory_fraction(rule, h200, {1, 8, 8}, Tokens{512}) ==
+        default_memory_fraction(rule, h200, {1, 8, 8}, Tokens{2048}));
   // At least 10,240 MiB on large GPUs: 65,536 MiB with the smallest chunk.
   CHECK(default_memory_fraction(rule, Bytes{64 * kGiB}, {1, 1, 1}, Tokens{1}) == 0.844);
 }
