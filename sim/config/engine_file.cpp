@@ -140,7 +140,8 @@ EngineSettings settle_engine(const EngineData& engine, Bytes gpu_memory, const E
   };
   const bool large = gpu_memory >= engine.large_gpu;
   EngineSettings out;
-  out.max_running = of_rank(stated.max_running.value_or(engine.max_running));
+  out.max_running =
+      of_rank(stated.max_running.value_or(large ? engine.max_running_large : engine.max_running));
   out.chunk = stated.chunk.value_or(large ? engine.step_tokens_large : engine.step_tokens);
   const bool uncut = out.chunk.value == 0;
   out.step_tokens = uncut ? longest : Tokens{of_rank(out.chunk.value)};
@@ -203,6 +204,8 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   engine.large_gpu = section.optional<Bytes>("large_gpu", Bytes{0});
   engine.max_running =
       section.required<std::int64_t>("max_running", between<std::int64_t>(1, 1'000'000));
+  engine.max_running_large = section.optional<std::int64_t>("max_running_large", engine.max_running,
+                                                            between<std::int64_t>(1, 1'000'000));
   engine.ranks_share = section.optional<bool>("ranks_share", false);
   engine.uncut_tokens = section.optional<Tokens>("uncut_tokens", engine.step_tokens_large, step);
   engine.draft_tokens =

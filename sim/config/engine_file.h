@@ -32,7 +32,8 @@ struct EngineData {
   Tokens step_tokens;        // default of a step's budget
   Tokens step_tokens_large;  // the same on GPUs of at least `large_gpu`
   Bytes large_gpu;
-  std::int64_t max_running = 0;  // default
+  std::int64_t max_running = 0;        // default
+  std::int64_t max_running_large = 0;  // the same on GPUs of at least `large_gpu`
   // Both of these are of the whole engine and its attention ranks share them; else each rank has
   // them for itself.
   bool ranks_share = false;

@@ -1,15 +1,17 @@
 // vLLM: `vllm serve MODEL`, `python -m vllm.entrypoints.openai.api_server`, or the arguments of a
 // vllm/vllm-openai container.
 //
+// Defaults are those of scenarios/engines/vllm.yaml, so that a scenario has the same.
+//
 // Sources
 //   [args]  vllm-project/vllm: vllm/engine/arg_utils.py, vllm/entrypoints/openai/cli_args.py
 //           (autumn 2026), names of all flags
-//   [batch] same file, get_batch_defaults: GPUs from 70 GiB run 8,192 tokens and 1,024 requests
 //   [cache] same repository: vllm/config/cache.py
 //   [log]   lines as quoted in vllm issues 51041, 51454 and 40899
 #include <algorithm>
 
 #include "sim/cache/swa_policy.h"
+#include "sim/config/engine_file.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/import/engine_dialect.h"
 
@@ -17,10 +19,7 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::int64_t kBlock = 256;       // logical block of V4
-constexpr double kMemoryFraction = 0.92;   // [cache] since early 2026; 0.9 before
-constexpr std::int64_t kLargeGpuGib = 70;  // [batch]
-constexpr std::int64_t kAsyncSteps = 2;    // async scheduling keeps two steps in flight
+constexpr std::int64_t kAsyncSteps = 2;  // async scheduling keeps two steps in flight
 
 FlagTable flag_table() {
   FlagTable t({.underscores_are_hyphens = true, .no_prefix = true, .prefixes = false});
@@ -255,11 +254,12 @@ class VllmDialect final : public EngineDialect {
     FlagReader read(context, draft);
     parallelism(read, draft);
     draft.assume("kv_cache.layout", "vllm", "told from the command", Origin::command);
-    scheduling(context, read, draft);
+    const EngineData engine = *load_engine("vllm", "");
+    scheduling(context, engine, read, draft);
     steps_in_flight(context, read, draft);
-    cache(context, read, draft);
+    cache(context, engine, read, draft);
     draft_tokens(context, read, draft);
-    memory(read, draft);
+    memory(engine, read, draft);
   }
 
  private:
@@ -281,12 +281,16 @@ class VllmDialect final : public EngineDialect {
     }
   }
 
-  static void scheduling(const LaunchContext& context, FlagReader& read, ScenarioDraft& draft) {
-    const bool large = context.hardware.gpu.memory.value >= kLargeGpuGib * kGiB;
-    const std::string reason = large ? "vLLM's default from 70 GiB of GPU memory"
-                                     : "vLLM's default below 70 GiB of GPU memory";
-    read.count_into("engine.max_running", "--max-num-seqs", 1, large ? 1024 : 256, reason);
-    read.count_into("engine.step_tokens", "--max-num-batched-tokens", 1, large ? 8192 : 2048,
+  static void scheduling(const LaunchContext& context, const EngineData& engine, FlagReader& read,
+                         ScenarioDraft& draft) {
+    const Bytes gpu = context.hardware.gpu.memory;
+    // vLLM's ranks each have these for themselves, so widths do not matter.
+    const EngineSettings defaults = settle_engine(engine, gpu, {}, context.model.max_context);
+    const std::string reason = std::string("vLLM's default ") +
+                               (gpu >= engine.large_gpu ? "from " : "below ") +
+                               number_text(to_gib(engine.large_gpu)) + " GiB of GPU memory";
+    read.count_into("engine.max_running", "--max-num-seqs", 1, defaults.max_running, reason);
+    read.count_into("engine.step_tokens", "--max-num-batched-tokens", 1, defaults.step_tokens.value,
                     reason);
     const std::optional<std::string> length = read.text("--max-model-len");
     read.stands_in("--max-model-len", "engine.max_context_tokens", "");
@@ -310,9 +314,10 @@ class VllmDialect final : public EngineDialect {
     }
   }
 
-  static void cache(const LaunchContext& context, FlagReader& read, ScenarioDraft& draft) {
-    const std::int64_t block = read.count_into("kv_cache.block_tokens", "--block-size", 1, kBlock,
-                                               "vLLM's logical block for V4");
+  static void cache(const LaunchContext& context, const EngineData& engine, FlagReader& read,
+                    ScenarioDraft& draft) {
+    const std::int64_t block = read.count_into("kv_cache.block_tokens", "--block-size", 1,
+                                               engine.block.value, "vLLM's logical block for V4");
     windows(context, read, block, draft);
     draft.assume("kv_cache.indexer", "fp8", "vLLM's default");
     if (const FlagUse* use = read.find("--attention-config")) {
@@ -402,7 +407,7 @@ class VllmDialect final : public EngineDialect {
     }
   }
 
-  static void memory(FlagReader& read, ScenarioDraft& draft) {
+  static void memory(const EngineData& engine, FlagReader& read, ScenarioDraft& draft) {
     if (const auto bytes = read.count("--kv-cache-memory-bytes", 1, INT64_C(1) << 42)) {
       draft.set("kv_cache.memory", std::to_string(*bytes) + " B",
                 *read.find("--kv-cache-memory-bytes"));
@@ -412,8 +417,9 @@ class VllmDialect final : public EngineDialect {
     if (const auto fraction = read.fraction(flag)) {
       draft.set(path, number_text(*fraction), *read.find(flag));
     } else {
-      draft.assume(path, number_text(kMemoryFraction), read.default_reason(flag, "vLLM's default"));
-      read.stands_in(flag, path, number_text(kMemoryFraction));
+      draft.assume(path, number_text(*engine.memory_fraction),
+                   read.default_reason(flag, "vLLM's default"));
+      read.stands_in(flag, path, number_text(*engine.memory_fraction));
     }
   }
 };
