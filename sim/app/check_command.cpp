@@ -3,6 +3,7 @@
 
 #include "sim/app/command.h"
 #include "sim/app/scenario_options.h"
+#include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
 #include "sim/output/json_writer.h"
 
@@ -23,6 +24,9 @@ class CheckCommand final : public Command {
   ExitCode run(CommandContext& context) override {
     try {
       const Scenario scenario = load_checked_scenario(file_, scenario_options(context.options));
+      // Policy and layout say themselves what they cannot take. How much memory there is does not
+      // matter here: whether it is enough is for `capacity` to say.
+      make_cache_parts(scenario, Bytes{std::int64_t{1} << 50});
       if (context.options.json) {
         context.out << accepted(scenario) << '\n';
       } else {

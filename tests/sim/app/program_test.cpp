@@ -203,6 +203,31 @@ TEST_CASE("check prints the resolved scenario and it checks the same again") {
   CHECK(again.err == "");
 }
 
+TEST_CASE("check refuses what a policy or a layout cannot take") {
+  const TempDir dir;
+  dir.write("t.jsonl", "");
+  const std::string head =
+      "model: deepseek-v4-pro\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\n";
+  struct Row {
+    std::string kv_cache, says;
+  };
+  const Row rows[] = {
+      {"swa_policy: checkpoint=2000", "4:24: kv_cache.swa_policy: the interval"},
+      {"swa_policy: recompute=cone", "4:24: kv_cache.swa_policy: expected 'recompute'"},
+      {"swa_policy: reuse=2", "4:24: kv_cache.swa_policy: expected 'reuse=F'"},
+      {"layout: vllm, swa_policy: pool=0.1", "4:38: kv_cache.swa_policy: "},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.kv_cache);
+    const Run found =
+        run({"check", dir.write("s.yaml", head + "kv_cache: {" + row.kv_cache + "}\n")});
+    CAPTURE(found.err);
+    CHECK(found.code == ExitCode::bad_input);
+    CHECK(found.out.empty());
+    CHECK(found.err.find(row.says) != std::string::npos);
+  }
+}
+
 TEST_CASE("check as JSON is one document whether the scenario is right or wrong") {
   const TempDir dir;
   dir.write("t.jsonl", "");
