@@ -12,6 +12,7 @@
 #include "sim/config/model_file.h"
 #include "sim/config/value.h"
 #include "sim/output/table.h"
+#include "traces/interleave.h"
 #include "traces/reader.h"
 
 namespace v4cap {
@@ -55,6 +56,10 @@ class CacheCommand final : public Command {
     app.add_option("--format", format_, "format of the trace (default: told from its content)");
     app.add_option("--max-requests", max_requests_, "read only so many requests")
         ->check(CLI::NonNegativeNumber);
+    app.add_option("--sessions-at-a-time", sessions_at_a_time_,
+                   "let so many sessions of the trace take turns, request by request (default: the "
+                   "order of the file)")
+        ->check(CLI::Range(1, 1'000'000));
     app.add_flag("--details", details_, "a table per memory: hits, rebuilds, bytes by direction");
   }
 
@@ -64,7 +69,15 @@ class CacheCommand final : public Command {
     reading.max_requests = max_requests_;
     reading.seed = context.options.seed.value_or(1);
     const std::string path = locate_trace(trace_, context.options.trace_dir);
-    const Trace trace = read_trace(path, reading);
+    Trace trace = read_trace(path, reading);
+    if (sessions_at_a_time_ > 0) {
+      if (!trace.has_sessions) {
+        throw InputError(Place{path},
+                         "expected a trace of sessions for --sessions-at-a-time, "
+                         "found one without");
+      }
+      trace = interleave_sessions(trace, sessions_at_a_time_);
+    }
     if (trace.block == Tokens{0}) {
       throw InputError(Place{path}, "expected a trace with block ids, found format " +
                                         trace.format +
@@ -74,7 +87,8 @@ class CacheCommand final : public Command {
     const std::vector<Bytes> memories = memories_of(scenario);
     const std::vector<std::string> policies = policies_of(scenario);
     if (context.options.dry_run) return ExitCode::done;
-    const CacheStudy study = study_cache(trace, scenario, policies, memories);
+    CacheStudy study = study_cache(trace, scenario, policies, memories);
+    study.sessions_at_a_time = sessions_at_a_time_;
     if (context.options.json) {
       context.out << cache_json(study) << '\n';
     } else {
@@ -182,7 +196,7 @@ class CacheCommand final : public Command {
 
   std::string trace_, scenario_, model_, layout_, format_;
   std::vector<std::string> policies_, memories_;
-  std::int64_t block_ = 0, max_requests_ = 0;
+  std::int64_t block_ = 0, max_requests_ = 0, sessions_at_a_time_ = 0;
   bool details_ = false;
 };
 

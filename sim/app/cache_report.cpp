@@ -184,6 +184,7 @@ std::string cache_json(const CacheStudy& study) {
   json.begin_object().member("trace", study.trace).member("requests", study.requests);
   json.member("layout", study.layout).member("block_tokens", study.block.value);
   json.member("reuse_generated", study.reuse_generated);
+  json.member("sessions_at_a_time", study.sessions_at_a_time);
   json.key("curves").begin_array();
   for (const CacheRow& row : study.rows) {
     for (std::size_t c = 0; c < row.points.size(); ++c) write_point(json, study, row, c);
@@ -214,10 +215,13 @@ std::string cache_json(const CacheStudy& study) {
 std::string cache_text(const CacheStudy& study, bool details, const TextStyle& style) {
   const Tokens prompt = study.rows.front().points.front().totals.prompt;
   std::string out = fmt::format(
-      "{}: {} requests, {} prompt tokens, in the order of the trace, without time\n"
+      "{}: {} requests, {} prompt tokens, {}, without time\n"
       "layout {}, blocks of {} tokens, generated tokens {}; memory is of one GPU\n\n",
-      study.trace, grouped(static_cast<std::int64_t>(study.requests)), human(prompt), study.layout,
-      study.block.value, study.reuse_generated ? "stay cached" : "are not cached");
+      study.trace, grouped(static_cast<std::int64_t>(study.requests)), human(prompt),
+      study.sessions_at_a_time == 0
+          ? "in the order of the trace"
+          : fmt::format("{} sessions taking turns", study.sessions_at_a_time),
+      study.layout, study.block.value, study.reuse_generated ? "stay cached" : "are not cached");
   out += net_table(study).text(style);
   if (const std::string gap = gap_closed(study); !gap.empty()) out += '\n' + gap;
   if (details) out += '\n' + detail_table(study).text(style);

@@ -29,9 +29,10 @@ struct CacheStudy {
   std::string layout;
   Tokens block;
   bool reuse_generated = false;
-  std::vector<Bytes> memories;       // of one GPU, ascending; kEndlessMemory = all fits
-  std::vector<CacheRow> rows;        // by policy
-  std::vector<Hindsight> hindsight;  // by memory; empty where it is not known
+  std::int64_t sessions_at_a_time = 0;  // that took turns; 0 = the order of the trace
+  std::vector<Bytes> memories;          // of one GPU, ascending; kEndlessMemory = all fits
+  std::vector<CacheRow> rows;           // by policy
+  std::vector<Hindsight> hindsight;     // by memory; empty where it is not known
 };
 
 inline constexpr Bytes kEndlessMemory{std::int64_t{1} << 50};

@@ -89,6 +89,7 @@ TEST_CASE("cache takes models, layouts and scenarios") {
            {"--layout", "trtllm", "--kv-gib", "20"},
            {"--layout", "sglang"},
            {"--block-tokens", "256"},
+           {"--sessions-at-a-time", "2"},
            {"--set", "kv_cache.reuse_generated=true"},
            {"--scenario", std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml"},
        }) {
