@@ -144,8 +144,11 @@ std::string gap_closed(const CacheStudy& study) {
     const double gap = share(study.hindsight[c].estimate, t.prompt) - best;
     out += fmt::format("  {}: {} {}, best exact fixed policy {} {}", memory_name(study.memories[c]),
                        reuse->policy, percent(own), fixed->policy, percent(best));
-    if (gap > 0.0005)
+    if (own < best) {
+      out += "; behind it";
+    } else if (gap > 0.0005) {
       out += fmt::format("; {:.0f} % of the gap to hindsight", 100 * (own - best) / gap);
+    }
     out += '\n';
   }
   return out;
