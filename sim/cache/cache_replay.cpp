@@ -21,7 +21,6 @@ class Replay {
         options_(options),
         block_(options.block),
         window_(policy.stores_window_of_every_token()),
-        windows_in_pool_(policy.window_pool_ratio().has_value()),
         point_limit_(point_budget(layout, policy.retention())),
         scores_(policy.make_scores()),
         index_(layout, block_, window_, point_retention(policy, layout), scores_.get()) {}
@@ -65,9 +64,7 @@ class Replay {
     const PointContext context{prompt_end, round_down(cached, block_)};
     for (Tokens at = policy_.next_point(from, context); at <= whole && at != kNoPoint;
          at = policy_.next_point(at, context)) {
-      const std::int64_t n = at / block_;
-      keep(cursor, at, windows_in_pool_ ? layout_.windows(n - 1, n) : layout_.point(at),
-           policy_.reason(at, context));
+      keep(cursor, at, point_bytes(policy_, layout_, block_, at), policy_.reason(at, context));
     }
     if (!policy_.keeps_output_end() || end <= prompt_end) return;
     const bool partial = keys_.blocks == keys_.prompt_blocks;
@@ -97,7 +94,7 @@ class Replay {
   const SwaPolicy& policy_;
   ReplayOptions options_;
   Tokens block_;
-  bool window_, windows_in_pool_;
+  bool window_;
   std::int64_t point_limit_;
   std::unique_ptr<PointScores> scores_;
   PrefixIndex index_;

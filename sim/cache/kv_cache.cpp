@@ -157,8 +157,7 @@ bool KvCache::grow(CachedSequence& sequence, Tokens length) {
 }
 
 KindBytes KvCache::point_bytes(Tokens position) const {
-  const std::int64_t block = position / block_;
-  return windows_in_pool_ ? layout_->windows(block - 1, block) : layout_->point(position);
+  return v4cap::point_bytes(*policy_, *layout_, block_, position);
 }
 
 void KvCache::give_up(const OwnPoint& point) {

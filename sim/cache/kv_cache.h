@@ -99,6 +99,9 @@ class KvCache {
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
+  // Windows are read where they are stored; otherwise a hit copies its point back.
+  bool keeps_windows_in_place() const { return window_ || windows_in_pool_; }
+
   // Name of the pool that refused last.
   const std::string& short_pool() const { return layout_->pools()[short_pool_].name; }
   std::size_t short_pool_index() const { return short_pool_; }

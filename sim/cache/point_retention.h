@@ -1,4 +1,4 @@
-// Whether points may leave before their blocks.
+// What a policy and a layout make of points: when they leave, and what they take.
 #pragma once
 
 #include "sim/cache/layout.h"
@@ -13,6 +13,14 @@ inline PointRetention point_retention(const SwaPolicy& policy, const Layout& lay
   const bool own = policy.window_pool_ratio().has_value() || policy.retention().has_value() ||
                    separates_windows(layout);
   return own ? PointRetention::own : PointRetention::with_block;
+}
+
+// What a point at a block end takes: the windows of its block where those have a pool of their own,
+// else a copy of the last window and the compressor rows.
+inline KindBytes point_bytes(const SwaPolicy& policy, const Layout& layout, Tokens block,
+                             Tokens position) {
+  const std::int64_t end = position / block;
+  return policy.window_pool_ratio() ? layout.windows(end - 1, end) : layout.point(position);
 }
 
 }  // namespace v4cap

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/cache/point_scores.h"
+#include "sim/cache/ring.h"
 #include "sim/core/error.h"
 #include "sim/core/hash.h"
 
@@ -128,7 +129,7 @@ KindBytes PrefixIndex::unlocked_on_path(const Match& match) const {
 void PrefixIndex::lock_node(NodeId id) {
   Node& node = nodes_[id];
   if (node.refs++ > 0) return;
-  list_remove(id);
+  ring_remove(nodes_, id);
   const KindBytes bytes = charge(node);
   cached_ -= bytes;
   in_use_ += bytes;
@@ -152,7 +153,7 @@ void PrefixIndex::release(NodeId cursor) {
     const KindBytes bytes = charge(node);
     in_use_ -= bytes;
     cached_ += bytes;
-    list_push_youngest(id);
+    ring_push_youngest(nodes_, id);
     note_leaf(id);
   }
 }
@@ -269,7 +270,7 @@ NodeId PrefixIndex::new_node() {
 }
 
 void PrefixIndex::erase(NodeId id) {
-  list_remove(id);
+  ring_remove(nodes_, id);
   Node& node = nodes_[id];
   children_.erase(ChildKey{node.parent, node.keys.front().first});
   --nodes_[node.parent].children;
@@ -316,22 +317,6 @@ NodeId PrefixIndex::split(NodeId rear_id, std::int64_t count) {
     nodes_[younger].older = front_id;
   }
   return front_id;
-}
-
-void PrefixIndex::list_push_youngest(NodeId id) {
-  // The root closes the ring: its older neighbour is the youngest node, its younger one the oldest.
-  Node& root = nodes_[kRootNode];
-  Node& node = nodes_[id];
-  node.younger = kRootNode;
-  node.older = root.older;
-  nodes_[root.older].younger = id;
-  nodes_[kRootNode].older = id;
-}
-
-void PrefixIndex::list_remove(NodeId id) {
-  const Node& node = nodes_[id];
-  nodes_[node.older].younger = node.younger;
-  nodes_[node.younger].older = node.older;
 }
 
 void PrefixIndex::check() const {

@@ -93,7 +93,7 @@ class PrefixIndex {
                   std::int64_t end);
 
   // Keeps a point of so many bytes at `position` (a block boundary) on the locked path; false when
-  // it is there already, which then counts as a use.
+  // it is there already.
   bool add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
                  PointReason reason = PointReason::interval);
   // A hit on the locked path up to `cached` resumed at `position`. With retention `own` the points
@@ -163,15 +163,11 @@ class PrefixIndex {
   void erase(NodeId id);
   NodeId split(NodeId id, std::int64_t count);
   void lock_node(NodeId id);
-  void list_push_youngest(NodeId id);
-  void list_remove(NodeId id);
   KindBytes charge(const Node& node) const;
   KindBytes blocks_charge(const Node& node) const;
   std::vector<PointId>::const_iterator first_after(const Node& node, std::int64_t position) const;
   PointId find_point(NodeId cursor, Tokens position) const;
   void remove_point(Node& node, std::size_t at);
-  void point_list_push_youngest(PointId id);
-  void point_list_remove(PointId id);
   void evict_last_block(NodeId id);
   bool keep_again(PointId id, const KindBytes& bytes);
   void forget_window(PointId id);

@@ -4,6 +4,7 @@
 
 #include "sim/cache/point_scores.h"
 #include "sim/cache/prefix_index.h"
+#include "sim/cache/ring.h"
 #include "sim/core/error.h"
 
 namespace v4cap {
@@ -75,7 +76,7 @@ bool PrefixIndex::keep_again(PointId id, const KindBytes& bytes) {
   ++point_count_;
   point_bytes_ += bytes;
   (retention_ == PointRetention::own ? cached_ : in_use_) += bytes;
-  if (retention_ == PointRetention::own) point_list_push_youngest(id);
+  if (retention_ == PointRetention::own) ring_push_youngest(points_, id);
   if (scores_ != nullptr) scores_->added(*this, id);
   return true;
 }
@@ -85,8 +86,8 @@ void PrefixIndex::use_points(NodeId cursor, Tokens cached, Tokens position, std:
   for (std::int64_t n = in_a_row - 1; n >= 0; --n) {
     const PointId id = find_point(cursor, position - block_ * n);
     if (id == kNoPointId || !points_[id].kept) continue;
-    point_list_remove(id);
-    point_list_push_youngest(id);
+    ring_remove(points_, id);
+    ring_push_youngest(points_, id);
   }
   if (scores_ == nullptr) return;
   const PointId last = last_mark(cursor, cached);
@@ -117,7 +118,7 @@ void PrefixIndex::remove_point(Node& node, std::size_t at) {
 void PrefixIndex::forget_window(PointId id) {
   Point& point = points_[id];
   if (!point.kept) return;
-  if (retention_ == PointRetention::own) point_list_remove(id);
+  if (retention_ == PointRetention::own) ring_remove(points_, id);
   point_bytes_ -= point.bytes;
   --point_count_;
   point.kept = false;
@@ -211,21 +212,6 @@ Tokens PrefixIndex::blocks_before(PointId id) const {
   const auto own = first_after(node, points_[id].position) - 1;
   if (own != node.points.begin()) begin = std::max(begin, Tokens{points_[*(own - 1)].position});
   return block_ * (node.begin + node.count) - begin;
-}
-
-void PrefixIndex::point_list_push_youngest(PointId id) {
-  Point& ring = points_[kNoPointId];
-  Point& point = points_[id];
-  point.younger = kNoPointId;
-  point.older = ring.older;
-  points_[ring.older].younger = id;
-  points_[kNoPointId].older = id;
-}
-
-void PrefixIndex::point_list_remove(PointId id) {
-  const Point& point = points_[id];
-  points_[point.older].younger = point.younger;
-  points_[point.younger].older = point.older;
 }
 
 }  // namespace v4cap

@@ -74,6 +74,7 @@ FractionRule read_fraction_rule(Section section) {
   rule.least_above_memory = section.required<double>("least_above_memory");
   rule.prefill_graphs = section.required<double>("prefill_graphs");
   rule.least = section.required<double>("least");
+  rule.deepep = section.required<double>("deepep");
   section.reject_unknown();
   return rule;
 }
@@ -215,6 +216,12 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   document.checkpoint();
   read_versions(whole.find("versions"), engine);
   return engine;
+}
+
+EngineData known_engine(const std::string& name) {
+  std::optional<EngineData> engine = load_engine(name, "");
+  if (engine) return *std::move(engine);
+  throw InputError(Place{"engines/" + name + ".yaml"}, "expected the file of the engine");
 }
 
 }  // namespace v4cap

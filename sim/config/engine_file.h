@@ -80,4 +80,8 @@ std::optional<int> compare_versions(const std::string& a, const std::string& b);
 // wrong.
 std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir);
 
+// The file of an engine that has one among the program's own data. Throws InputError when it is
+// missing there.
+EngineData known_engine(const std::string& name);
+
 }  // namespace v4cap

@@ -67,7 +67,7 @@ bool Batch::admit_head(SimTime now) {
     request.rebuilt = request.rebuild_left;
   }
   if (found.resume.position > Tokens{0} && found.resume.rebuild == Tokens{0} &&
-      !cache_.policy().stores_window_of_every_token()) {
+      !cache_.keeps_windows_in_place()) {
     plan_.copies.points_read += cache_.layout().point(found.resume.position).total();
   }
   advance(request,

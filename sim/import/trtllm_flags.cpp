@@ -6,6 +6,7 @@
 //   [api]  same repository: tensorrt_llm/llmapi/llm_args.py, keys of the file
 #include <filesystem>
 
+#include "sim/config/engine_file.h"
 #include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/import/engine_dialect.h"
@@ -13,11 +14,6 @@
 namespace v4cap {
 
 namespace {
-
-constexpr std::int64_t kMaxBatch = 2048;   // [args] max_batch_size
-constexpr std::int64_t kMaxTokens = 8192;  // [args] max_num_tokens
-constexpr double kFreeFraction = 0.9;      // [args] of what weights and buffers leave
-constexpr std::int64_t kBlock = 128;       // tokens_per_block of V4: 128 or 256
 
 FlagTable flag_table() {
   FlagTable t({.underscores_are_hyphens = true, .no_prefix = false, .prefixes = false});
@@ -161,8 +157,9 @@ class TrtllmDialect final : public EngineDialect {
     const OptionsFile file(context, read, draft);
     parallelism(read, file, draft);
     draft.assume("kv_cache.layout", "trtllm", "told from the command", Origin::command);
-    scheduling(read, file, draft);
-    cache(read, file, draft);
+    const EngineData engine = known_engine("trtllm");
+    scheduling(context, engine, read, file, draft);
+    cache(engine, read, file, draft);
   }
 
  private:
@@ -190,10 +187,15 @@ class TrtllmDialect final : public EngineDialect {
           1);
   }
 
-  static void scheduling(FlagReader& read, const OptionsFile& file, ScenarioDraft& draft) {
-    count(read, file, draft, "engine.max_running", "max_batch_size", "--max_batch_size", kMaxBatch);
+  static void scheduling(const LaunchContext& context, const EngineData& engine, FlagReader& read,
+                         const OptionsFile& file, ScenarioDraft& draft) {
+    // Ranks each have these for themselves, so widths do not matter.
+    const EngineSettings defaults =
+        settle_engine(engine, context.hardware.gpu.memory, {}, context.model.max_context);
+    count(read, file, draft, "engine.max_running", "max_batch_size", "--max_batch_size",
+          defaults.max_running);
     count(read, file, draft, "engine.step_tokens", "max_num_tokens", "--max_num_tokens",
-          kMaxTokens);
+          defaults.step_tokens.value);
     const auto limits = between<std::int64_t>(1, 1'000'000'000);
     if (const auto length = file.value<std::int64_t>("max_seq_len", limits)) {
       draft.set(file.line("engine.max_context_tokens", std::to_string(*length), "max_seq_len"));
@@ -207,12 +209,14 @@ class TrtllmDialect final : public EngineDialect {
     }
   }
 
-  static void cache(FlagReader& read, const OptionsFile& file, ScenarioDraft& draft) {
+  static void cache(const EngineData& engine, FlagReader& read, const OptionsFile& file,
+                    ScenarioDraft& draft) {
     const std::string block = "kv_cache_config.tokens_per_block";
     if (const auto tokens = file.value<std::int64_t>(block, between<std::int64_t>(1, 65536))) {
       draft.set(file.line("kv_cache.block_tokens", std::to_string(*tokens), block));
     } else {
-      draft.assume("kv_cache.block_tokens", std::to_string(kBlock), "tokens_per_block of V4");
+      draft.assume("kv_cache.block_tokens", std::to_string(engine.block.value),
+                   "tokens_per_block of V4");
     }
     const std::string key = "kv_cache_config.free_gpu_memory_fraction";
     const std::string flag = "--kv_cache_free_gpu_memory_fraction";
@@ -221,7 +225,7 @@ class TrtllmDialect final : public EngineDialect {
     } else if (const auto given = read.fraction(flag)) {
       draft.take_free_memory(*given, read.find(flag)->quoted());
     } else {
-      draft.take_free_memory(kFreeFraction, "TensorRT-LLM's default");
+      draft.take_free_memory(*engine.memory_fraction, "TensorRT-LLM's default");
     }
   }
 };

@@ -254,7 +254,7 @@ class VllmDialect final : public EngineDialect {
     FlagReader read(context, draft);
     parallelism(read, draft);
     draft.assume("kv_cache.layout", "vllm", "told from the command", Origin::command);
-    const EngineData engine = *load_engine("vllm", "");
+    const EngineData engine = known_engine("vllm");
     scheduling(context, engine, read, draft);
     steps_in_flight(context, read, draft);
     cache(context, engine, read, draft);

@@ -45,6 +45,7 @@ struct FractionRule {
   double large_graph_batch = 0;  // above it per_large_graph_batch x batch x ranks more
   double prefill_graphs = 0;
   double least = 0, least_above_memory = 0;  // of the reserve, on GPUs with more memory
+  double deepep = 0;  // buffers of DeepEP, which a launch may ask for; to be added to `base`
 };
 
 // Widths of one engine (sim/config/scenario.h, Deployment).

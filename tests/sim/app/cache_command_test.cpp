@@ -4,23 +4,16 @@
 #include <sstream>
 #include <string>
 
-#include "sim/app/command.h"
 #include "sim/core/json.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/traces/files.h"
 
 namespace v4cap {
 namespace {
 
-struct Outcome {
-  ExitCode code;
-  std::string out, err;
-};
-
-Outcome run_cache(std::vector<std::string> arguments) {
+ProgramRun run_cache(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "cache");
-  std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
+  return run_v4cap(arguments);
 }
 
 // A prompt of 19,968 + 32 tokens, then the same with 5,000 more.
@@ -37,8 +30,8 @@ const std::string kTwoTurns = [] {
 
 TEST_CASE("cache prints what each policy hits, as JSON and as text") {
   const TestFile file("two.jsonl", kTwoTurns);
-  const Outcome found = run_cache({file.path(), "--kv-gib", "inf", "--policy", "full", "tail",
-                                   "recompute", "checkpoint=2048", "--json"});
+  const ProgramRun found = run_cache({file.path(), "--kv-gib", "inf", "--policy", "full", "tail",
+                                      "recompute", "checkpoint=2048", "--json"});
   REQUIRE(found.code == ExitCode::done);
   JsonLine line;
   const JsonValue document = line.parse(found.out, Place{"stdout"});
@@ -69,7 +62,7 @@ TEST_CASE("cache prints what each policy hits, as JSON and as text") {
     CHECK(curve.at("method").string() == row.method);
   }
   CHECK(n == std::size(rows));
-  const Outcome text = run_cache({file.path(), "--kv-gib", "0.1,inf"});
+  const ProgramRun text = run_cache({file.path(), "--kv-gib", "0.1,inf"});
   CHECK(text.code == ExitCode::done);
   for (const char* shown : {"net saved", "recompute=pyramid *", "hypothetical", "approximate",
                             "with hindsight", "written GB", "endless"}) {
@@ -96,7 +89,7 @@ TEST_CASE("cache takes models, layouts and scenarios") {
     std::vector<std::string> all = {file.path()};
     all.insert(all.end(), arguments.begin(), arguments.end());
     CAPTURE(arguments.back());
-    const Outcome found = run_cache(all);
+    const ProgramRun found = run_cache(all);
     CAPTURE(found.err);
     CHECK(found.code == ExitCode::done);
     CHECK(found.out.find("net saved") != std::string::npos);
@@ -105,7 +98,7 @@ TEST_CASE("cache takes models, layouts and scenarios") {
 
 TEST_CASE("cache says when a layout's reserve leaves nothing") {
   const TestFile file("two.jsonl", kTwoTurns);
-  const Outcome found = run_cache({file.path(), "--layout", "sglang", "--kv-gib", "0.5"});
+  const ProgramRun found = run_cache({file.path(), "--layout", "sglang", "--kv-gib", "0.5"});
   CHECK(found.code == ExitCode::failed);
   CHECK(found.err.find("nothing is left") != std::string::npos);
 }
@@ -118,6 +111,9 @@ TEST_CASE("cache refuses what it cannot do, and says what it expected") {
       "\"block_tokens\":0,\"partial_last_block\":false,\"arrivals\":false,\"next_free_id\":0,"
       "\"sessions\":[],\"notes\":[]}\n"
       "{\"prompt\":10,\"output\":1}\n");
+  const TestFile lone(
+      "lone.jsonl",
+      "{\"timestamp\":0,\"input_length\":512,\"output_length\":1,\"hash_ids\":[1]}\n");
   struct Row {
     std::vector<std::string> arguments;
     std::string says;
@@ -132,6 +128,11 @@ TEST_CASE("cache refuses what it cannot do, and says what it expected") {
       {{file.path(), "--kv-gib", "-1"}, "expected GiB above 0"},
       {{file.path(), "--kv-gib", "1e9"}, "expected GiB above 0"},
       {{file.path(), "--kv-gib", "much"}, "expected GiB above 0"},
+      {{file.path(), "--kv-gib", "nan"}, "expected GiB above 0"},
+      {{file.path(), "--sessions-at-a-time", "0"}, "--sessions-at-a-time"},
+      {{file.path(), "--sessions-at-a-time", "two"}, "--sessions-at-a-time"},
+      {{lone.path(), "--sessions-at-a-time", "2"}, "expected a trace of sessions"},
+      {{file.path(), "--set", "kv_cache.rebuild_page_tokens=0"}, "rebuild_page_tokens"},
       {{file.path(), "--model", "deepseek-v4-pr"}, "deepseek-v4-pro"},
       {{file.path(), "--layout", "vlm"}, "did you mean 'vllm'?"},
       {{file.path(), "--block-tokens", "24"}, "multiple"},
@@ -143,7 +144,7 @@ TEST_CASE("cache refuses what it cannot do, and says what it expected") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.says);
-    const Outcome found = run_cache(row.arguments);
+    const ProgramRun found = run_cache(row.arguments);
     CAPTURE(found.err);
     CHECK(found.code == ExitCode::bad_input);
     CHECK(found.out.empty());

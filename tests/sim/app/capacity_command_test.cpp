@@ -5,22 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "sim/app/command.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
 namespace {
 
-struct Output {
-  ExitCode code;
-  std::string out, err;
-};
-
-Output run(std::vector<std::string> arguments) {
-  std::ostringstream out, err;
+ProgramRun run(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"capacity", V4CAP_SOURCE_DIR "/scenarios/quickstart.yaml"});
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
+  return run_v4cap(arguments);
 }
 
 double number(const boost::json::value& v) {
@@ -28,7 +21,7 @@ double number(const boost::json::value& v) {
 }
 
 TEST_CASE("capacity --json holds what the contract promises") {
-  const Output o = run({"--json"});
+  const ProgramRun o = run({"--json"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   const boost::json::value doc = boost::json::parse(o.out);
@@ -55,7 +48,7 @@ TEST_CASE("capacity --json holds what the contract promises") {
 }
 
 TEST_CASE("capacity prints tables for people") {
-  const Output o = run({"--compare", "recompute"});
+  const ProgramRun o = run({"--compare", "recompute"});
   CAPTURE(o.out);
   CHECK(o.code == ExitCode::done);
   CHECK(o.out.find("deepseek-v4-pro on hgx-b200, tensor_parallel 8") != std::string::npos);
@@ -66,8 +59,8 @@ TEST_CASE("capacity prints tables for people") {
 
 TEST_CASE("data parallel replicas hold more of the node's memory for themselves") {
   const auto tokens = [](const std::string& width) {
-    const Output o = run({"--json", "--set", "model=deepseek-v4-flash", "--set",
-                          "deployment.tensor_parallel=" + width});
+    const ProgramRun o = run({"--json", "--set", "model=deepseek-v4-flash", "--set",
+                              "deployment.tensor_parallel=" + width});
     CAPTURE(o.err);
     REQUIRE(o.code == ExitCode::done);
     return number(boost::json::parse(o.out).at("kv_tokens_per_node"));
@@ -76,7 +69,7 @@ TEST_CASE("data parallel replicas hold more of the node's memory for themselves"
 }
 
 TEST_CASE("a model that does not fit ends the command with 1 and says what is missing") {
-  const Output o = run({"--set", "hardware=hgx-h100"});
+  const ProgramRun o = run({"--set", "hardware=hgx-h100"});
   CHECK(o.code == ExitCode::failed);
   CHECK(o.err.find("GiB are missing") != std::string::npos);
 }
@@ -103,7 +96,7 @@ TEST_CASE("attention ranks hold what TP repeats") {
 TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
   const std::vector<std::string> wide = {"--set", "deployment.tensor_parallel=8", "--set",
                                          "deployment.data_parallel=2"};
-  Output o = run({"--json", wide[0], wide[1], wide[2], wide[3]});
+  ProgramRun o = run({"--json", wide[0], wide[1], wide[2], wide[3]});
   CAPTURE(o.err);
   CHECK(o.code == ExitCode::done);
   CHECK(boost::json::parse(o.out).at("data_parallel").as_int64() == 2);
@@ -115,8 +108,8 @@ TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
 }
 
 TEST_CASE("V4 takes 10.5 percent of V3.2 at 1 Mi tokens, with FP4 keys") {
-  const Output o = run({"--json", "--compare", "deepseek-v3.2", "deepseek-v3", "gqa-70b", "--set",
-                        "kv_cache.indexer=fp4"});
+  const ProgramRun o = run({"--json", "--compare", "deepseek-v3.2", "deepseek-v3", "gqa-70b",
+                            "--set", "kv_cache.indexer=fp4"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   const boost::json::value doc = boost::json::parse(o.out);
@@ -137,7 +130,7 @@ TEST_CASE("V4 takes 10.5 percent of V3.2 at 1 Mi tokens, with FP4 keys") {
 }
 
 TEST_CASE("a line through what requests take shows why bytes per token mean nothing") {
-  const Output o = run({"--json", "--set", "kv_cache.layout=vllm", "--compare", "recompute"});
+  const ProgramRun o = run({"--json", "--set", "kv_cache.layout=vllm", "--compare", "recompute"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   const boost::json::value doc = boost::json::parse(o.out);
@@ -156,7 +149,7 @@ TEST_CASE("a line through what requests take shows why bytes per token mean noth
 }
 
 TEST_CASE("sensitivity prices single changes in tokens") {
-  const Output o =
+  const ProgramRun o =
       run({"--json", "--sensitivity", "--compare", "recompute", "--set", "kv_cache.layout=sglang"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
@@ -173,7 +166,7 @@ TEST_CASE("sensitivity prices single changes in tokens") {
     }
     if (change.starts_with("one more draft")) CHECK(tokens < base);
   }
-  const Output text = run({"--sensitivity", "--set", "kv_cache.layout=sglang"});
+  const ProgramRun text = run({"--sensitivity", "--set", "kv_cache.layout=sglang"});
   CHECK(text.out.find("max_total_num_tokens") != std::string::npos);
   CHECK(text.out.find("window ratio 0.01 lower") != std::string::npos);
   CHECK(text.out.find("weights: routed experts") != std::string::npos);
@@ -182,7 +175,7 @@ TEST_CASE("sensitivity prices single changes in tokens") {
 TEST_CASE("a block that the engine does not have is no change to price") {
   for (const std::string layout : {"ideal", "vllm", "sglang", "trtllm"}) {
     CAPTURE(layout);
-    const Output o =
+    const ProgramRun o =
         run({"--sensitivity", "--compare", "recompute", "--set", "kv_cache.layout=" + layout});
     CAPTURE(o.err);
     REQUIRE(o.code == ExitCode::done);
@@ -200,7 +193,7 @@ const std::vector<std::string> kFlashSglang = {
 
 TEST_CASE("memory for the KV cache and what of it is in pools are two figures") {
   std::vector<std::string> arguments = kFlashSglang;
-  const Output text = run(arguments);
+  const ProgramRun text = run(arguments);
   CAPTURE(text.out);
   CHECK(text.out.find("20.0 GiB for the KV cache on each GPU, as kv_cache.memory says\n17.5 GiB of "
                       "it in pools") != std::string::npos);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "sim/app/case_table.h"
-#include "sim/app/command.h"
 #include "tests/data.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -20,23 +20,16 @@ const std::string kHeader =
     "fixed_gib,swa_full_tokens_ratio,gpu_memory_utilization,max_model_len,max_batched_tokens,"
     "steps_in_flight,metric,value,source,note\n";
 
-struct Output {
-  ExitCode code;
-  std::string out, err;
-};
-
-Output run(const std::string& file, bool as_json = true) {
-  std::ostringstream out, err;
+ProgramRun run(const std::string& file, bool as_json = true) {
   std::vector<std::string> arguments = {"cases", file};
   if (as_json) arguments.push_back("--json");
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
+  return run_v4cap(arguments);
 }
 
 // One row below the header, predicted.
 boost::json::value case_of(const std::string& row) {
   const TempDir dir;
-  const Output o = run(dir.write("cases.csv", kHeader + row + "\n"));
+  const ProgramRun o = run(dir.write("cases.csv", kHeader + row + "\n"));
   CAPTURE(o.err);
   return boost::json::parse(o.out).at("cases").at(0);
 }
@@ -75,7 +68,7 @@ TEST_CASE("what cannot be predicted says why and stops nothing") {
        "a divisor of the node"}};
   for (const Row& row : rows) {
     const TempDir dir;
-    const Output o = run(dir.write("cases.csv", kHeader + row.text + "\n"));
+    const ProgramRun o = run(dir.write("cases.csv", kHeader + row.text + "\n"));
     CAPTURE(row.text);
     CAPTURE(o.out);
     CHECK(o.code == ExitCode::failed);
@@ -108,7 +101,7 @@ TEST_CASE("malformed tables are refused with their place") {
        ":3:1:", "each id once"}};
   for (const Row& row : rows) {
     const TempDir dir;
-    const Output o = run(dir.write("cases.csv", row.text));
+    const ProgramRun o = run(dir.write("cases.csv", row.text));
     CAPTURE(row.name);
     CAPTURE(o.err);
     CHECK(o.code == ExitCode::bad_input);
@@ -153,7 +146,7 @@ TEST_CASE("errors are summed up by where the memory came from") {
   CHECK(by[2].at("cases").as_int64() == 1);
   CHECK(doc.at("predicted_cases").as_int64() == 4);
   CHECK(doc.at("worst").at("id").as_string() == "d");
-  const Output text = run(file, false);
+  const ProgramRun text = run(file, false);
   CAPTURE(text.out);
   for (const std::string line :
        {"4 of 5 cases predicted: median", "stated memory (2): median error", "formula (1): median",
@@ -164,7 +157,7 @@ TEST_CASE("errors are summed up by where the memory came from") {
 }
 
 boost::json::value public_cases() {
-  const Output o = run((data_dir() / "cases" / "capacity.csv").string());
+  const ProgramRun o = run((data_dir() / "cases" / "capacity.csv").string());
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   return boost::json::parse(o.out);
@@ -202,7 +195,7 @@ DATA_TEST_CASE("rows without stated memory have a median error below 5 percent")
 }
 
 DATA_TEST_CASE("the table for people shows rules and explains large errors") {
-  const Output o = run((data_dir() / "cases" / "capacity.csv").string(), false);
+  const ProgramRun o = run((data_dir() / "cases" / "capacity.csv").string(), false);
   CHECK(o.code == ExitCode::done);
   CHECK(o.out.find("rule by version") != std::string::npos);
   CHECK(o.out.find("packing 2") != std::string::npos);

@@ -10,9 +10,9 @@
 #include <set>
 #include <sstream>
 
-#include "sim/app/command.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -20,17 +20,6 @@ namespace v4cap {
 namespace {
 
 const std::string kScenarios = std::string(V4CAP_SOURCE_DIR) + "/scenarios/";
-
-struct Output {
-  ExitCode code;
-  std::string out, err;
-};
-
-Output run_v4cap(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
-}
 
 bool says(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -111,10 +100,10 @@ TEST_CASE("wrong figures and overrides of a scenario are refused where it names 
         expectation + "\n";
     return run_v4cap({"check", dir.write("s.yaml", text)});
   };
-  const Output figure = checked("{figure: kv_tokns, value: 1, within: 1, source: x}");
+  const ProgramRun figure = checked("{figure: kv_tokns, value: 1, within: 1, source: x}");
   CHECK(figure.code == ExitCode::bad_input);
   CHECK(says(figure.err, "s.yaml:5:14: expect: unknown figure 'kv_tokns'; did you mean"));
-  const Output set = checked(
+  const ProgramRun set = checked(
       "{figure: kv_tokens, value: 1, within: 1, source: x, set: [kv_cache.swa_polcy=full]}");
   CHECK(set.code == ExitCode::bad_input);
   CHECK(says(set.err, "s.yaml:5:14: expect: "));
@@ -173,9 +162,10 @@ TEST_CASE("baselines: GQA, MLA and DSA by the same command, to the byte") {
 
 // Claim 5.
 TEST_CASE("all strategies for windows run on one trace and say what they are") {
-  const Output o = run_v4cap({"simulate", kScenarios + "claims/strategies.yaml", "--compare",
-                              "full", "checkpoint=2048", "checkpoint=8192+ends", "tail", "pool=0.1",
-                              "recompute", "recompute=pyramid", "replay", "reuse", "--json"});
+  const ProgramRun o =
+      run_v4cap({"simulate", kScenarios + "claims/strategies.yaml", "--compare", "full",
+                 "checkpoint=2048", "checkpoint=8192+ends", "tail", "pool=0.1", "recompute",
+                 "recompute=pyramid", "replay", "reuse", "--json"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   const boost::json::value document = boost::json::parse(o.out);
@@ -264,7 +254,7 @@ TEST_CASE("resolved copies of claims and incidents read back and show the same e
 }
 
 TEST_CASE("capacity prints expected beside found, the note, and what simulate must be asked for") {
-  const Output o =
+  const ProgramRun o =
       run_v4cap({"capacity", kScenarios + "claims/retention.yaml", "--compare", "deepseek-v3"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
@@ -275,7 +265,8 @@ TEST_CASE("capacity prints expected beside found, the note, and what simulate mu
   CHECK(says(o.out, "a kept token on each GPU"));
   CHECK(says(o.out, "34.312"));
 
-  const Output unknown = run_v4cap({"capacity", kScenarios + "claims/strategies.yaml", "--json"});
+  const ProgramRun unknown =
+      run_v4cap({"capacity", kScenarios + "claims/strategies.yaml", "--json"});
   const boost::json::value doc = boost::json::parse(unknown.out);
   const auto& one = doc.at("expectations").at(0);
   CHECK(one.at("found").is_null());
@@ -284,7 +275,7 @@ TEST_CASE("capacity prints expected beside found, the note, and what simulate mu
 }
 
 TEST_CASE("a figure that the layout does not log is said to be missing, not dropped") {
-  const Output o =
+  const ProgramRun o =
       run_v4cap({"capacity", kScenarios + "claims/retention_sglang.yaml", "--json", "--set",
                  "kv_cache.layout=ideal", "--set", "kv_cache.layout_version=null"});
   CAPTURE(o.err);
@@ -294,7 +285,7 @@ TEST_CASE("a figure that the layout does not log is said to be missing, not drop
 }
 
 TEST_CASE("capacity prints what must be known of a policy") {
-  const Output o = run_v4cap(
+  const ProgramRun o = run_v4cap(
       {"capacity", kScenarios + "quickstart.yaml", "--compare", "replay", "recompute=pyramid"});
   CHECK(says(o.out, "replay: approximate"));
   CHECK(says(o.out, "recompute=pyramid: hypothetical"));

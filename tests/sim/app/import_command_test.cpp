@@ -5,27 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "sim/app/command.h"
 #include "sim/config/yaml_tree.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
 namespace {
 
-struct Output {
-  ExitCode code;
-  std::string out, err;
-};
-
-Output program(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
-}
-
-Output import(std::vector<std::string> arguments) {
+ProgramRun import(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "import");
-  return program(arguments);
+  return run_v4cap(arguments);
 }
 
 const std::string kFlash =
@@ -39,7 +28,7 @@ TEST_CASE("import --json holds what the contract promises") {
       "available_bytes=11.89 GB, c128_state_fixed=0.11 GB, full_token=1641472\n"
       "[2026-08-10 TP0] DSV4 pool sizes: full=1641472, swa=164096, c4=410368, c128=12824, "
       "c4_state=10256, c128_state=0\n");
-  const Output o = import({"--command", kFlash, "--log", log, "--json", "--quiet"});
+  const ProgramRun o = import({"--command", kFlash, "--log", log, "--json", "--quiet"});
   CAPTURE(o.err);
   REQUIRE(o.code == ExitCode::done);
   const boost::json::value doc = boost::json::parse(o.out);
@@ -70,20 +59,20 @@ TEST_CASE("import --json holds what the contract promises") {
 
 TEST_CASE("what import prints is a scenario that check and capacity take") {
   TempDir dir;
-  const Output o = import({"--command", kFlash});
+  const ProgramRun o = import({"--command", kFlash});
   REQUIRE(o.code == ExitCode::done);
   CHECK(o.err.find("--command:1:64: unknown flag \"--bogus\"") != std::string::npos);
   CHECK(o.out.find("# Fits.") != std::string::npos);
   CHECK(o.out.find("# memory of one GPU") != std::string::npos);
   const std::string file = dir.write("scenario.yaml", o.out);
-  CHECK(program({"check", file}).code == ExitCode::done);
-  CHECK(program({"capacity", file}).code == ExitCode::done);
+  CHECK(run_v4cap({"check", file}).code == ExitCode::done);
+  CHECK(run_v4cap({"capacity", file}).code == ExitCode::done);
 }
 
 TEST_CASE("--out writes the scenario, never over another file unless told") {
   TempDir dir;
   const std::string file = dir / "scenario.yaml";
-  const Output o = import({"--command", kFlash, "--out", file});
+  const ProgramRun o = import({"--command", kFlash, "--out", file});
   CHECK(o.code == ExitCode::done);
   CHECK(o.out.find("model: deepseek") == std::string::npos);
   CHECK(o.out.find("Fits.") != std::string::npos);
@@ -93,7 +82,7 @@ TEST_CASE("--out writes the scenario, never over another file unless told") {
 }
 
 TEST_CASE("what does not fit ends with 1, and the scenario is still printed") {
-  const Output o = import(
+  const ProgramRun o = import(
       {"--command", "sglang serve --model-path DeepSeek-V4-Pro --tp 8", "--hardware", "hgx-h100"});
   CHECK(o.code == ExitCode::failed);
   CHECK(o.out.find("Does not fit: ") != std::string::npos);
@@ -102,7 +91,7 @@ TEST_CASE("what does not fit ends with 1, and the scenario is still printed") {
 
 TEST_CASE("a verdict names what it rests on beside the command") {
   const std::string command = "vllm serve deepseek-ai/DeepSeek-V4-Flash -tp $TP";
-  Output o = import({"--command", command + " --max-model-len $LEN"});
+  ProgramRun o = import({"--command", command + " --max-model-len $LEN"});
   CHECK(o.code == ExitCode::done);
   CHECK(o.out.find("# Fits if -tp is 1 and --max-model-len is left to the engine, which the text "
                    "does not say. Decoding") != std::string::npos);
@@ -128,7 +117,7 @@ TEST_CASE("no advice comes of a log's senseless figures") {
     CAPTURE(figure);
     const std::string log =
         dir.write("server.log", "Available KV cache memory: " + figure + " GiB\n");
-    const Output o = import({"--command", command, "--log", log});
+    const ProgramRun o = import({"--command", command, "--log", log});
     CHECK(o.code == ExitCode::bad_input);
     CHECK(o.err.find(log + ":1:28: kv_memory_gib: expected a number above 0 up to 65536") !=
           std::string::npos);
@@ -139,7 +128,7 @@ TEST_CASE("no advice comes of a log's senseless figures") {
 TEST_CASE("vLLM does not start when one request of full length has no room") {
   const std::string command =
       "vllm serve DeepSeek-V4-Flash -tp 4 --kv-cache-memory-bytes 4294967296 --max-model-len ";
-  const Output o = import({"--command", command + "1048576"});
+  const ProgramRun o = import({"--command", command + "1048576"});
   CHECK(o.code == ExitCode::failed);
   CHECK(o.out.find("vLLM does not start below one") != std::string::npos);
   CHECK(import({"--command", command + "16384 --max-num-batched-tokens 2048"}).code ==
@@ -150,7 +139,7 @@ TEST_CASE("request slots may leave nothing for tokens") {
   const std::string command =
       "sglang serve --model-path DeepSeek-V4-Pro --tp 8 --speculative-algorithm EAGLE "
       "--mem-fraction-static 0.66 --max-running-requests ";
-  const Output o = import({"--command", command + "1024"});
+  const ProgramRun o = import({"--command", command + "1024"});
   CHECK(o.code == ExitCode::failed);
   CHECK(o.out.find("1024 running requests reserve") != std::string::npos);
   CHECK(import({"--command", command + "16"}).code == ExitCode::done);
@@ -161,7 +150,7 @@ TEST_CASE("wrong use and wrong input end with 2") {
   CHECK(import({"run.sh", "--command", kFlash}).code == ExitCode::bad_input);
   CHECK(import({"/nowhere/run.sh"}).err.find("/nowhere/run.sh: expected a file") !=
         std::string::npos);
-  const Output o = import({"--command", "vllm serve DeepSeek-V5"});
+  const ProgramRun o = import({"--command", "vllm serve DeepSeek-V5"});
   CHECK(o.code == ExitCode::bad_input);
   CHECK(o.err.find("--command:1:12: unknown model") != std::string::npos);
 }

@@ -5,23 +5,12 @@
 #include <new>
 #include <sstream>
 
-#include "sim/app/command.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 using namespace v4cap;
 
 namespace {
-
-struct Run {
-  ExitCode code;
-  std::string out, err;
-};
-
-Run run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
-}
 
 // Fails in the way its argument says, and shows which options reached it.
 class FailingCommand final : public Command {
@@ -75,16 +64,16 @@ TEST_CASE("every kind of failure has its exit code and text") {
                       {"slo", ExitCode::slo_missed, ""}};
   for (const Row& row : rows) {
     CAPTURE(row.how);
-    const Run r = run({"zz-test", "part", row.how});
+    const ProgramRun r = run_v4cap({"zz-test", "part", row.how});
     CHECK(r.code == row.code);
     CHECK(r.err == row.err);
   }
 }
 
 TEST_CASE("options of every command reach it") {
-  const Run r = run({"zz-test", "part", "--set", "a=1", "x", "--set=b.c=d=2", "--seed",
-                     "18446744073709551615", "--traces", "dir", "--json", "--quiet", "--no-color",
-                     "--dry-run"});
+  const ProgramRun r = run_v4cap({"zz-test", "part", "--set", "a=1", "x", "--set=b.c=d=2", "--seed",
+                                  "18446744073709551615", "--traces", "dir", "--json", "--quiet",
+                                  "--no-color", "--dry-run"});
   CHECK(r.err == "");
   CHECK(r.out ==
         "set a=1\nset b.c=d=2\nseed 18446744073709551615 traces dir json 1 quiet 1 no_color 1 "
@@ -140,7 +129,7 @@ TEST_CASE("wrong usage is explained and ends with 2") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    const Run r = run(row.arguments);
+    const ProgramRun r = run_v4cap(row.arguments);
     CHECK(r.code == ExitCode::bad_input);
     CHECK(r.out == "");
     CHECK(r.err.substr(0, row.err.size()) == row.err);
@@ -148,26 +137,26 @@ TEST_CASE("wrong usage is explained and ends with 2") {
 }
 
 TEST_CASE("help and version go to standard output") {
-  CHECK(run({"--version"}).out.starts_with("v4cap "));
-  CHECK(run({"--version"}).code == ExitCode::done);
-  const Run help = run({"--help"});
+  CHECK(run_v4cap({"--version"}).out.starts_with("v4cap "));
+  CHECK(run_v4cap({"--version"}).code == ExitCode::done);
+  const ProgramRun help = run_v4cap({"--help"});
   CHECK(help.code == ExitCode::done);
   CHECK(help.out.find("check") != std::string::npos);
-  CHECK(run({"check", "--help"}).out.find("SCENARIO") != std::string::npos);
-  CHECK(run({"zz-test", "part", "--help"}).out.find("--dry-run") != std::string::npos);
-  const Run nothing = run({});
+  CHECK(run_v4cap({"check", "--help"}).out.find("SCENARIO") != std::string::npos);
+  CHECK(run_v4cap({"zz-test", "part", "--help"}).out.find("--dry-run") != std::string::npos);
+  const ProgramRun nothing = run_v4cap({});
   CHECK(nothing.code == ExitCode::bad_input);
   CHECK(nothing.out == "");
   CHECK(nothing.err == help.out);
 }
 
 TEST_CASE("the starter scenario checks cleanly") {
-  const Run init = run({"init"});
+  const ProgramRun init = run_v4cap({"init"});
   REQUIRE(init.code == ExitCode::done);
   const TempDir dir;
   dir.write("agents_small.jsonl.gz", "");
   const std::string file = dir.write("my.yaml", init.out);
-  const Run check = run({"check", file});
+  const ProgramRun check = run_v4cap({"check", file});
   CHECK(check.code == ExitCode::done);
   CHECK(check.err == file + ": ok\n");
 
@@ -182,7 +171,7 @@ TEST_CASE("the starter scenario checks cleanly") {
     drawn.erase(at + 2, 2);
   }
   CAPTURE(drawn);
-  const Run other = run({"check", dir.write("drawn.yaml", drawn)});
+  const ProgramRun other = run_v4cap({"check", dir.write("drawn.yaml", drawn)});
   CHECK(other.err == dir.path() + "/drawn.yaml: ok\n");
   CHECK(other.out.find("shared_prefix_tokens: 2000") != std::string::npos);
 }
@@ -191,14 +180,14 @@ TEST_CASE("check prints the resolved scenario and it checks the same again") {
   const TempDir dir;
   dir.write("agents_small.jsonl.gz", "");
   const std::string scenario = kSource + "/scenarios/quickstart.yaml";
-  const Run first = run(
+  const ProgramRun first = run_v4cap(
       {"check", scenario, "--traces", dir.path(), "--set", "engine.max_running=9", "--seed", "5"});
   CHECK(first.code == ExitCode::done);
   CHECK(first.out.find("max_running: 9") != std::string::npos);
   CHECK(first.out.find("seed: 5") != std::string::npos);
   const TempDir elsewhere;
   const std::string copy = elsewhere.write("resolved.yaml", first.out);
-  const Run again = run({"check", copy, "--traces", dir.path(), "--quiet"});
+  const ProgramRun again = run_v4cap({"check", copy, "--traces", dir.path(), "--quiet"});
   CHECK(again.out == first.out);
   CHECK(again.err == "");
 }
@@ -219,8 +208,8 @@ TEST_CASE("check refuses what a policy or a layout cannot take") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.kv_cache);
-    const Run found =
-        run({"check", dir.write("s.yaml", head + "kv_cache: {" + row.kv_cache + "}\n")});
+    const ProgramRun found =
+        run_v4cap({"check", dir.write("s.yaml", head + "kv_cache: {" + row.kv_cache + "}\n")});
     CAPTURE(found.err);
     CHECK(found.code == ExitCode::bad_input);
     CHECK(found.out.empty());
@@ -234,11 +223,11 @@ TEST_CASE("check as JSON is one document whether the scenario is right or wrong"
   const std::string head = "model: gqa-70b\nhardware: hgx-h100\nworkload: {trace: t.jsonl}\n";
   const std::string right = dir.write("right.yaml", head),
                     wrong = dir.write("wrong.yaml", head + "sed: 1\n");
-  const Run ok = run({"check", right, "--json"});
+  const ProgramRun ok = run_v4cap({"check", right, "--json"});
   CHECK(ok.out.starts_with("{\"ok\":true,\"scenario\":\"" + right +
                            "\",\"resolved\":\"model:\\n  name: gqa-70b\\n"));
   CHECK(ok.err == "");
-  const Run no = run({"check", wrong, "--json"});
+  const ProgramRun no = run_v4cap({"check", wrong, "--json"});
   CHECK(no.code == ExitCode::bad_input);
   CHECK(no.out == "{\"ok\":false,\"scenario\":\"" + wrong + "\",\"errors\":[{\"file\":\"" + wrong +
                       "\",\"line\":4,\"column\":1,\"message\":\"unknown key 'sed' at the top "

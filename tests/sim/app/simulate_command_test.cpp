@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/app/command.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -17,17 +17,6 @@ namespace v4cap {
 namespace {
 
 const std::string kQuickstart = std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml";
-
-struct Output {
-  ExitCode code;
-  std::string out, err;
-};
-
-Output run_v4cap(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
-  return {code, out.str(), err.str()};
-}
 
 std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -52,7 +41,7 @@ const std::vector<Expected> kExpected = {
 }  // namespace
 
 TEST_CASE("simulate: the bundled sample gives the same result on every build") {
-  const Output run = run_v4cap(
+  const ProgramRun run = run_v4cap(
       {"simulate", kQuickstart, "--json", "--compare", "full", "checkpoint=2048", "recompute"});
   REQUIRE(run.code == ExitCode::done);
   const boost::json::value document = boost::json::parse(run.out);
@@ -70,8 +59,8 @@ TEST_CASE("simulate: the bundled sample gives the same result on every build") {
 TEST_CASE("simulate: two runs write the same bytes") {
   const TempDir dir;
   const auto run_into = [&](const std::string& name) {
-    const Output run = run_v4cap({"simulate", kQuickstart, "--out", dir / name, "--set",
-                                  "kv_cache.swa_policy=checkpoint=2048"});
+    const ProgramRun run = run_v4cap({"simulate", kQuickstart, "--out", dir / name, "--set",
+                                      "kv_cache.swa_policy=checkpoint=2048"});
     REQUIRE(run.code == ExitCode::done);
   };
   run_into("a");
@@ -89,8 +78,8 @@ TEST_CASE("simulate: two runs write the same bytes") {
 
 TEST_CASE("simulate: a comparison writes a folder for each policy") {
   const TempDir dir;
-  const Output run = run_v4cap({"simulate", kQuickstart, "--compare", "full", "recompute", "--out",
-                                dir / "out", "--set", "workload.max_requests=40"});
+  const ProgramRun run = run_v4cap({"simulate", kQuickstart, "--compare", "full", "recompute",
+                                    "--out", dir / "out", "--set", "workload.max_requests=40"});
   REQUIRE(run.code == ExitCode::done);
   const std::string full = text_of(dir / "out/full/summary.json");
   const std::string recompute = text_of(dir / "out/recompute/summary.json");
@@ -104,7 +93,8 @@ TEST_CASE("simulate: the resolved copy of a run gives the same result") {
   REQUIRE(
       run_v4cap({"simulate", kQuickstart, "--out", out, "--set", "engine.max_running=4"}).code ==
       ExitCode::done);
-  const Output again = run_v4cap({"simulate", out + "/scenario.resolved.yaml", "--out", out + "2"});
+  const ProgramRun again =
+      run_v4cap({"simulate", out + "/scenario.resolved.yaml", "--out", out + "2"});
   REQUIRE(again.code == ExitCode::done);
   CHECK(text_of(out + "/profile_export.jsonl") == text_of(out + "2/profile_export.jsonl"));
 }
@@ -149,7 +139,7 @@ TEST_CASE("simulate: wrong use is refused before anything runs") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
-    const Output run = run_v4cap(row.arguments);
+    const ProgramRun run = run_v4cap(row.arguments);
     CAPTURE(run.err);
     CHECK(run.code == ExitCode::bad_input);
     CHECK(run.out.empty());
@@ -158,13 +148,13 @@ TEST_CASE("simulate: wrong use is refused before anything runs") {
 }
 
 TEST_CASE("simulate: a model that does not fit its node is told so, and by how much") {
-  const Output run = run_v4cap({"simulate", kQuickstart, "--set", "hardware=hgx-h100"});
+  const ProgramRun run = run_v4cap({"simulate", kQuickstart, "--set", "hardware=hgx-h100"});
   CHECK(run.code == ExitCode::failed);
   CHECK(run.err.find("GiB") != std::string::npos);
 }
 
 TEST_CASE("simulate: a missed SLO ends with 99") {
-  const Output run = run_v4cap({"simulate", kQuickstart, "--set", "slo.ttft_p99=1 ms"});
+  const ProgramRun run = run_v4cap({"simulate", kQuickstart, "--set", "slo.ttft_p99=1 ms"});
   CHECK(run.code == ExitCode::slo_missed);
   CHECK(run.err.find("SLO missed: p99 TTFT") != std::string::npos);
 }
@@ -173,7 +163,8 @@ TEST_CASE("simulate: every model runs") {
   for (const std::string model :
        {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2", "deepseek-v3", "gqa-70b"}) {
     CAPTURE(model);
-    const Output run = run_v4cap({"simulate", kQuickstart, "--json", "--set", "model=" + model});
+    const ProgramRun run =
+        run_v4cap({"simulate", kQuickstart, "--json", "--set", "model=" + model});
     CAPTURE(run.err);
     REQUIRE(run.code == ExitCode::done);
     const boost::json::value summary = boost::json::parse(run.out);

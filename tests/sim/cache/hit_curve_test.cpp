@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "sim/cluster/run_scenario.h"
+#include "sim/config/scenario_file.h"
 #include "tests/data.h"
 #include "tests/data_trace.h"
 #include "tests/models.h"
@@ -45,6 +47,30 @@ TEST_CASE("hit curve: one pass equals a replay at every memory, on random traces
     const Trace trace = random_prompts(seed, 250, seed % 2 == 0);
     check_equal(trace, trace.block, seed % 3 == 0, memories);
     if (seed == 1) check_equal(trace, Tokens{512}, false, memories);
+  }
+}
+
+TEST_CASE("hit curve: one pass equals a replay in the pools of engines") {
+  const Trace trace = random_prompts(3, 250, false);
+  for (const std::string layout : {"vllm", "trtllm"}) {
+    for (const std::string policy : {"full", "checkpoint=2048", "recompute"}) {
+      const Scenario scenario = parse_scenario(
+          "{model: deepseek-v4-pro, hardware: hgx-b200, kv_cache: {layout: " + layout +
+              ", block_tokens: 256, swa_policy: " + policy +
+              "}, workload: {trace: agents_small.jsonl.gz, arrivals: {mode: burst}}}",
+          "test");
+      for (const std::int64_t gib : {1, 2, 4}) {
+        CAPTURE(layout);
+        CAPTURE(policy);
+        CAPTURE(gib);
+        const CacheParts parts = make_cache_parts(scenario, Bytes{gib << 30});
+        const Bytes pool[] = {parts.layout->pools().front().capacity};
+        const ReplayOptions options{scenario.kv_cache.block, false};
+        const CacheTotals plain = replay_cache(trace, *parts.layout, *parts.policy, options);
+        CHECK(hit_curve(trace, *parts.layout, *parts.policy, options, pool).front() == plain);
+        CHECK(plain.evicted != KindBytes{});
+      }
+    }
   }
 }
 
