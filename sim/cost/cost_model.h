@@ -2,6 +2,8 @@
 // profile, a roofline and a replayed log are interchangeable.
 #pragma once
 
+#include <span>
+
 #include "sim/core/time.h"
 #include "sim/engine/step_plan.h"
 
@@ -22,8 +24,15 @@ struct StepTime {
 class CostModel {
  public:
   virtual ~CostModel() = default;
-  // `plan` is not empty. Deterministic: equal plans take equal time.
-  virtual StepTime step_time(const StepPlan& plan) const = 0;
+  // One step of attention ranks that run in lockstep: `ranks[i]` is the plan of rank i, empty where
+  // that rank has nothing to do. At least one is not empty. Deterministic: equal plans take equal
+  // time.
+  virtual StepTime step_time(std::span<const StepPlan* const> ranks) const = 0;
+  // The step of an engine with one rank.
+  StepTime step_time(const StepPlan& plan) const {
+    const StepPlan* const only = &plan;
+    return step_time(std::span(&only, 1));
+  }
 };
 
 }  // namespace v4cap

@@ -65,7 +65,9 @@ double RooflineCost::fixed_seconds(const Operator& op) const {
   return op.link_bytes > 0 ? link_latency_s_ : fixed_per_operator_s_;
 }
 
-StepTime RooflineCost::step_time(const StepPlan& plan) const {
+StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
+  V4CAP_CHECK(ranks.size() == 1, "a roofline of one attention rank was asked for several");
+  const StepPlan& plan = *ranks.front();
   V4CAP_CHECK(!plan.empty(), "an empty plan takes no step");
   double seconds = fixed_per_step_s_;
   double floor_seconds = 0;

@@ -32,7 +32,8 @@ class RooflineCost final : public CostModel {
  public:
   RooflineCost(const StepSetting& setting, const HardwareSpec& hardware);
 
-  StepTime step_time(const StepPlan& plan) const override;
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override;
 
   // The same step by operator, in layer order; a last line "host" holds the fixed cost of the step.
   // Seconds sum to step_time().total.

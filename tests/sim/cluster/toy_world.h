@@ -13,7 +13,10 @@ namespace v4cap {
 class ConstantCost final : public CostModel {
  public:
   explicit ConstantCost(Duration step) : step_(step) {}
-  StepTime step_time(const StepPlan&) const override { return {step_, Duration{0}, {}}; }
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const>) const override {
+    return {step_, Duration{0}, {}};
+  }
 
  private:
   Duration step_;
@@ -22,7 +25,9 @@ class ConstantCost final : public CostModel {
 // Proportional to the tokens of a step, plus a fixed part.
 class LinearCost final : public CostModel {
  public:
-  StepTime step_time(const StepPlan& plan) const override {
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override {
+    const StepPlan& plan = *ranks.front();
     std::int64_t tokens = 0;
     for (const StepPiece& piece : plan.pieces) tokens += piece.tokens.value;
     return {Duration{1'000'000 + 1'000 * tokens}, Duration{0}, {}};
