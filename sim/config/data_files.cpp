@@ -18,6 +18,8 @@ std::string noun(DataKind kind) {
       return "hardware";
     case DataKind::engine:
       return "engine";
+    case DataKind::profile:
+      return "profile";
   }
   return "";
 }

@@ -1,4 +1,4 @@
-// Models, hardware and engines are files of data with a name. A name is looked for in the
+// Models, hardware, engines and profiles are files of data with a name. A name is looked for in the
 // scenario's own folder, then where V4CAP_SCENARIOS points, then in the scenarios that came with
 // the program; a path is taken as it is.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace v4cap {
 
-enum class DataKind : std::uint8_t { model, hardware, engine };
+enum class DataKind : std::uint8_t { model, hardware, engine, profile };
 
 // Folders in the order they are searched, for a scenario in `scenario_dir` ("" = the current
 // directory).

@@ -1,0 +1,466 @@
+#include "sim/config/profile_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "sim/config/data_files.h"
+#include "sim/config/section.h"
+#include "sim/core/text_file.h"
+
+namespace v4cap {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kFormat = "1";
+constexpr double kValueMax = 1e15;
+
+const std::vector<std::pair<std::string, ProfileGrain>> kGrains = {
+    {"operator", ProfileGrain::kernel}, {"module", ProfileGrain::module}};
+const std::vector<std::pair<std::string, Interpolation>> kInterpolations = {
+    {"linear", Interpolation::linear}, {"log", Interpolation::log}};
+const std::vector<std::string> kAxisUnits = {"rows", "tokens", "bytes"};
+
+template <class E>
+std::string name_of(const std::vector<std::pair<std::string, E>>& names, E value) {
+  return std::ranges::find(names, value, &std::pair<std::string, E>::second)->first;
+}
+
+std::string csv_path(const std::string& yaml) {
+  return fs::path(yaml).replace_extension(".csv").string();
+}
+
+// ---- YAML ----
+
+// Items of the list called `key`, which must be one and not empty.
+const std::vector<YamlNode>& items_of(const YamlNode& node, const std::string& key,
+                                      const Place& place) {
+  const YamlNode* list = node.find(key);
+  if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
+    throw InputError(list == nullptr ? place : list->place,
+                     key + ": expected a list with at least one entry, got " +
+                         (list == nullptr ? "nothing" : shown(*list)));
+  }
+  return list->children;
+}
+
+ProfileAxis read_axis(const YamlNode& node, const std::string& file) {
+  Document document(node, file);
+  Section section = document.root();
+  ProfileAxis axis;
+  axis.name = section.required<std::string>("name");
+  axis.unit = kAxisUnits[section.choice("unit", kAxisUnits, std::nullopt)];
+  axis.interpolation = section.one_of("interpolation", kInterpolations);
+  axis.monotone = section.optional<bool>("monotone", false);
+  section.reject_unknown();
+  document.checkpoint();
+  return axis;
+}
+
+std::vector<std::string> read_names(Section& section, const std::string& key) {
+  return section.has(key) ? section.required_list<std::string>(key) : std::vector<std::string>{};
+}
+
+std::map<std::string, std::int64_t> read_counts(Section section, const YamlNode* map) {
+  std::map<std::string, std::int64_t> out;
+  if (map == nullptr) return out;
+  for (const YamlNode& entry : map->children) {
+    out[entry.key] = section.required<std::int64_t>(entry.key, at_least<std::int64_t>(1));
+  }
+  return out;
+}
+
+HeldOutError read_held_out(Section section) {
+  HeldOutError out;
+  out.median_pct = section.required<double>("median_pct");
+  out.p90_pct = section.required<double>("p90_pct");
+  out.worst_pct = section.required<double>("worst_pct");
+  out.samples = section.required<std::int64_t>("samples");
+  section.reject_unknown();
+  return out;
+}
+
+ProfileFamily read_family(const YamlNode& node, const std::string& file) {
+  if (node.kind != YamlNode::Kind::map) {
+    throw InputError(node.place, "families: expected a map for each family, got " + shown(node));
+  }
+  Document document(node, file);
+  Section section = document.root();
+  ProfileFamily family;
+  family.name = section.required<std::string>("name");
+  family.grain = section.one_of("grain", kGrains);
+  family.engine = section.required<std::string>("engine");
+  family.engine_version = section.required<std::string>("engine_version");
+  family.kernel_source = section.required<std::string>("kernel_source");
+  section.choice("unit", {"us"}, std::nullopt);
+  family.keys = read_names(section, "keys");
+  section.node("axes");
+  family.covers = read_names(section, "covers");
+  family.marks = read_names(section, "marks");
+  family.note = section.optional<std::string>("note", "");
+  family.rows = section.required<std::int64_t>("rows");
+  family.held_out = read_held_out(section.child("held_out", true));
+  family.refused_rows = read_counts(section.child("refused_rows"), node.find("refused_rows"));
+  section.reject_unknown();
+  document.checkpoint();
+  const std::vector<YamlNode>& axes = items_of(node, "axes", node.place);
+  if (axes.size() > kSampleAxesMax) {
+    throw InputError(axes.back().place, fmt::format("axes: expected at most {} axes, got {}",
+                                                    kSampleAxesMax, axes.size()));
+  }
+  for (const YamlNode& axis : axes) family.axes.push_back(read_axis(axis, file));
+  return family;
+}
+
+Profile read_description(const YamlNode& root, const std::string& file) {
+  Document document(root, file);
+  Section section = document.root();
+  Profile p;
+  p.file = file;
+  p.name = section.required<std::string>("name");
+  if (p.name != fs::path(file).stem().string()) {
+    section.error("name", "expected the name of the file, " +
+                              shown(fs::path(file).stem().string()) + ", got " + shown(p.name));
+  }
+  p.gpu = section.required<std::string>("gpu");
+  p.engine = section.required<std::string>("engine");
+  p.engine_version = section.required<std::string>("engine_version");
+  p.device = section.required<std::string>("device");
+  p.driver = section.required<std::string>("driver");
+  p.clocks = section.required<std::string>("clocks");
+  p.date = section.required<std::string>("date");
+  p.source = section.required<std::string>("source");
+  p.licence = section.required<std::string>("licence");
+  section.node("families");
+  section.reject_unknown();
+  document.checkpoint();
+  for (const YamlNode& node : items_of(root, "families", Place{file})) {
+    ProfileFamily family = read_family(node, file);
+    if (p.find(family.name) != nullptr) {
+      throw InputError(node.place, "families: " + shown(family.name) + " is there twice");
+    }
+    p.families.push_back(std::move(family));
+  }
+  return p;
+}
+
+// ---- CSV ----
+
+struct Field {
+  std::string_view text;
+  std::int64_t column = 1;
+};
+
+std::vector<Field> fields_of(std::string_view line) {
+  std::vector<Field> out;
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t comma = line.find(',', begin);
+    out.push_back({line.substr(begin, comma - begin), static_cast<std::int64_t>(begin) + 1});
+    if (comma == std::string_view::npos) return out;
+    begin = comma + 1;
+  }
+}
+
+class SamplesReader {
+ public:
+  SamplesReader(Profile& profile, const std::string& path) : profile_(profile), file_(path) {}
+
+  void read() {
+    file_.next();
+    read_header();
+    while (file_.next()) {
+      if (file_.line().starts_with("family=")) {
+        end_series();
+        begin_series();
+      } else {
+        read_sample();
+      }
+    }
+    end_series();
+    check_counts();
+  }
+
+ private:
+  [[noreturn]] void fail(std::int64_t column, const std::string& message) const {
+    throw InputError(file_.place(column), message);
+  }
+
+  // The value of a field that must read `key=value`.
+  std::string value_of(const Field& field, const std::string& key) const {
+    const std::size_t equals = field.text.find('=');
+    const std::string_view found = field.text.substr(0, equals);
+    if (equals == std::string_view::npos || found != key) {
+      fail(field.column, "expected " + key + "=..., got " + shown(field.text));
+    }
+    return std::string(field.text.substr(equals + 1));
+  }
+
+  std::int64_t count_of(const Field& field, const std::string& key) const {
+    const std::string text = value_of(field, key);
+    std::string hint;
+    const auto count = parse_value<std::int64_t>(text, hint);
+    if (!count || *count < 1) {
+      fail(field.column, key + ": expected a whole number of at least 1, got " + shown(text));
+    }
+    return *count;
+  }
+
+  void same(const Field& field, const std::string& key, const std::string& wanted) const {
+    const std::string got = value_of(field, key);
+    if (got != wanted) {
+      fail(field.column, key + ": expected " + shown(wanted) + ", as in " + profile_.file +
+                             ", got " + shown(got));
+    }
+  }
+
+  void read_header() {
+    const std::vector<Field> f = fields_of(file_.line());
+    const std::string format = value_of(f[0], "v4cap_profile");
+    if (format != kFormat) {
+      fail(1, std::string("v4cap_profile: expected format ") + kFormat + ", got " + shown(format));
+    }
+    constexpr std::size_t kFields = 6;
+    if (f.size() != kFields) {
+      fail(1, fmt::format("expected {} fields in the header, got {}", kFields, f.size()));
+    }
+    same(f[1], "name", profile_.name);
+    same(f[2], "engine", profile_.engine);
+    same(f[3], "engine_version", profile_.engine_version);
+    series_expected_ = count_of(f[4], "series");
+    samples_expected_ = count_of(f[5], "samples");
+  }
+
+  void begin_series() {
+    const std::vector<Field> f = fields_of(file_.line());
+    const std::string name = value_of(f[0], "family");
+    const auto family = std::ranges::find(profile_.families, name, &ProfileFamily::name);
+    if (family == profile_.families.end()) {
+      std::vector<std::string> known;
+      for (const ProfileFamily& one : profile_.families) known.push_back(one.name);
+      fail(1, "family: " + shown(name) + " is not in " + profile_.file + suggestion(name, known));
+    }
+    family_ = &*family;
+    if (f.size() != family_->keys.size() + 2) {
+      fail(1, fmt::format("expected family, {} and samples, got {} fields",
+                          family_->keys.empty() ? "no key"
+                                                : fmt::format("{}", fmt::join(family_->keys, ", ")),
+                          f.size()));
+    }
+    ProfileSeries series;
+    for (std::size_t i = 0; i < family_->keys.size(); ++i) {
+      series.keys.push_back(value_of(f[i + 1], family_->keys[i]));
+    }
+    if (std::ranges::find(family_->series, series.keys, &ProfileSeries::keys) !=
+        family_->series.end()) {
+      fail(1, "family: these keys of " + shown(name) + " have had their samples already");
+    }
+    in_series_ = count_of(f.back(), "samples");
+    family_->series.push_back(std::move(series));
+    samples_.clear();
+  }
+
+  double number(const Field& field, const std::string& what) const {
+    double value = 0;
+    const char* end = field.text.data() + field.text.size();
+    const auto [stop, error] = std::from_chars(field.text.data(), end, value);
+    if (field.text.empty() || error != std::errc{} || stop != end || !std::isfinite(value)) {
+      fail(field.column, what + ": expected a number, got " + shown(field.text));
+    }
+    return value;
+  }
+
+  void read_sample() {
+    if (family_ == nullptr) fail(1, "expected a line 'family=...' before the first sample");
+    const std::vector<Field> f = fields_of(file_.line());
+    const std::size_t n = family_->axes.size();
+    if (f.size() != n + 1) {
+      fail(1, fmt::format("expected {} fields (a value for each axis, then us), got {}", n + 1,
+                          f.size()));
+    }
+    Sample sample;
+    for (std::size_t i = 0; i < n; ++i) sample.at[i] = axis_value(f[i], i);
+    sample.us = number(f[n], "us");
+    if (sample.us <= 0 || sample.us > kValueMax) {
+      fail(f[n].column, "us: expected a time above 0, got " + shown(f[n].text));
+    }
+    if (!samples_.empty() && sample.at == samples_.back().at) {
+      fail(1, "this point has had its sample already");
+    }
+    if (!samples_.empty() && sample.at < samples_.back().at) {
+      std::size_t i = 0;
+      while (sample.at[i] == samples_.back().at[i]) ++i;
+      fail(f[i].column, family_->axes[i].name + ": expected ascending values, got " +
+                            fmt::format("{:g} after {:g}", sample.at[i], samples_.back().at[i]));
+    }
+    samples_.push_back(sample);
+  }
+
+  double axis_value(const Field& field, std::size_t i) const {
+    const ProfileAxis& axis = family_->axes[i];
+    if (field.text.empty() && !samples_.empty()) return samples_.back().at[i];
+    const double value = number(field, axis.name);
+    const bool is_log = axis.interpolation == Interpolation::log;
+    if (value < 0 || value > kValueMax || (is_log && value == 0)) {
+      fail(field.column,
+           axis.name + ": expected " +
+               (is_log ? "a value above 0, as the axis is logarithmic" : "a value of at least 0") +
+               ", got " + shown(field.text));
+    }
+    return value;
+  }
+
+  void end_series() {
+    if (family_ == nullptr) return;
+    const auto got = static_cast<std::int64_t>(samples_.size());
+    if (got != in_series_) {
+      fail(0, fmt::format("family {}: expected {} samples before this line, got {}", family_->name,
+                          in_series_, got));
+    }
+    total_ += got;
+    ++series_;
+    std::vector<Interpolation> axes;
+    for (std::size_t i = 0; i < family_->axes.size(); ++i) {
+      axes.push_back(family_->axes[i].interpolation);
+      if (!family_->axes[i].monotone) continue;
+      const Raised raised = raise_to_running_maximum(samples_, i);
+      family_->raised.samples += raised.samples;
+      family_->raised.worst_pct = std::max(family_->raised.worst_pct, raised.worst_pct);
+    }
+    family_->series.back().grid = SampleGrid(std::move(axes), std::move(samples_));
+    samples_ = {};
+  }
+
+  void check_counts() const {
+    if (series_ != series_expected_ || total_ != samples_expected_) {
+      fail(0, fmt::format("expected {} series and {} samples, as the header says, got {} and {}",
+                          series_expected_, samples_expected_, series_, total_));
+    }
+    for (const ProfileFamily& family : profile_.families) {
+      if (family.series.empty()) {
+        throw InputError(Place{file_.path()}, "family: expected samples of " + shown(family.name) +
+                                                  ", which " + profile_.file +
+                                                  " describes, got none");
+      }
+    }
+  }
+
+  Profile& profile_;
+  TextFile file_;
+  ProfileFamily* family_ = nullptr;
+  std::vector<Sample> samples_;
+  std::int64_t series_expected_ = 0, samples_expected_ = 0, in_series_ = 0;
+  std::int64_t series_ = 0, total_ = 0;
+};
+
+// ---- writing ----
+
+std::string list_text(const std::vector<std::string>& items) {
+  std::vector<std::string> texts;
+  for (const std::string& item : items) texts.push_back(yaml_scalar(item));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+std::string axis_text(const ProfileAxis& axis) {
+  return fmt::format("      - {{name: {}, unit: {}, interpolation: {}{}}}\n", axis.name, axis.unit,
+                     name_of(kInterpolations, axis.interpolation),
+                     axis.monotone ? ", monotone: true" : "");
+}
+
+std::string family_text(const ProfileFamily& f) {
+  std::string out = fmt::format(
+      "  - name: {}\n    grain: {}\n    engine: {}\n    engine_version: {}\n    kernel_source: {}\n"
+      "    unit: us\n",
+      f.name, name_of(kGrains, f.grain), yaml_scalar(f.engine), yaml_scalar(f.engine_version),
+      yaml_scalar(f.kernel_source));
+  if (!f.keys.empty()) out += "    keys: " + list_text(f.keys) + '\n';
+  out += "    axes:\n";
+  for (const ProfileAxis& axis : f.axes) out += axis_text(axis);
+  if (!f.covers.empty()) out += "    covers: " + list_text(f.covers) + '\n';
+  if (!f.marks.empty()) out += "    marks: " + list_text(f.marks) + '\n';
+  if (!f.note.empty()) out += "    note: " + yaml_scalar(f.note) + '\n';
+  out += fmt::format("    rows: {}\n", f.rows);
+  const HeldOutError& e = f.held_out;
+  out += fmt::format(
+      "    held_out: {{median_pct: {:.2f}, p90_pct: {:.2f}, worst_pct: {:.1f}, samples: {}}}\n",
+      e.median_pct, e.p90_pct, e.worst_pct, e.samples);
+  if (!f.refused_rows.empty()) {
+    out += "    refused_rows:\n";
+    for (const auto& [reason, rows] : f.refused_rows) {
+      out += fmt::format("      {}: {}\n", yaml_scalar(reason), rows);
+    }
+  }
+  return out;
+}
+
+std::string series_text(const ProfileFamily& family, const ProfileSeries& series) {
+  std::string out = "family=" + family.name;
+  for (std::size_t i = 0; i < series.keys.size(); ++i) {
+    out += ',' + family.keys[i] + '=' + series.keys[i];
+  }
+  out += fmt::format(",samples={}\n", series.grid.size());
+  const std::vector<Sample> samples = series.grid.samples();
+  const std::size_t n = family.axes.size();
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    bool repeats = i > 0;  // only leading values are left out
+    for (std::size_t axis = 0; axis < n; ++axis) {
+      repeats = repeats && axis + 1 < n && samples[i].at[axis] == samples[i - 1].at[axis];
+      if (!repeats) out += fmt::format("{}", samples[i].at[axis]);
+      out += ',';
+    }
+    out += fmt::format("{:.4g}\n", samples[i].us);
+  }
+  return out;
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  if (!out.flush()) throw RunError("cannot write " + path.string());
+}
+
+}  // namespace
+
+Profile load_profile(const std::string& name, const std::string& scenario_dir, const Place& place) {
+  const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
+  Profile profile = read_description(parse_yaml(read_text_file(path), path), path);
+  SamplesReader(profile, csv_path(path)).read();
+  return profile;
+}
+
+void write_profile(const Profile& p, const std::string& dir) {
+  std::string yaml, csv;
+  for (const auto& [key, value] :
+       {std::pair("name", p.name), std::pair("gpu", p.gpu), std::pair("engine", p.engine),
+        std::pair("engine_version", p.engine_version), std::pair("device", p.device),
+        std::pair("driver", p.driver), std::pair("clocks", p.clocks), std::pair("date", p.date),
+        std::pair("source", p.source), std::pair("licence", p.licence)}) {
+    yaml += std::string(key) + ": " + yaml_scalar(value) + '\n';
+  }
+  yaml += "families:\n";
+  std::size_t series = 0, samples = 0;
+  for (const ProfileFamily& family : p.families) {
+    yaml += family_text(family);
+    for (const ProfileSeries& one : family.series) {
+      ++series;
+      samples += one.grid.size();
+      csv += series_text(family, one);
+    }
+  }
+  const std::string head =
+      fmt::format("v4cap_profile={},name={},engine={},engine_version={},series={},samples={}\n",
+                  kFormat, p.name, p.engine, p.engine_version, series, samples);
+  const fs::path base = fs::path(dir) / p.name;
+  write_text(base.string() + ".yaml", yaml);
+  write_text(base.string() + ".csv", head + csv);
+}
+
+}  // namespace v4cap

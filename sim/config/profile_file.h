@@ -1,0 +1,36 @@
+// Files of measured profiles: NAME.yaml describes (struct Profile), NAME.csv beside it holds the
+// samples. Both are text with LF line ends, and the same profile gives the same bytes.
+//
+//   v4cap_profile=1,name=b200-sglang-0.5.14,engine=sglang,engine_version=0.5.14,series=2,samples=4
+//   family=attention_csa_decode,model=deepseek-v4-pro,tp=8,samples=3
+//   1,1,79.3
+//   ,1024,81.2
+//   4,1,80.1
+//   family=all_reduce,gpus=8,mode=graph,samples=1
+//   4096,5.1
+//
+// One line per sample: a value for each axis of the family, then microseconds. An empty field
+// repeats the line before. Samples ascend by first axis, then second, and so on. Every line beneath
+// the header belongs to the last `family=` line, which names the family and a value for each of its
+// keys. Counts must match, so that a cut file is noticed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/core/error.h"
+#include "sim/cost/profile.h"
+
+namespace v4cap {
+
+// By name, or by path as find_data_file takes it, from `profiles` folders. Throws InputError, with
+// the nearest name for what is unknown. A broken file is refused as a whole, with place, what was
+// expected and what was found.
+Profile load_profile(const std::string& name, const std::string& scenario_dir,
+                     const Place& place = {});
+
+// Writes DIR/NAME.yaml and DIR/NAME.csv, with four significant digits per time. Throws RunError
+// when a file cannot be written. Fields that are empty are not allowed, except a family's note.
+void write_profile(const Profile& profile, const std::string& dir);
+
+}  // namespace v4cap

@@ -1,0 +1,278 @@
+#include "sim/cost/sample_grid.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <tuple>
+
+#include "sim/core/error.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr unsigned kBetween = 1;  // not a point that was measured
+constexpr unsigned kOutside = 2;  // outside of what was measured
+constexpr unsigned kBeyond = 4;   // above the last value of some axis
+
+std::size_t bucket_of(double x) {
+  constexpr double kMax = 9e18;
+  return static_cast<std::size_t>(
+      std::bit_width(static_cast<std::uint64_t>(std::clamp(x, 0.0, kMax))));
+}
+
+// The first of [begin, end) whose value is above x.
+std::size_t first_above(const std::vector<double>& values, std::size_t begin, std::size_t end,
+                        double x) {
+  const double* base = values.data() + begin;
+  std::size_t n = end - begin;
+  while (n > 1) {
+    const std::size_t half = n / 2;
+    base += base[half - 1] <= x ? half : 0;
+    n -= half;
+  }
+  const auto at = static_cast<std::size_t>(base - values.data());
+  return at + (n == 1 && *base <= x ? 1 : 0);
+}
+
+// From where the slope beyond the last of [begin, end) is taken.
+std::size_t slope_from(const std::vector<double>& x, std::size_t begin, std::size_t end) {
+  std::size_t low = end - 1;
+  while (low > begin && x[low] > x[end - 1] / 2) --low;
+  return low;
+}
+
+}  // namespace
+
+SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samples)
+    : interpolation_(std::move(axes)) {
+  const std::size_t n = interpolation_.size();
+  V4CAP_CHECK(n >= 1 && n <= kSampleAxesMax && !samples.empty(), std::to_string(n));
+  std::ranges::sort(samples, {}, &Sample::at);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const Sample& s = samples[i];
+    std::size_t level = 0;  // the first at which this sample differs from the one before
+    while (i > 0 && level < n && s.at[level] == samples[i - 1].at[level]) ++level;
+    V4CAP_CHECK(level < n && s.us > 0 && std::isfinite(s.us), std::to_string(s.us));
+    for (; level < n; ++level) {
+      const double x = s.at[level];
+      const bool is_log = interpolation_[level] == Interpolation::log;
+      V4CAP_CHECK(std::isfinite(x) && (is_log ? x > 0 : x >= 0), std::to_string(x));
+      Level& here = levels_[level];
+      here.x.push_back(x);
+      here.log_x.push_back(is_log ? std::log(x) : 0);
+      if (level + 1 < n) {
+        here.begin.push_back(static_cast<std::uint32_t>(levels_[level + 1].x.size()));
+      }
+    }
+    us_.push_back(s.us);
+    log_us_.push_back(std::log(s.us));
+  }
+  for (std::size_t level = 0; level + 1 < n; ++level) {
+    levels_[level].begin.push_back(static_cast<std::uint32_t>(levels_[level + 1].x.size()));
+  }
+}
+
+std::vector<Sample> SampleGrid::samples() const {
+  std::vector<Sample> out(us_.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].us = us_[i];
+    std::size_t node = i;
+    for (std::size_t level = axes(); level-- > 0;) {
+      out[i].at[level] = levels_[level].x[node];
+      if (level == 0) break;
+      const auto& begin = levels_[level - 1].begin;
+      node = static_cast<std::size_t>(std::ranges::upper_bound(begin, node) - begin.begin()) - 1;
+    }
+  }
+  return out;
+}
+
+double SampleGrid::combined(std::size_t level, std::size_t high, double x, double low_us,
+                            double high_us) const {
+  const Level& here = levels_[level];
+  if (interpolation_[level] == Interpolation::linear) {
+    const double x0 = here.x[high - 1];
+    return low_us + (high_us - low_us) * ((x - x0) / (here.x[high] - x0));
+  }
+  const double x0 = here.log_x[high - 1];
+  const double w = (std::log(x) - x0) / (here.log_x[high] - x0);
+  if (level + 1 == axes()) {  // leaves have their logarithms
+    return std::exp(log_us_[high - 1] + w * (log_us_[high] - log_us_[high - 1]));
+  }
+  return low_us * std::exp(w * std::log(high_us / low_us));
+}
+
+SampleGrid::Part SampleGrid::child(std::size_t level, std::size_t node, const Point& q) const {
+  if (level + 1 == axes()) return {us_[node], 0};
+  return within(level + 1, levels_[level].begin[node], levels_[level].begin[node + 1], q);
+}
+
+SampleGrid::Part SampleGrid::within(std::size_t level, std::size_t begin, std::size_t end,
+                                    const Point& q) const {
+  const Level& here = levels_[level];
+  const double x = q[level];
+  const std::size_t high = first_above(here.x, begin, end, x);
+  if (high == begin) {
+    Part part = child(level, begin, q);
+    part.state |= kBetween | kOutside;
+    return part;
+  }
+  if (here.x[high - 1] == x) return child(level, high - 1, q);
+  if (high == end) return above(level, begin, end, q);
+  const Pair sides = pair(level, high - 1, high, q);
+  return {combined(level, high, x, sides.low.us, sides.high.us),
+          sides.low.state | sides.high.state | kBetween};
+}
+
+SampleGrid::Part SampleGrid::above(std::size_t level, std::size_t begin, std::size_t end,
+                                   const Point& q) const {
+  const Level& here = levels_[level];
+  const std::size_t last = end - 1, low = slope_from(here.x, begin, end);
+  if (low == last) return {child(level, last, q).us, kBetween | kOutside | kBeyond};
+  const Pair sides = pair(level, low, last, q);
+  const double slope = std::max(0.0, (sides.high.us - sides.low.us) / (here.x[last] - here.x[low]));
+  return {sides.high.us + slope * (q[level] - here.x[last]), kBetween | kOutside | kBeyond};
+}
+
+SampleGrid::Pair SampleGrid::pair(std::size_t level, std::size_t low, std::size_t high,
+                                  const Point& q) const {
+  Pair sides{child(level, low, q), child(level, high, q)};
+  if (((sides.low.state | sides.high.state) & kBeyond) == 0) return sides;
+  return scaled(level, low, high, q);
+}
+
+// At least one of the two sides does not reach the asked point.
+SampleGrid::Pair SampleGrid::scaled(std::size_t level, std::size_t low, std::size_t high,
+                                    const Point& q) const {
+  Pair sides{child(level, low, q), child(level, high, q)};
+  Point reach_low = q, reach_high = q;
+  clamp(level, low, reach_low);
+  clamp(level, high, reach_high);
+  if (reach_low == reach_high) return sides;
+  const bool low_is_longer = reach_low > reach_high;
+  const std::size_t longer = low_is_longer ? low : high, shorter = low_is_longer ? high : low;
+  const Point& edge = low_is_longer ? reach_high : reach_low;
+  Part& base = low_is_longer ? sides.low : sides.high;
+  Part& other = low_is_longer ? sides.high : sides.low;
+  other.us = base.us * child(level, shorter, edge).us / child(level, longer, edge).us;
+  other.state = base.state;
+  if ((base.state & kBeyond) != 0) return sides;
+  // In the hull of both? Its edge runs straight from the end of one side to the end of the other.
+  std::size_t axis = level + 1;
+  while (edge[axis] == q[axis]) ++axis;
+  Point far = q;
+  far[axis] = std::numeric_limits<double>::infinity();
+  clamp(level, longer, far);
+  const Level& here = levels_[level];
+  const double w = std::abs(q[level] - here.x[longer]) / (here.x[high] - here.x[low]);
+  if (q[axis] > far[axis] + w * (edge[axis] - far[axis])) other.state |= kOutside;
+  return sides;
+}
+
+// Lowers `q` to what the sub-grid below `node` reaches; of the two sides of a bracket the longer.
+void SampleGrid::clamp(std::size_t level, std::size_t node, Point& q) const {
+  if (level + 1 == axes()) return;
+  const std::size_t begin = levels_[level].begin[node], end = levels_[level].begin[node + 1];
+  const std::vector<double>& x = levels_[level + 1].x;
+  double& own = q[level + 1];
+  own = std::min(own, x[end - 1]);
+  const std::size_t high = first_above(x, begin, end, own);
+  const std::size_t low = high == begin ? begin : high - 1;
+  Point other = q;
+  clamp(level + 1, low, q);
+  if (high == begin || high == end || x[low] == own) return;
+  clamp(level + 1, high, other);
+  q = std::max(q, other);
+}
+
+SampleTime SampleGrid::at(std::span<const double> point) const {
+  V4CAP_CHECK(point.size() == axes(), std::to_string(point.size()));
+  Point q{};
+  std::ranges::copy(point, q.begin());
+  const Part part = within(0, 0, levels_[0].x.size(), q);
+  const SampleKind kind = (part.state & kOutside) != 0   ? SampleKind::extrapolated
+                          : (part.state & kBetween) != 0 ? SampleKind::interpolated
+                                                         : SampleKind::measured;
+  return {part.us, kind};
+}
+
+SampleGrid::Row SampleGrid::row(double first) const {
+  V4CAP_CHECK(axes() == 2, std::to_string(axes()));
+  const Level& outer = levels_[0];
+  const std::vector<double>& inner = levels_[1].x;
+  const std::size_t end = outer.x.size(), high = first_above(outer.x, 0, end, first);
+  std::size_t a = high == 0 ? 0 : high - 1, b = high == end ? end - 1 : high;
+  Row row;
+  row.exact_ = high > 0 && outer.x[a] == first;
+  const bool inside = row.exact_ || (high > 0 && high < end);
+  if (row.exact_ || high == 0) b = a;
+  if (high == end && !row.exact_) a = slope_from(outer.x, 0, end);
+  for (const std::size_t node : {a, b}) {
+    row.x_.insert(row.x_.end(), inner.begin() + outer.begin[node],
+                  inner.begin() + outer.begin[node + 1]);
+  }
+  std::ranges::sort(row.x_);
+  row.x_.erase(std::unique(row.x_.begin(), row.x_.end()), row.x_.end());
+  const double reach_a = inner[outer.begin[a + 1] - 1], reach_b = inner[outer.begin[b + 1] - 1];
+  const double w = a == b ? 0 : (first - outer.x[a]) / (outer.x[b] - outer.x[a]);
+  row.reach_ = inside ? reach_a + w * (reach_b - reach_a) : -1;
+  row.reach_low_ = std::max(inner[outer.begin[a]], inner[outer.begin[b]]);
+  const bool is_log = interpolation_[1] == Interpolation::log;
+  for (const double x : row.x_) {
+    row.us_.push_back(at(std::array{first, x}).us);
+    if (is_log) {
+      row.log_x_.push_back(std::log(x));
+      row.log_us_.push_back(std::log(row.us_.back()));
+    }
+  }
+  for (std::size_t i = 0; i + 1 < row.x_.size(); ++i) {
+    row.slope_.push_back(is_log ? (row.log_us_[i + 1] - row.log_us_[i]) /
+                                      (row.log_x_[i + 1] - row.log_x_[i])
+                                : (row.us_[i + 1] - row.us_[i]) / (row.x_[i + 1] - row.x_[i]));
+  }
+  const double last = row.x_.back(), step = last + 1;  // beyond it the time is linear
+  row.slope_.push_back((at(std::array{first, last + step}).us - row.us_.back()) / step);
+  for (std::size_t k = 0; k < row.first_above_.size(); ++k) {
+    const double lowest = k == 0 ? 0 : std::ldexp(1.0, static_cast<int>(k) - 1);
+    row.first_above_[k] =
+        static_cast<std::uint32_t>(std::ranges::upper_bound(row.x_, lowest) - row.x_.begin());
+  }
+  return row;
+}
+
+SampleTime SampleGrid::Row::at(double second) const {
+  std::size_t i = first_above_[bucket_of(second)];
+  while (i < x_.size() && x_[i] <= second) ++i;
+  const bool outside = second > reach_ || second < reach_low_;
+  if (i == 0) return {us_.front(), SampleKind::extrapolated};
+  const double low = x_[--i];
+  const SampleKind kind = outside                   ? SampleKind::extrapolated
+                          : exact_ && low == second ? SampleKind::measured
+                                                    : SampleKind::interpolated;
+  if (log_x_.empty() || i + 1 == x_.size()) return {us_[i] + slope_[i] * (second - low), kind};
+  return {std::exp(log_us_[i] + slope_[i] * (std::log(second) - log_x_[i])), kind};
+}
+
+Raised raise_to_running_maximum(std::vector<Sample>& samples, std::size_t axis) {
+  const auto line = [axis](const Sample& s) {
+    std::array<double, kSampleAxesMax> rest = s.at;
+    rest[axis] = 0;
+    return std::tuple(rest, s.at[axis]);
+  };
+  std::ranges::sort(samples, {}, line);
+  Raised raised;
+  for (std::size_t i = 1; i < samples.size(); ++i) {
+    const double before = samples[i - 1].us;
+    if (std::get<0>(line(samples[i])) != std::get<0>(line(samples[i - 1]))) continue;
+    if (samples[i].us >= before) continue;
+    ++raised.samples;
+    raised.worst_pct = std::max(raised.worst_pct, 100 * (before / samples[i].us - 1));
+    samples[i].us = before;
+  }
+  return raised;
+}
+
+}  // namespace v4cap

@@ -1,0 +1,116 @@
+// Measured times over one to four numeric axes, looked up between the points.
+//
+// The points form a tree: the values of the first axis, below each of them the values of the second
+// that were measured with it, and so on; nothing has to be a full grid. A query brackets its value
+// on the first axis, asks both sub-grids, and combines the two answers.
+//
+// Rules
+//   between two values  linear: t is linear in x; log: t is a power of x (log t linear in log x).
+//   below the first     the time at the first value.
+//   above the last      on with the slope of the last segments (from the last value at or below
+//                       half of the greatest, else the first), never falling. Noise of two close
+//                       points does not decide it.
+//   ragged              where one side of a bracket ends before the asked value and the other goes
+//                       further, the longer side answers and the shorter one is scaled from it: with
+//                       batch 64 measured to 16384 and batch 128 to 8192, t(128, 12000) is
+//                       t(64, 12000) t(128, 8192) / t(64, 8192). Continuous where the shorter ends.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace v4cap {
+
+inline constexpr std::size_t kSampleAxesMax = 4;
+
+enum class Interpolation : std::uint8_t { linear, log };
+
+// How a time came about. A result scaled from a longer neighbour is interpolated while it lies in
+// the convex hull of the two neighbours, extrapolated beyond.
+enum class SampleKind : std::uint8_t { measured, interpolated, extrapolated };
+
+struct Sample {
+  std::array<double, kSampleAxesMax> at{};  // in the order of the axes; the rest is 0
+  double us = 0;                            // microseconds, above 0
+};
+
+struct SampleTime {
+  double us = 0;
+  SampleKind kind = SampleKind::measured;
+};
+
+class SampleGrid {
+ public:
+  // A grid whose first axis has been fixed, for queries that repeat it (the batch of a decode step
+  // against many contexts): one search in one short list. The same as at() where both axes are linear
+  // and at every point of the second axis; between those points near it where one is logarithmic.
+  // Beyond the last value of the first axis the same only where times grow with it.
+  class Row {
+   public:
+    SampleTime at(double second) const;
+
+   private:
+    friend class SampleGrid;
+    std::vector<double> x_, us_, slope_;           // slope_: to the next point, of log us if log
+    std::vector<double> log_x_, log_us_;           // of a log axis
+    std::array<std::uint32_t, 65> first_above_{};  // by bit width of x: where to begin looking
+    double reach_low_ = 0, reach_ = 0;             // outside it is extrapolated
+    bool exact_ = false;                           // the first axis hit a measured value
+  };
+
+  SampleGrid() = default;
+  // One Interpolation per axis; samples in any order. At least one sample, no point twice, times
+  // finite and above 0, values finite, at least 0 and on log axes above 0: readers have checked.
+  SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samples);
+
+  // Time at a point, one value per axis. A 2-axis lookup takes some tens of nanoseconds.
+  SampleTime at(std::span<const double> point) const;
+
+  // For grids of two axes.
+  Row row(double first) const;
+
+  std::size_t axes() const { return interpolation_.size(); }
+  std::size_t size() const { return us_.size(); }
+  // All points, ascending by first axis, then second, and so on.
+  std::vector<Sample> samples() const;
+
+ private:
+  using Point = std::array<double, kSampleAxesMax>;
+  // Values at one depth of the tree; node i has the children [begin[i], begin[i + 1]) below.
+  struct Level {
+    std::vector<double> x, log_x;
+    std::vector<std::uint32_t> begin;
+  };
+  struct Part {
+    double us = 0;
+    unsigned state = 0;  // of kBetween, kOutside, kBeyond
+  };
+  struct Pair {
+    Part low, high;
+  };
+  Part within(std::size_t level, std::size_t begin, std::size_t end, const Point& q) const;
+  Part above(std::size_t level, std::size_t begin, std::size_t end, const Point& q) const;
+  Part child(std::size_t level, std::size_t node, const Point& q) const;
+  Pair pair(std::size_t level, std::size_t low, std::size_t high, const Point& q) const;
+  Pair scaled(std::size_t level, std::size_t low, std::size_t high, const Point& q) const;
+  void clamp(std::size_t level, std::size_t node, Point& q) const;
+  double combined(std::size_t level, std::size_t high, double x, double low_us,
+                  double high_us) const;
+
+  std::vector<Interpolation> interpolation_;
+  std::array<Level, kSampleAxesMax> levels_;
+  std::vector<double> us_, log_us_;  // of the leaves
+};
+
+// Makes times never fall along `axis`: where all other values are equal, each sample is raised to
+// the greatest of those before it. Says how many were raised and by how much at most.
+struct Raised {
+  std::size_t samples = 0;
+  double worst_pct = 0;
+};
+Raised raise_to_running_maximum(std::vector<Sample>& samples, std::size_t axis);
+
+}  // namespace v4cap
