@@ -13,9 +13,10 @@ ScenarioOptions scenario_options(const GlobalOptions& options) {
 }
 
 void check_names(const Scenario& scenario) {
-  validate_names(scenario,
-                 {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+  validate_names(scenario, {SchedulerRegistry::names(), LayoutRegistry::names(),
+                            PolicyRegistry::names(), RouterRegistry::names()});
   check_layout_options(scenario);
+  check_router(scenario);
 }
 
 namespace {

@@ -134,7 +134,7 @@ class SimulateCommand final : public Command {
     // waiting.
     for (const Scenario& scenario : scenarios) {
       check_can_run(scenario);
-      make_engine(scenario);
+      make_replica(scenario);
     }
     const Trace trace = load_workload(scenarios.front());
     const InterruptGuard guard;
@@ -167,7 +167,7 @@ class SimulateCommand final : public Command {
       if (!parse_figure(e.figure).kind->needs_run()) continue;
       const Scenario one = loader(context)(e.set);
       check_can_run(one);
-      make_engine(one);
+      make_replica(one);
     }
   }
 
@@ -231,7 +231,7 @@ class SimulateCommand final : public Command {
     const Trace trace = load_workload(scenarios.front());
     for (const Scenario& scenario : scenarios) {
       check_can_run(scenario);
-      make_engine(scenario);
+      make_replica(scenario);
     }
     context.err << scenarios.size() << (scenarios.size() == 1 ? " run" : " runs") << " of "
                 << trace.requests.size() << " requests would be simulated\n";

@@ -38,10 +38,10 @@ bool KvCache::fits_alone(Tokens length, Tokens in_flight) const {
   });
 }
 
-Lookup KvCache::lookup(const CachedSequence& sequence, Tokens length) const {
-  const std::int64_t limit = std::min((length.value - 1) / block_.value, sequence.indexable);
+Lookup KvCache::lookup(std::span<const KeyRun> keys, std::int64_t indexable, Tokens length) const {
+  const std::int64_t limit = std::min((length.value - 1) / block_.value, indexable);
   Lookup found;
-  found.match = index_.match(sequence.keys, limit);
+  found.match = index_.match(keys, limit);
   found.cached = block_ * found.match.blocks;
   const Tokens point = index_.last_point(found.match, found.cached, policy_->points_a_hit());
   found.resume = policy_->resume(found.cached, point);

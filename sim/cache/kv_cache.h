@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,11 @@ class KvCache {
   bool fits_alone(Tokens length, Tokens in_flight) const;
 
   // What the cache holds of the first `length` tokens; at least one token is left to compute.
-  Lookup lookup(const CachedSequence& sequence, Tokens length) const;
+  Lookup lookup(const CachedSequence& sequence, Tokens length) const {
+    return lookup(sequence.keys, sequence.indexable, length);
+  }
+  // The same of a sequence that is not here yet.
+  Lookup lookup(std::span<const KeyRun> keys, std::int64_t indexable, Tokens length) const;
 
   // Where a policy may want points of a sequence whose prompt has so many tokens. Call once.
   void plan_points(CachedSequence& sequence, Tokens prompt) const;

@@ -54,19 +54,24 @@ void check_can_run(const Scenario& scenario) {
     throw InputError(place_of(scenario, path),
                      path + ": expected " + expected + ", got " + std::to_string(got));
   };
-  if (d.data_parallel > 1) {
-    refuse("data_parallel", "1, a run models one attention rank (capacity takes more)",
-           d.data_parallel);
+  const std::int64_t node = scenario.hardware.gpus_per_node;
+  const std::string within = "at most the node's GPUs (" + std::to_string(node) +
+                             "), a run has no network between nodes (capacity takes more)";
+  if (d.tensor_parallel > node) refuse("tensor_parallel", within, d.tensor_parallel);
+  if (d.gpus() > node) {
+    refuse("data_parallel", "tensor_parallel x data_parallel of " + within, d.gpus());
   }
-  if (d.expert_parallel > 1) {
-    refuse("expert_parallel", "1, a run cuts experts by tensor parallelism (capacity takes more)",
+  if (d.expert_parallel > 1 && d.expert_parallel != d.gpus()) {
+    refuse("expert_parallel",
+           "1 (experts cut over all GPUs) or all " + std::to_string(d.gpus()) +
+               " of them (capacity takes widths between)",
            d.expert_parallel);
   }
-  if (d.tensor_parallel > scenario.hardware.gpus_per_node) {
-    refuse("tensor_parallel",
-           "at most the node's GPUs (" + std::to_string(scenario.hardware.gpus_per_node) +
-               "), a run has no network between nodes (capacity takes more)",
-           d.tensor_parallel);
+  if (d.expert_parallel > 1 && scenario.model.moe.routed_experts < d.expert_parallel) {
+    refuse("expert_parallel",
+           "at most the experts of " + scenario.model.name + " (" +
+               std::to_string(scenario.model.moe.routed_experts) + ")",
+           d.expert_parallel);
   }
 }
 
@@ -115,6 +120,10 @@ void check_layout_options(const Scenario& scenario) {
   if (!errors.empty()) throw InputError(std::move(errors));
 }
 
+void check_router(const Scenario& scenario) {
+  at_place(scenario, "deployment.router", [&] { return make_router(scenario.deployment.router); });
+}
+
 CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
   const KvCacheConfig& kv = scenario.kv_cache;
   const EntryFormat entry =
@@ -146,6 +155,17 @@ CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
   return parts;
 }
 
+StepSetting step_setting(const Scenario& scenario) {
+  const Deployment& d = scenario.deployment;
+  return {.model = scenario.model,
+          .tensor_parallel = d.tensor_parallel,
+          .entry = scenario.kv_cache.entry,
+          .indexer = scenario.kv_cache.indexer,
+          .data_parallel = d.data_parallel,
+          .expert_parallel = d.expert_parallel,
+          .imbalance = scenario.engine.expert_imbalance};
+}
+
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   const KvCacheConfig& kv = scenario.kv_cache;
   CacheParts parts =
@@ -159,18 +179,26 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
       std::move(rules), kv.reuse_generated);
 }
 
+std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
+  auto router = at_place(scenario, "deployment.router",
+                         [&] { return make_router(scenario.deployment.router); });
+  std::vector<std::unique_ptr<Engine>> ranks;
+  for (std::int64_t i = 0; i < scenario.deployment.data_parallel; ++i) {
+    ranks.push_back(make_engine(scenario));
+  }
+  return std::make_unique<Replica>(std::move(ranks), std::move(router));
+}
+
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
-  const auto engine = make_engine(scenario);
-  const RooflineCost cost({scenario.model, scenario.deployment.tensor_parallel,
-                           scenario.kv_cache.entry, scenario.kv_cache.indexer},
-                          scenario.hardware);
+  const auto replica = make_replica(scenario);
+  const RooflineCost cost(step_setting(scenario), scenario.hardware);
   Workload workload(trace, scenario.workload, scenario.seed);
-  Simulation simulation(trace, workload, *engine, cost);
+  Simulation simulation(trace, workload, *replica, cost);
   RunResult result = simulation.run(progress);
-  result.gpus = scenario.deployment.tensor_parallel;
+  result.gpus = scenario.deployment.gpus();
   if (trace.block > Tokens{0}) {
     result.totals.ideal_hit_rate =
         ideal_hit_rate(trace, scenario.kv_cache.reuse_generated ? GeneratedTokens::kept

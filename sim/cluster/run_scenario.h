@@ -6,6 +6,7 @@
 
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
+#include "sim/cost/operators.h"
 #include "sim/model/node_memory.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"
@@ -24,6 +25,9 @@ NodeMemory memory_of_gpu(const Scenario& scenario);
 // where whole numbers belong.
 void check_layout_options(const Scenario& scenario);
 
+// Throws InputError when the router does not take its argument.
+void check_router(const Scenario& scenario);
+
 // The scenario's policy and layout for so much KV memory of one GPU, whatever the scenario says of
 // memory.
 struct CacheParts {
@@ -35,12 +39,19 @@ CacheParts make_cache_parts(const Scenario& scenario, Bytes memory);
 // Throws InputError when the trace's blocks do not nest with kv_cache.block_tokens.
 void check_blocks(const Scenario& scenario, const Trace& trace);
 
-// An engine as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
+// The scenario's model as its deployment runs it, for cost models.
+StepSetting step_setting(const Scenario& scenario);
+
+// One attention rank as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
 
-// What a run models is one attention rank within a node, with its experts cut by tensor
-// parallelism. Throws InputError for any other deployment.
+// All attention ranks of the scenario's deployment, each such an engine, behind its router. Throws
+// like make_engine, and InputError for a router that does not exist.
+std::unique_ptr<Replica> make_replica(const Scenario& scenario);
+
+// What a run models is a deployment within a node, with experts cut or spread over all its GPUs.
+// Throws InputError for any other.
 void check_can_run(const Scenario& scenario);
 
 // One run. Several runs may share a trace.

@@ -65,36 +65,35 @@ bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, Sim
 
 }  // namespace
 
-Simulation::Simulation(const Trace& trace, Workload& workload, Engine& engine,
+Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
                        const CostModel& cost)
-    : trace_(trace), workload_(workload), engine_(engine), cost_(cost) {
+    : trace_(trace), workload_(workload), replica_(replica), cost_(cost) {
   result_.records.resize(trace.requests.size());
-  for (const PoolSpec& pool : engine.cache().layout().pools()) {
+  for (const PoolSpec& pool : replica.layout().pools()) {
     result_.totals.binding.memory_pools.emplace_back(pool.name, Duration{0});
-    result_.totals.kv_capacity += pool.capacity;
+    result_.totals.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
   }
   for (const Arrival& a : workload.initial()) queue_.push(a.at, EventKind::arrival, a.request);
 }
 
 RunResult Simulation::run(const ProgressFunction& progress) {
   const auto wall_start = std::chrono::steady_clock::now();
-  SimTime idle_since = kSimStart;
   std::int64_t next_progress = kStepsPerProgress;
   while (!queue_.empty()) {
     const Event event = queue_.pop();
     const SimTime now = event.at;
     if (event.kind == EventKind::step_end) {
-      engine_.finish_step(now, just_ended_);
+      replica_.finish_step(now, just_ended_);
       busy_ = false;
-      idle_since = now;
+      idle_since_ = now;
       for (const RequestRecord& record : just_ended_) note_ended(record, now);
       just_ended_.clear();
     } else {
       arrive(event.target, now);
     }
     // Everything that happens at this instant is known before the next step is planned.
-    if (busy_ || (!queue_.empty() && queue_.top().at == now) || !engine_.has_work()) continue;
-    if (result_.totals.steps > 0) result_.totals.binding.idle += now - idle_since;
+    if (busy_ || (!queue_.empty() && queue_.top().at == now) || !replica_.has_work()) continue;
+    result_.totals.binding.idle += now - idle_since_;
     start_step(now);
     if (progress && result_.totals.steps >= next_progress) {
       next_progress += kStepsPerProgress;
@@ -112,14 +111,14 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   RunTotals& totals = result_.totals;
   in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
   last_change_ = now;
-  if (arrived_++ == 0) totals.first_arrival = now;
+  if (arrived_++ == 0) totals.first_arrival = idle_since_ = now;
   totals.last_arrival = now;
 
   const TraceRequest& wanted = trace_.requests[request];
   RequestSpec spec{request, wanted.prompt, wanted.output, {}};
-  sequence_keys(trace_, request, engine_.cache().block(), id_scratch_, spec.keys);
+  sequence_keys(trace_, request, replica_.block(), id_scratch_, spec.keys);
   RequestRecord refused;
-  if (!engine_.submit(std::move(spec), now, refused)) note_ended(refused, now);
+  if (!replica_.submit(std::move(spec), now, refused)) note_ended(refused, now);
 }
 
 void Simulation::note_ended(const RequestRecord& record, SimTime now) {
@@ -136,25 +135,24 @@ void Simulation::note_ended(const RequestRecord& record, SimTime now) {
 }
 
 void Simulation::start_step(SimTime now) {
-  const StepPlan& plan = engine_.plan_step(now);
-  const StepTime time = cost_.step_time(plan);
+  const auto ranks = replica_.plan_step(now);
+  const StepTime time = cost_.step_time(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
               "a step of " + std::to_string(time.total.count()) +
                   " ns is faster than its roofline of " +
                   std::to_string(time.roofline_floor.count()) + " ns");
-  account_step(plan, time);
-  const KvCache& cache = engine_.cache();
-  const KindBytes in_use = cache.in_use();
-  keep_peak(result_.totals.kv_peak, in_use + cache.cached());
+  account_step(ranks, time);
+  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
+  keep_peak(result_.totals.kv_peak, in_use + cached);
   if (occupancy_.due()) {
-    occupancy_.add({now, in_use, cache.cached(), static_cast<std::int64_t>(engine_.running()),
-                    static_cast<std::int64_t>(engine_.waiting())});
+    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
+                    static_cast<std::int64_t>(replica_.waiting())});
   }
   queue_.push(now + time.total, EventKind::step_end, 0);
   busy_ = true;
 }
 
-void Simulation::account_step(const StepPlan& plan, const StepTime& time) {
+void Simulation::account_step(std::span<const StepPlan* const> ranks, const StepTime& time) {
   RunTotals& totals = result_.totals;
   ++totals.steps;
   totals.busy += time.total;
@@ -162,12 +160,14 @@ void Simulation::account_step(const StepPlan& plan, const StepTime& time) {
   totals.share.interpolated_s += time.share.interpolated_s;
   totals.share.transferred_s += time.share.transferred_s;
   totals.share.roofline_s += time.share.roofline_s;
-  sequences_in_steps_ += static_cast<std::int64_t>(plan.pieces.size());
+  for (const StepPlan* plan : ranks) {
+    sequences_in_steps_ += static_cast<std::int64_t>(plan->pieces.size());
+  }
 
   BindingTime& binding = totals.binding;
-  switch (engine_.wait_reason()) {
+  switch (replica_.wait_reason()) {
     case WaitReason::memory:
-      binding.memory_pools[engine_.cache().short_pool_index()].second += time.total;
+      binding.memory_pools[replica_.short_pool_index()].second += time.total;
       return;
     case WaitReason::running_cap:
       binding.running_cap += time.total;
@@ -179,15 +179,17 @@ void Simulation::account_step(const StepPlan& plan, const StepTime& time) {
       break;
   }
   std::int64_t decodes = 0, others = 0;
-  for (const StepPiece& piece : plan.pieces) {
-    (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
+  for (const StepPlan* plan : ranks) {
+    for (const StepPiece& piece : plan->pieces) {
+      (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
+    }
   }
   (others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode) += time.total;
 }
 
 void Simulation::finish(RunResult& result) {
   RunTotals& totals = result.totals;
-  engine_.check_drained();
+  replica_.check_drained();
   totals.requests = static_cast<std::int64_t>(result.records.size());
   totals.events = static_cast<std::int64_t>(queue_.scheduled());
   totals.open_loop = workload_.open_loop();
@@ -219,10 +221,10 @@ void Simulation::finish(RunResult& result) {
     totals.mean_batch =
         static_cast<double>(sequences_in_steps_) / static_cast<double>(totals.steps);
   }
-  totals.evicted = engine_.cache().evicted();
-  totals.written = engine_.cache().written();
-  totals.hit_bytes = engine_.cache().reused();
-  totals.rebuilt_bytes = engine_.cache().rebuilt();
+  totals.evicted = replica_.evicted();
+  totals.written = replica_.written();
+  totals.hit_bytes = replica_.reused();
+  totals.rebuilt_bytes = replica_.rebuilt();
   totals.saturated =
       totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
   result.occupancy = occupancy_.take();

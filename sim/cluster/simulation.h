@@ -1,6 +1,6 @@
-// The simulated world around one engine: arrivals, the clock, and a cost model that says how long a
-// step takes. The engine decides, this drives, the conservation laws are asserted here in every
-// run.
+// The simulated world around one deployment: arrivals, the clock, and a cost model that says how
+// long a step takes. Its engines decide, this drives, the conservation laws are asserted here in
+// every run.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "sim/cluster/occupancy.h"
+#include "sim/cluster/replica.h"
 #include "sim/cluster/workload.h"
 #include "sim/core/event_queue.h"
 #include "sim/cost/cost_model.h"
-#include "sim/engine/engine.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"
 
@@ -24,7 +24,7 @@ using ProgressFunction = std::function<bool(double fraction_done)>;
 class Simulation {
  public:
   // All arguments must outlive the simulation.
-  Simulation(const Trace& trace, Workload& workload, Engine& engine, const CostModel& cost);
+  Simulation(const Trace& trace, Workload& workload, Replica& replica, const CostModel& cost);
 
   // Plays the whole workload. Throws Interrupted when `progress` asks to stop.
   RunResult run(const ProgressFunction& progress = {});
@@ -35,12 +35,12 @@ class Simulation {
   void arrive(std::uint32_t request, SimTime now);
   void note_ended(const RequestRecord& record, SimTime now);
   void start_step(SimTime now);
-  void account_step(const StepPlan& plan, const StepTime& time);
+  void account_step(std::span<const StepPlan* const> ranks, const StepTime& time);
   void finish(RunResult& result);
 
   const Trace& trace_;
   Workload& workload_;
-  Engine& engine_;
+  Replica& replica_;
   const CostModel& cost_;
   EventQueue queue_;
   OccupancyRecorder occupancy_;
@@ -48,7 +48,7 @@ class Simulation {
   bool busy_ = false;
   std::int64_t ended_ = 0, arrived_ = 0;
   Int128 in_system_ns_ = 0;  // integral of requests in the system over time
-  SimTime last_change_;
+  SimTime last_change_, idle_since_;
   std::int64_t sequences_in_steps_ = 0;
   std::vector<RequestRecord> just_ended_;
   std::vector<Arrival> released_;

@@ -14,6 +14,7 @@
 #include "sim/core/time.h"
 #include "sim/core/units.h"
 #include "sim/model/cache_geometry.h"
+#include "sim/model/expert_imbalance.h"
 #include "sim/model/hardware.h"
 #include "sim/model/model.h"
 #include "sim/model/node_memory.h"
@@ -30,18 +31,21 @@ struct Deployment {
   // GPUs that whole experts are spread over; 1 = experts are cut by tensor parallelism over all
   // GPUs. Default: 1 under an engine's layout or without data_parallel, else all GPUs.
   std::int64_t expert_parallel = 1;
+  // Which attention rank takes a request: name[=argument] in the router registry.
+  std::string router = "round_robin";
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
   EngineWidths widths() const { return {tensor_parallel, data_parallel, expert_parallel}; }
 };
 
 struct EngineConfig {
-  std::string scheduler = "fcfs";    // name in the scheduler registry
-  std::int64_t max_running = 256;    // cap on running requests
-  Tokens step_tokens{8192};          // token budget of a step (prefill chunk + decodes)
-  Tokens max_context;                // longer requests are refused; default: the model's
-  std::int64_t draft_tokens = 0;     // speculative tokens that a step verifies beside the next one
-  std::int64_t steps_in_flight = 1;  // 2 = async scheduling: the next step is prepared early
+  std::string scheduler = "fcfs";  // name in the scheduler registry
+  std::int64_t max_running = 256;  // cap on running requests
+  Tokens step_tokens{8192};        // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;              // longer requests are refused; default: the model's
+  std::int64_t draft_tokens = 0;   // speculative tokens that a step verifies beside the next one
+  ExpertImbalance expert_imbalance{{}};  // of experts spread over GPUs
+  std::int64_t steps_in_flight = 1;      // 2 = async scheduling: the next step is prepared early
 };
 
 enum class TailStorage : std::uint8_t {

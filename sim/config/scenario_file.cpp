@@ -1,6 +1,7 @@
 #include "sim/config/scenario_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <string_view>
@@ -120,9 +121,56 @@ Deployment read_deployment(Section section, const Scenario& s, bool engine) {
   d.expert_parallel =
       section.optional<std::int64_t>("expert_parallel", engine ? kEngineExpertParallel : spread,
                                      between<std::int64_t>(1, kWidest * kWidest));
+  d.router = read_name(section, "router", d.router);
   section.reject_unknown();
   if (s.hardware.gpus_per_node > 0) check_deployment(section, s, d);
   return d;
+}
+
+// One bin of a histogram: a document of its own, because a list has no sections.
+ImbalanceBin read_imbalance_bin(const YamlNode& node, const std::string& file, double most) {
+  Document document(node, file);
+  Section section = document.root();
+  ImbalanceBin bin;
+  bin.factor = section.required<double>("factor", between(1.0, most));
+  bin.share = section.required<double>("share", above_up_to(0.0, 1.0));
+  section.reject_unknown();
+  document.checkpoint();
+  return bin;
+}
+
+// A factor, or a list of {factor, share} whose shares sum to 1. One GPU of `spread` cannot have
+// more than all (token, expert) pairs, which is `spread` times the mean.
+ExpertImbalance read_imbalance(Section& section, std::int64_t spread) {
+  constexpr std::string_view kKey = "expert_imbalance";
+  const auto most = static_cast<double>(spread);
+  const YamlNode* list = section.has(kKey) ? section.node(kKey) : nullptr;
+  if (list == nullptr || list->kind != YamlNode::Kind::list) {
+    return {{section.optional<double>(kKey, 1, between(1.0, most)), 1}};
+  }
+  ExpertImbalance out;
+  std::string text;
+  double sum = 0;
+  for (const YamlNode& node : list->children) {
+    try {
+      const ImbalanceBin bin = read_imbalance_bin(node, node.place.file, most);
+      text += (text.empty() ? "{factor: " : ", {factor: ") + value_text(bin.factor) +
+              ", share: " + value_text(bin.share) + '}';
+      sum += bin.share;
+      out.push_back(bin);
+    } catch (const InputError& error) {
+      section.add_errors(error);
+    }
+  }
+  section.record(kKey, '[' + text + ']');
+  if (out.size() != list->children.size()) return {{}};  // said already
+  if (out.empty() || out.size() > kMaxImbalanceBins || std::abs(sum - 1) > 1e-6) {
+    section.error(kKey, "expected a number or 1 to " + std::to_string(kMaxImbalanceBins) +
+                            " bins {factor, share} whose shares sum to 1, got " +
+                            std::to_string(out.size()) + " that sum to " + value_text(sum));
+    return {{}};
+  }
+  return out;
 }
 
 EngineConfig read_engine(Section section, const Scenario& s,
@@ -145,6 +193,7 @@ EngineConfig read_engine(Section section, const Scenario& s,
       section.optional<Tokens>("max_context_tokens", model.max_context,
                                between(Tokens{1}, Tokens{bound(model.max_context.value)}));
   e.draft_tokens = section.optional<std::int64_t>("draft_tokens", 0, between<std::int64_t>(0, 64));
+  e.expert_imbalance = read_imbalance(section, s.deployment.expert_parallel);
   e.steps_in_flight =
       section.optional<std::int64_t>("steps_in_flight", 1, between<std::int64_t>(1, 16));
   section.reject_unknown();
@@ -381,6 +430,7 @@ Scenario parse_scenario(const std::string& text, const std::string& label,
 void validate_names(const Scenario& scenario, const KnownNames& known) {
   std::vector<Diagnostic> errors;
   check_known(errors, scenario, "engine.scheduler", scenario.engine.scheduler, known.schedulers);
+  check_known(errors, scenario, "deployment.router", scenario.deployment.router, known.routers);
   check_known(errors, scenario, "kv_cache.layout", scenario.kv_cache.layout, known.layouts);
   check_known(errors, scenario, "kv_cache.swa_policy", scenario.kv_cache.swa_policy,
               known.swa_policies);

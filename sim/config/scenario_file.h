@@ -30,7 +30,7 @@ Scenario parse_scenario(const std::string& text, const std::string& label,
 // Names that exist in the program. sim/config cannot know them: they register themselves in other
 // folders.
 struct KnownNames {
-  std::vector<std::string> schedulers, layouts, swa_policies;
+  std::vector<std::string> schedulers, layouts, swa_policies, routers;
 };
 
 // Refuses names that are not known, at the place where they were given. Of "checkpoint=2048" the

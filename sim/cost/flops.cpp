@@ -61,7 +61,7 @@ TokenFlops flops_per_token(const ModelSpec& model, Tokens context) {
                          .tokens = Tokens{1}});
   TokenFlops out;
   for (const Operator& op : StepOperators(setting).list(plan)) {
-    part_of(out, op.part) += kernels::real(op.count) * op.work.flops();
+    part_of(out, op.part) += op.launches() * op.work.flops();
   }
   return out;
 }

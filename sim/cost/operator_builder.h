@@ -11,8 +11,8 @@ struct StepOperators::Builder {
   OperatorList& list;
 
   void add(std::string_view name, OperatorPart part, std::int64_t count, const kernels::Work& work,
-           double link_bytes = 0) {
-    if (count > 0) list.push_back({name, part, count, work, link_bytes});
+           double link_bytes = 0, double share = 1) {
+    if (count > 0) list.push_back({name, part, count, work, link_bytes, share});
   }
 };
 

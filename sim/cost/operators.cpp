@@ -1,14 +1,19 @@
 #include "sim/cost/operators.h"
 
+#include <algorithm>
 #include <string>
 
+#include "kernels/all_gather/work.h"
 #include "kernels/all_reduce/work.h"
 #include "kernels/embedding/work.h"
+#include "kernels/expert_combine/work.h"
+#include "kernels/expert_dispatch/work.h"
 #include "kernels/experts/work.h"
 #include "kernels/head/work.h"
 #include "kernels/mhc_post/work.h"
 #include "kernels/mhc_pre/work.h"
 #include "kernels/mlp/work.h"
+#include "kernels/reduce_scatter/work.h"
 #include "kernels/rmsnorm_quant/work.h"
 #include "kernels/router/work.h"
 #include "sim/core/error.h"
@@ -30,9 +35,26 @@ k::Precision precision_of_weights(double bytes_per_weight) {
 
 }  // namespace
 
+RankTokens rank_tokens(const StepPlan& plan) {
+  RankTokens out;
+  for (const StepPiece& piece : plan.pieces) out.tokens += piece.tokens.value;
+  return out;
+}
+
 StepOperators::StepOperators(const StepSetting& setting)
-    : model_(setting.model), tp_(setting.tensor_parallel) {
-  V4CAP_CHECK(tp_ >= 1, "tensor_parallel " + std::to_string(tp_));
+    : model_(setting.model),
+      tp_(setting.tensor_parallel),
+      ranks_(setting.data_parallel),
+      gpus_(setting.gpus()),
+      spread_experts_(setting.expert_parallel > 1),
+      imbalance_(spread_experts_ ? setting.imbalance : ExpertImbalance{{}}) {
+  V4CAP_CHECK(tp_ >= 1 && ranks_ >= 1,
+              std::to_string(ranks_) + " ranks of " + std::to_string(tp_) + " GPUs");
+  V4CAP_CHECK(!spread_experts_ || setting.expert_parallel == gpus_,
+              "experts spread over " + std::to_string(setting.expert_parallel) + " of " +
+                  std::to_string(gpus_) + " GPUs");
+  V4CAP_CHECK(!imbalance_.empty() && imbalance_.size() <= kMaxImbalanceBins,
+              std::to_string(imbalance_.size()) + " bins of expert imbalance");
   const ModelSpec& m = model_;
   layers_ = {.all = m.layer_count(),
              .csa = m.count(LayerKind::csa),
@@ -56,9 +78,43 @@ StepOperators::StepOperators(const StepSetting& setting)
 }
 
 OperatorList StepOperators::list(const StepPlan& plan) const {
+  V4CAP_CHECK(ranks_ == 1, "one list was asked for of several attention ranks");
+  const PlanSums sums = sum_plan(plan, limits_);
+  const JointTokens joint{.all = sums.tokens, .most_of_rank = sums.tokens};
+  OperatorList out;
+  Builder b{sums, out};
+  own_operators(b, plan, &joint);
+  return out;
+}
+
+OperatorList StepOperators::rank_list(const StepPlan& plan) const {
   const PlanSums sums = sum_plan(plan, limits_);
   OperatorList out;
   Builder b{sums, out};
+  own_operators(b, plan, nullptr);
+  return out;
+}
+
+OperatorList StepOperators::joint_list(std::span<const RankTokens> ranks) const {
+  V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == ranks_,
+              std::to_string(ranks.size()) + " ranks in place of " + std::to_string(ranks_));
+  JointTokens joint;
+  for (const RankTokens& rank : ranks) {
+    joint.all += rank.tokens;
+    joint.most_of_rank = std::max(joint.most_of_rank, rank.tokens);
+  }
+  V4CAP_CHECK(joint.all > 0, "a step of idle ranks");
+  const PlanSums nothing;
+  OperatorList out;
+  Builder b{nothing, out};
+  routed_experts(b, joint);
+  return out;
+}
+
+// In the order of a layer; with `joint` the routed experts stand where they run.
+void StepOperators::own_operators(Builder& b, const StepPlan& plan,
+                                  const JointTokens* joint) const {
+  const PlanSums& sums = b.sums;
   b.add("embedding", OperatorPart::embedding, 1,
         k::embedding::work(
             {.tokens = sums.tokens, .hidden = model_.hidden, .streams = model_.residual_streams}));
@@ -66,23 +122,10 @@ OperatorList StepOperators::list(const StepPlan& plan) const {
   if (layers_.csa + layers_.hca + layers_.window > 0) attention_v4(b);
   if (layers_.dsa + layers_.mla > 0) attention_mla(b);
   if (layers_.gqa > 0) attention_gqa(b);
-  feed_forward(b);
+  feed_forward(b, joint);
   all_reduce(b);
   residual_out(b);
-  if (sums.emitting_rows > 0) {
-    if (model_.residual_streams > 1) {
-      b.add("mhc_pre head", OperatorPart::hyper_connections, 1,
-            k::mhc_pre::work({.tokens = sums.emitting_rows,
-                              .hidden = model_.hidden,
-                              .streams = model_.residual_streams,
-                              .mixes = model_.residual_streams}));
-    }
-    b.add("head", OperatorPart::head, 1,
-          k::head::work({.rows = sums.emitting_rows,
-                         .hidden = model_.hidden,
-                         .vocab = vocab_,
-                         .bytes_per_weight = model_.weights.other_bytes}));
-  }
+  head(b);
   const auto copied = plan.copies.points_written + plan.copies.points_read;
   if (copied.value > 0) {
     k::Work w;  // every byte is read once and written once
@@ -90,7 +133,22 @@ OperatorList StepOperators::list(const StepPlan& plan) const {
     w.cache_write_bytes = k::real(copied.value);
     b.add("copy kept points", OperatorPart::copies, 1, w);
   }
-  return out;
+}
+
+void StepOperators::head(Builder& b) const {
+  if (b.sums.emitting_rows == 0) return;
+  if (model_.residual_streams > 1) {
+    b.add("mhc_pre head", OperatorPart::hyper_connections, 1,
+          k::mhc_pre::work({.tokens = b.sums.emitting_rows,
+                            .hidden = model_.hidden,
+                            .streams = model_.residual_streams,
+                            .mixes = model_.residual_streams}));
+  }
+  b.add("head", OperatorPart::head, 1,
+        k::head::work({.rows = b.sums.emitting_rows,
+                       .hidden = model_.hidden,
+                       .vocab = vocab_,
+                       .bytes_per_weight = model_.weights.other_bytes}));
 }
 
 // Twice per layer: gather the residual streams into one input, normalise and quantise it.
@@ -118,34 +176,23 @@ void StepOperators::residual_out(Builder& b) const {
           {.tokens = b.sums.tokens, .hidden = model_.hidden, .streams = model_.residual_streams}));
 }
 
-void StepOperators::feed_forward(Builder& b) const {
+void StepOperators::feed_forward(Builder& b, const JointTokens* joint) const {
   const ModelSpec& m = model_;
   const std::int64_t tokens = b.sums.tokens;
-  if (layers_.mixture > 0) {
-    b.add("router", OperatorPart::router, layers_.mixture,
-          k::router::work({.tokens = tokens,
-                           .hidden = m.hidden,
-                           .experts = m.moe.routed_experts,
-                           .active = m.moe.active_experts,
-                           .bytes_per_weight = m.weights.other_bytes}));
-    b.add("experts", OperatorPart::experts, layers_.mixture,
-          k::experts::work({.tokens = tokens,
-                            .hidden = m.hidden,
-                            .intermediate = m.moe.expert_intermediate,
-                            .active = m.moe.active_experts,
-                            .touched = k::experts::touched_experts(m.moe.routed_experts,
-                                                                   m.moe.active_experts, tokens),
-                            .ranks = tp_,
-                            .bytes_per_weight = m.weights.expert_bytes,
-                            .precision = expert_precision_}));
-    if (m.moe.shared_experts > 0) {
-      b.add("mlp shared expert", OperatorPart::experts, layers_.mixture,
-            k::mlp::work({.tokens = tokens,
-                          .hidden = m.hidden,
-                          .intermediate = m.moe.shared_experts * m.moe.expert_intermediate,
-                          .bytes_per_weight = m.weights.linear_bytes,
-                          .precision = linear_precision_}));
-    }
+  b.add("router", OperatorPart::router, layers_.mixture,
+        k::router::work({.tokens = tokens,
+                         .hidden = m.hidden,
+                         .experts = m.moe.routed_experts,
+                         .active = m.moe.active_experts,
+                         .bytes_per_weight = m.weights.other_bytes}));
+  if (joint != nullptr) routed_experts(b, *joint);
+  if (m.moe.shared_experts > 0) {
+    b.add("mlp shared expert", OperatorPart::experts, layers_.mixture,
+          k::mlp::work({.tokens = tokens,
+                        .hidden = m.hidden,
+                        .intermediate = m.moe.shared_experts * m.moe.expert_intermediate,
+                        .bytes_per_weight = m.weights.linear_bytes,
+                        .precision = linear_precision_}));
   }
   b.add("mlp dense", OperatorPart::experts, layers_.dense_mlp,
         k::mlp::work({.tokens = tokens,
@@ -155,10 +202,69 @@ void StepOperators::feed_forward(Builder& b) const {
                       .precision = linear_precision_}));
 }
 
+// The experts, and the way of tokens of several ranks to them and back. Within one rank every GPU
+// has all tokens already, and all_reduce() adds up what each makes of them.
+void StepOperators::routed_experts(Builder& b, const JointTokens& joint) const {
+  if (layers_.mixture == 0) return;
+  if (ranks_ > 1 && !spread_experts_) {
+    b.add("all_gather", OperatorPart::collectives, layers_.mixture, {},
+          k::all_gather::link_bytes({.tokens = joint.all, .hidden = model_.hidden, .gpus = gpus_}));
+  }
+  for (const ImbalanceBin& bin : imbalance_) experts_of_bin(b, joint, bin);
+  if (ranks_ > 1 && !spread_experts_) {
+    b.add("reduce_scatter", OperatorPart::collectives, layers_.mixture, {},
+          k::reduce_scatter::link_bytes(
+              {.tokens = joint.all, .hidden = model_.hidden, .gpus = gpus_}));
+  }
+}
+
+void StepOperators::experts_of_bin(Builder& b, const JointTokens& joint,
+                                   const ImbalanceBin& bin) const {
+  const MoeSpec& moe = model_.moe;
+  const auto add = [&](std::string_view name, OperatorPart part, const k::Work& work,
+                       double link_bytes) {
+    b.add(name, part, layers_.mixture, work, link_bytes, bin.share);
+  };
+  // The GPUs of an attention rank have the same tokens; each sends its part of them.
+  const k::expert_dispatch::Shape moved{.tokens = joint.all,
+                                        .most_tokens = divide_up(joint.most_of_rank, tp_),
+                                        .hidden = model_.hidden,
+                                        .active = moe.active_experts,
+                                        .gpus = gpus_,
+                                        .imbalance = bin.factor};
+  const bool moves = ranks_ > 1 && spread_experts_;
+  if (moves) {
+    add("expert_dispatch", OperatorPart::collectives, {}, k::expert_dispatch::link_bytes(moved));
+  }
+  const double touched =
+      spread_experts_
+          ? k::real(gpus_) * k::experts::touched_on_hottest(moe.routed_experts, moe.active_experts,
+                                                            joint.all, gpus_, bin.factor)
+          : k::experts::touched_experts(moe.routed_experts, moe.active_experts, joint.all);
+  add("experts", OperatorPart::experts,
+      k::experts::work({.tokens = joint.all,
+                        .hidden = model_.hidden,
+                        .intermediate = moe.expert_intermediate,
+                        .active = moe.active_experts,
+                        .touched = touched,
+                        .ranks = gpus_,
+                        .imbalance = bin.factor,
+                        .bytes_per_weight = model_.weights.expert_bytes,
+                        .precision = expert_precision_}),
+      0);
+  if (moves) {
+    add("expert_combine", OperatorPart::collectives, {}, k::expert_combine::link_bytes(moved));
+  }
+}
+
+// Within an attention rank: after attention, and after the feed-forward unless what joins the ranks
+// has done that sum. Several ranks that share experts start from tokens that the rank's GPUs divide
+// among them and end with rows that they hand round: one all-reduce in all.
 void StepOperators::all_reduce(Builder& b) const {
   if (tp_ == 1) return;
+  const std::int64_t sums_after_feed_forward = ranks_ > 1 ? layers_.dense_mlp : layers_.all;
   b.add(
-      "all_reduce", OperatorPart::collectives, 2 * layers_.all, {},
+      "all_reduce", OperatorPart::collectives, layers_.all + sums_after_feed_forward, {},
       k::all_reduce::link_bytes({.tokens = b.sums.tokens, .hidden = model_.hidden, .ranks = tp_}));
 }
 

@@ -2,20 +2,26 @@
 // measured profile and --explain share. Formulas are those of kernels/*/work.h; this file decides
 // which operators run, how often, and with what shapes.
 //
-// One rank of a tensor-parallel group is described. Query heads, output projection, routed experts,
-// dense MLPs and the vocabulary are divided by the width; latent projections, compressors, indexer,
-// router, hyper-connections and the shared expert are repeated (sim/model/parameters.h), and so are
-// the cache reads of the one KV head that all query heads share. Where a width does not divide a
-// count, the fullest rank counts.
+// One GPU of an attention rank is described. Query heads, output projection, dense MLPs and the
+// vocabulary are divided by the rank's tensor-parallel width; latent projections, compressors,
+// indexer, router, hyper-connections and the shared expert are repeated (sim/model/parameters.h),
+// and so are the cache reads of the one KV head that all query heads share. Where a width does not
+// divide a count, the fullest GPU counts.
+//
+// Attention ranks run in lockstep. What a rank does on its own tokens is its rank_list(); the
+// routed experts, which take the tokens of all ranks together, and what moves tokens between ranks
+// are the joint_list(). A step lasts as long as the slowest rank's list and the joint list.
 #pragma once
 
 #include <boost/container/static_vector.hpp>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "kernels/work.h"
 #include "sim/cost/plan_sums.h"
 #include "sim/model/cache_geometry.h"
+#include "sim/model/expert_imbalance.h"
 #include "sim/model/model.h"
 
 namespace v4cap {
@@ -46,32 +52,62 @@ struct Operator {
   OperatorPart part{};
   std::int64_t count = 0;  // launches in the step
   kernels::Work work;      // of one launch
-  double link_bytes = 0;   // sent by each GPU in one launch
+  double link_bytes = 0;   // sent by each GPU in one launch; of the busiest one where they differ
+  // How often the step takes this course: below 1 where a histogram of expert imbalance has several
+  // bins, each with operators of its own. The expected step counts `share` of their time.
+  double share = 1;
+
+  // What to multiply one launch with.
+  double launches() const { return kernels::real(count) * share; }
 };
 
-inline constexpr std::size_t kMaxOperators = 48;
+inline constexpr std::size_t kMaxOperators = 64;
 using OperatorList = boost::container::static_vector<Operator, kMaxOperators>;
 
 // A model as one deployment runs it.
 struct StepSetting {
   ModelSpec model;
-  std::int64_t tensor_parallel = 1;
+  std::int64_t tensor_parallel = 1;  // GPUs of one attention rank
   EntryFormat entry;  // of the whole model, as in the scenario: division of GQA heads happens here
   IndexerFormat indexer = IndexerFormat::fp8;  // FP4 keys make index scores FP4 products
+  std::int64_t data_parallel = 1;              // attention ranks
+  // Whole experts are spread over so many GPUs, which are all; 1 = each is cut over all GPUs.
+  std::int64_t expert_parallel = 1;
+  ExpertImbalance imbalance{{}};  // counts with expert_parallel above 1
+
+  std::int64_t gpus() const { return tensor_parallel * data_parallel; }
 };
+
+// Tokens of one attention rank in a step.
+struct RankTokens {
+  std::int64_t tokens = 0;  // new positions; 0 = the rank is idle
+};
+RankTokens rank_tokens(const StepPlan& plan);
 
 class StepOperators {
  public:
   explicit StepOperators(const StepSetting& setting);
 
   // Operators of a step with something to do, in the order in which a layer runs them; equal
-  // operators of all layers of a kind are one entry.
+  // operators of all layers of a kind are one entry. Of a deployment with one attention rank:
+  // its rank_list and joint_list together.
   OperatorList list(const StepPlan& plan) const;
+  // What one attention rank does on its own tokens, collectives within the rank included. The plan
+  // must not be empty: an idle rank does nothing.
+  OperatorList rank_list(const StepPlan& plan) const;
+  // What all ranks do together; one entry for each rank, at least one with tokens.
+  OperatorList joint_list(std::span<const RankTokens> ranks) const;
+
+  std::int64_t ranks() const { return ranks_; }
 
   const ViewLimits& limits() const { return limits_; }
 
  private:
   struct Builder;
+  // Tokens of all ranks of a step.
+  struct JointTokens {
+    std::int64_t all = 0, most_of_rank = 0;
+  };
   // Layers by kind, and shapes on this rank.
   struct Layers {
     std::int64_t all = 0, csa = 0, hca = 0, window = 0, dsa = 0, mla = 0, gqa = 0;
@@ -83,7 +119,11 @@ class StepOperators {
   void attention_gqa(Builder& b) const;
   void indexer(Builder& b, const KeyReads& scores, const KeyReads& selected,
                std::int64_t layers) const;
-  void feed_forward(Builder& b) const;
+  void own_operators(Builder& b, const StepPlan& plan, const JointTokens* joint) const;
+  void feed_forward(Builder& b, const JointTokens* joint) const;
+  void routed_experts(Builder& b, const JointTokens& joint) const;
+  void experts_of_bin(Builder& b, const JointTokens& joint, const ImbalanceBin& bin) const;
+  void head(Builder& b) const;
   void residual_in(Builder& b) const;
   void residual_out(Builder& b) const;
   void all_reduce(Builder& b) const;
@@ -91,7 +131,9 @@ class StepOperators {
   ModelSpec model_;
   Layers layers_;
   ViewLimits limits_;
-  std::int64_t tp_ = 1;
+  std::int64_t tp_ = 1, ranks_ = 1, gpus_ = 1;
+  bool spread_experts_ = false;
+  ExpertImbalance imbalance_;  // one even bin unless experts are spread
   std::int64_t heads_ = 0, kv_heads_ = 0, output_groups_ = 0;  // of this rank
   std::int64_t vocab_ = 0, dense_intermediate_ = 0;            // of this rank
   EntryFormat entry_;                                          // of this rank

@@ -28,8 +28,8 @@ RooflineCost::RooflineCost(const StepSetting& setting, const HardwareSpec& hardw
       fixed_per_operator_s_(to_seconds(hardware.efficiency.fixed_per_operator)),
       fixed_per_step_s_(to_seconds(hardware.efficiency.fixed_per_step)),
       link_latency_s_(to_seconds(hardware.link_latency)) {
-  V4CAP_CHECK(setting.tensor_parallel == 1 || hardware.link_bytes_per_s_peak > 0,
-              "tensor parallelism on " + hardware.name + ", which has no link between GPUs");
+  V4CAP_CHECK(setting.gpus() == 1 || hardware.link_bytes_per_s_peak > 0,
+              "an engine of several GPUs on " + hardware.name + ", which has no link between GPUs");
 }
 
 RooflineCost::Rates RooflineCost::rates_of(const HardwareSpec& hardware,
@@ -65,20 +65,49 @@ double RooflineCost::fixed_seconds(const Operator& op) const {
   return op.link_bytes > 0 ? link_latency_s_ : fixed_per_operator_s_;
 }
 
-StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
-  V4CAP_CHECK(ranks.size() == 1, "a roofline of one attention rank was asked for several");
-  const StepPlan& plan = *ranks.front();
-  V4CAP_CHECK(!plan.empty(), "an empty plan takes no step");
-  double seconds = fixed_per_step_s_;
-  double floor_seconds = 0;
-  for (const Operator& op : operators_.list(plan)) {
-    const double count = kernels::real(op.count);
-    seconds += count * (fixed_seconds(op) + launch_time(op, reached_).longest());
-    floor_seconds += count * launch_time(op, peak_).longest();
+RooflineCost::ListTime RooflineCost::time_of(const OperatorList& list, ListTime time) const {
+  for (const Operator& op : list) {
+    const double launches = op.launches();
+    time.reached += launches * (fixed_seconds(op) + launch_time(op, reached_).longest());
+    time.peak += launches * launch_time(op, peak_).longest();
   }
+  return time;
+}
+
+// With one rank nothing waits for others: its experts stand in the order of a layer.
+OperatorList RooflineCost::own_list(const StepPlan& plan) const {
+  return operators_.ranks() == 1 ? operators_.list(plan) : operators_.rank_list(plan);
+}
+
+RooflineCost::Slowest RooflineCost::slowest(std::span<const StepPlan* const> ranks) const {
+  V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == operators_.ranks(),
+              std::to_string(ranks.size()) + " plans for " + std::to_string(operators_.ranks()) +
+                  " attention ranks");
+  Slowest out;
+  for (const StepPlan* plan : ranks) {
+    if (plan->empty()) continue;
+    const ListTime time = time_of(own_list(*plan), {.reached = fixed_per_step_s_});
+    if (out.plan == nullptr || time.reached > out.time.reached) out.plan = plan;
+    out.time.reached = std::max(out.time.reached, time.reached);
+    out.time.peak = std::max(out.time.peak, time.peak);
+  }
+  V4CAP_CHECK(out.plan != nullptr, "an empty plan takes no step");
+  return out;
+}
+
+OperatorList RooflineCost::joint_list(std::span<const StepPlan* const> ranks) const {
+  if (ranks.size() == 1) return {};
+  std::vector<RankTokens> tokens;
+  tokens.reserve(ranks.size());
+  for (const StepPlan* plan : ranks) tokens.push_back(rank_tokens(*plan));
+  return operators_.joint_list(tokens);
+}
+
+StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
+  const ListTime time = time_of(joint_list(ranks), slowest(ranks).time);
   StepTime out;
-  out.total = duration_from_seconds(seconds);
-  out.roofline_floor = duration_from_seconds(floor_seconds);
+  out.total = duration_from_seconds(time.reached);
+  out.roofline_floor = duration_from_seconds(time.peak);
   out.share.roofline_s = to_seconds(out.total);
   V4CAP_CHECK(out.total >= out.roofline_floor,
               "step of " + std::to_string(out.total.count()) + " ns under its roofline of " +
@@ -86,24 +115,26 @@ StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
   return out;
 }
 
-std::vector<OperatorTime> RooflineCost::breakdown(const StepPlan& plan) const {
+std::vector<OperatorTime> RooflineCost::breakdown(std::span<const StepPlan* const> ranks) const {
   std::vector<OperatorTime> out;
-  for (const Operator& op : operators_.list(plan)) {
-    const double count = kernels::real(op.count);
+  const auto add = [&](const Operator& op) {
+    const double launches = op.launches();
     const LaunchTime launch = launch_time(op, reached_);
     const double fixed = fixed_seconds(op);
     OperatorTime t{.name = op.name,
                    .count = op.count,
-                   .flops = count * op.work.flops(),
-                   .bytes = count * op.work.bytes(),
-                   .link_bytes = count * op.link_bytes,
-                   .seconds = count * (fixed + launch.longest()),
-                   .floor_seconds = count * launch_time(op, peak_).longest()};
+                   .flops = launches * op.work.flops(),
+                   .bytes = launches * op.work.bytes(),
+                   .link_bytes = launches * op.link_bytes,
+                   .seconds = launches * (fixed + launch.longest()),
+                   .floor_seconds = launches * launch_time(op, peak_).longest()};
     t.bound = launch.compute > launch.memory ? Bound::compute : Bound::memory;
     if (launch.link > std::max(launch.memory, launch.compute)) t.bound = Bound::link;
     if (fixed > launch.longest()) t.bound = Bound::fixed;
     out.push_back(t);
-  }
+  };
+  for (const Operator& op : own_list(*slowest(ranks).plan)) add(op);
+  for (const Operator& op : joint_list(ranks)) add(op);
   OperatorTime host{.name = "host", .count = 1};
   host.seconds = fixed_per_step_s_;
   host.bound = Bound::fixed;

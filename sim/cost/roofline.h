@@ -1,6 +1,7 @@
 // A roofline as cost model: every launch of an operator takes a fixed cost plus the longer of
 // moving its bytes and doing its arithmetic, at the fractions of the datasheet peaks that the
-// hardware file states; operators follow one another, and a step adds a fixed cost on the host.
+// hardware file states; operators follow one another, and a step adds a fixed cost on the host. Of
+// attention ranks in lockstep the slowest one's own operators count, then the joint ones follow.
 // Nothing of it was measured, so all of the time is counted as roofline share.
 #pragma once
 
@@ -22,7 +23,7 @@ std::string_view name_of(Bound bound);
 struct OperatorTime {
   std::string_view name;
   std::int64_t count = 0;
-  double flops = 0, bytes = 0, link_bytes = 0;  // of all launches, one GPU
+  double flops = 0, bytes = 0, link_bytes = 0;  // of all launches, one GPU; times Operator::share
   double seconds = 0;
   double floor_seconds = 0;  // at datasheet peaks, without fixed cost
   Bound bound{};
@@ -35,9 +36,13 @@ class RooflineCost final : public CostModel {
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
 
-  // The same step by operator, in layer order; a last line "host" holds the fixed cost of the step.
-  // Seconds sum to step_time().total.
-  std::vector<OperatorTime> breakdown(const StepPlan& plan) const;
+  // The same step by operator, those of the slowest rank in layer order, then the joint ones; a
+  // last line "host" holds the fixed cost of the step. Seconds sum to step_time().total.
+  std::vector<OperatorTime> breakdown(std::span<const StepPlan* const> ranks) const;
+  std::vector<OperatorTime> breakdown(const StepPlan& plan) const {
+    const StepPlan* const only = &plan;
+    return breakdown(std::span(&only, 1));
+  }
 
   const StepOperators& operators() const { return operators_; }
 
@@ -53,9 +58,25 @@ class RooflineCost final : public CostModel {
     double longest() const;
   };
 
+  // Seconds of a list, with what the hardware reaches and at datasheet peaks.
+  struct ListTime {
+    double reached = 0, peak = 0;
+  };
+
+  // The rank that takes longest. Its time has the fixed cost of the step; its peak is the highest of
+  // all ranks.
+  struct Slowest {
+    const StepPlan* plan = nullptr;
+    ListTime time;
+  };
+
   static Rates rates_of(const HardwareSpec& hardware, const RooflineEfficiency& efficiency);
   static LaunchTime launch_time(const Operator& op, const Rates& rates);
   double fixed_seconds(const Operator& op) const;
+  ListTime time_of(const OperatorList& list, ListTime time) const;  // added to `time`
+  OperatorList own_list(const StepPlan& plan) const;
+  Slowest slowest(std::span<const StepPlan* const> ranks) const;
+  OperatorList joint_list(std::span<const StepPlan* const> ranks) const;
 
   StepOperators operators_;
   Rates reached_, peak_;

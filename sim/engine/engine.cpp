@@ -73,7 +73,12 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
     return false;
   }
   waiting_.push_back(slot);
+  prompt_tokens_ += request.prompt;
   return true;
+}
+
+Tokens Engine::would_hit(const RequestSpec& spec) const {
+  return cache_->lookup(spec.keys, spec.prompt / cache_->block(), spec.prompt).resume.position;
 }
 
 const StepPlan& Engine::plan_step(SimTime now) {
@@ -140,6 +145,7 @@ void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& end
               "prompted != hit + computed for request " + std::to_string(request.id));
   ended.push_back(record_of(request, RequestEnd::finished));
   running_.erase(std::find(running_.begin(), running_.end(), slot));
+  prompt_tokens_ -= request.prompt;
   free_slots_.push_back(slot);
 }
 

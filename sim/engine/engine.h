@@ -40,6 +40,10 @@ class Engine {
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size(); }
+  std::size_t requests() const { return running_.size() + waiting_.size(); }
+  Tokens prompt_tokens() const { return prompt_tokens_; }  // of all requests in the engine
+  // Where a request that arrived now could resume.
+  Tokens would_hit(const RequestSpec& spec) const;
   WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
   const KvCache& cache() const { return *cache_; }
   const LiveRequest& request(RequestIndex slot) const { return slots_[slot]; }
@@ -64,6 +68,7 @@ class Engine {
   StepPlan plan_;
   bool step_open_ = false;
   WaitReason wait_reason_ = WaitReason::nothing_waits;
+  Tokens prompt_tokens_;
   std::int64_t preemptions_ = 0;
 };
 

@@ -209,8 +209,8 @@ Scenario checked(const ScenarioDraft& draft, const std::string& yaml,
                  const ScenarioOptions& options) {
   try {
     Scenario scenario = parse_scenario(yaml, kLabel, options);
-    validate_names(scenario,
-                   {SchedulerRegistry::names(), LayoutRegistry::names(), PolicyRegistry::names()});
+    validate_names(scenario, {SchedulerRegistry::names(), LayoutRegistry::names(),
+                              PolicyRegistry::names(), RouterRegistry::names()});
     return scenario;
   } catch (const InputError& error) {
     throw placed(error, draft);

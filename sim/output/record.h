@@ -14,7 +14,7 @@
 
 namespace v4cap {
 
-// Memory in use at an instant: by cache kind, of running requests and cached together.
+// Memory in use at an instant, by cache kind, of one GPU of each attention rank, summed.
 struct OccupancySample {
   SimTime at{};
   KindBytes in_use{};  // referenced by running requests
@@ -38,17 +38,18 @@ struct RunTotals {
   std::int64_t steps = 0, events = 0;
   Tokens prompt_tokens, hit_tokens, computed_tokens, rebuilt_tokens, recomputed_after_preemption;
   Tokens output_tokens;
-  KindBytes kv_peak;  // per GPU: in use + cached
-  KindBytes evicted;  // per GPU, over the run
-  KindBytes written;  // per GPU, over the run: state computed and kept for reuse
-  // Per GPU, over first admissions: state that hits took from the cache, and that they had to
+  // Amounts of memory are of one GPU of each attention rank, summed over the ranks.
+  KindBytes kv_peak;  // in use + cached
+  KindBytes evicted;  // over the run
+  KindBytes written;  // over the run: state computed and kept for reuse
+  // Over first admissions: state that hits took from the cache, and that they had to
   // rebuild.
   KindBytes hit_bytes, rebuilt_bytes;
   // What an infinite cache would have reached on the same requests; empty when the trace has no
   // ids.
   std::optional<double> ideal_hit_rate;
-  Bytes kv_capacity;  // per GPU
-  Duration busy{};    // time in steps
+  Bytes kv_capacity;
+  Duration busy{};  // time in steps
   SimTime first_arrival, last_finish, last_arrival;
   TimeShare share;
   BindingTime binding;

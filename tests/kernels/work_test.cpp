@@ -5,6 +5,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "kernels/all_gather/work.h"
 #include "kernels/all_reduce/work.h"
 #include "kernels/attention_csa/work.h"
 #include "kernels/attention_dsa/work.h"
@@ -15,6 +16,8 @@
 #include "kernels/compressor_csa/work.h"
 #include "kernels/compressor_hca/work.h"
 #include "kernels/embedding/work.h"
+#include "kernels/expert_combine/work.h"
+#include "kernels/expert_dispatch/work.h"
 #include "kernels/experts/work.h"
 #include "kernels/head/work.h"
 #include "kernels/indexer_query/work.h"
@@ -24,6 +27,7 @@
 #include "kernels/mhc_pre/work.h"
 #include "kernels/mlp/work.h"
 #include "kernels/q_rope_kv_store/work.h"
+#include "kernels/reduce_scatter/work.h"
 #include "kernels/rmsnorm_quant/work.h"
 #include "kernels/router/work.h"
 #include "kernels/topk/work.h"
@@ -36,6 +40,35 @@ constexpr double kFp4 = 17.0 / 32;
 
 double mega(double x) {
   return x * 1e-6;
+}
+
+// 1,000 tokens of 8 GPUs, 6 experts each, 7/8 of them elsewhere: 5,250 rows in all, 656.25 a GPU.
+TEST_CASE("tokens to spread experts and back: the busiest GPU's rows, FP8 there and BF16 back") {
+  expert_dispatch::Shape s{
+      .tokens = 1000, .most_tokens = 125, .hidden = 7168, .active = 6, .gpus = 8};
+  CHECK(expert_dispatch::link_bytes(s) == 656.25 * 7168 * 33 / 32);
+  CHECK(expert_combine::link_bytes(s) == 656.25 * 7168 * 2);
+  s.imbalance = 1.5;  // the hottest GPU receives half as much again
+  CHECK(expert_combine::link_bytes(s) == 1.5 * 656.25 * 7168 * 2);
+  s.most_tokens = 500;  // half of all tokens are on one GPU, which sends four times the mean
+  CHECK(expert_combine::link_bytes(s) == 4 * 656.25 * 7168 * 2);
+  s.gpus = 1;
+  CHECK(expert_dispatch::link_bytes(s) == 0);
+}
+
+TEST_CASE("gathering all tokens and scattering their sums are the halves of an all-reduce") {
+  const double whole = all_reduce::link_bytes({.tokens = 100, .hidden = 7168, .ranks = 8});
+  CHECK(all_gather::link_bytes({.tokens = 100, .hidden = 7168, .gpus = 8}) == whole / 2);
+  CHECK(reduce_scatter::link_bytes({.tokens = 100, .hidden = 7168, .gpus = 8}) == whole / 2);
+}
+
+TEST_CASE("the GPU with the hottest experts: even ones are a fair part, hot ones more of it") {
+  const double even = experts::touched_on_hottest(384, 6, 100, 8, 1);
+  CHECK(8 * even == doctest::Approx(experts::touched_experts(384, 6, 100)).epsilon(1e-12));
+  CHECK(experts::touched_on_hottest(384, 6, 100, 8, 2) > even);
+  CHECK(experts::touched_on_hottest(384, 6, 100'000, 8, 2) == doctest::Approx(48));
+  // One token, three of its six experts on this GPU.
+  CHECK(experts::touched_on_hottest(384, 6, 1, 8, 4) == doctest::Approx(3));
 }
 
 TEST_CASE("linear: FLOPs by precision, weights once, outputs per row") {

@@ -2,9 +2,11 @@
 // simulated world.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "sim/cluster/simulation.h"
+#include "sim/cost/operators.h"
 #include "tests/sim/engine/toy_engine.h"
 
 namespace v4cap {
@@ -22,14 +24,13 @@ class ConstantCost final : public CostModel {
   Duration step_;
 };
 
-// Proportional to the tokens of a step, plus a fixed part.
+// Proportional to the tokens of the slowest rank, plus a fixed part.
 class LinearCost final : public CostModel {
  public:
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override {
-    const StepPlan& plan = *ranks.front();
-    std::int64_t tokens = 0;
-    for (const StepPiece& piece : plan.pieces) tokens += piece.tokens.value;
+    std::int64_t tokens = 0;  // of the slowest rank
+    for (const StepPlan* plan : ranks) tokens = std::max(tokens, rank_tokens(*plan).tokens);
     return {Duration{1'000'000 + 1'000 * tokens}, Duration{0}, {}};
   }
 };
@@ -47,12 +48,24 @@ inline TraceRequest& add_request(Trace& trace, std::int64_t prompt, std::int64_t
   return trace.requests.back();
 }
 
+// So many attention ranks, each an engine as `settings` has it.
+inline Replica toy_ranks(const ToyEngine& settings, std::size_t ranks,
+                         const std::string& router = "round_robin") {
+  std::vector<std::unique_ptr<Engine>> engines;
+  for (std::size_t i = 0; i < ranks; ++i) engines.push_back(settings.make());
+  return {std::move(engines), make_router(router)};
+}
+
+inline RunResult play_on(Replica& replica, const Trace& trace, const WorkloadConfig& config,
+                         const CostModel& cost, std::uint64_t seed = 1) {
+  Workload workload(trace, config, seed);
+  return Simulation(trace, workload, replica, cost).run();
+}
+
 inline RunResult play(const Trace& trace, const WorkloadConfig& config, const ToyEngine& settings,
                       const CostModel& cost, std::uint64_t seed = 1) {
-  Workload workload(trace, config, seed);
-  const auto engine = settings.make();
-  Simulation simulation(trace, workload, *engine, cost);
-  return simulation.run();
+  Replica replica(settings.make());
+  return play_on(replica, trace, config, cost, seed);
 }
 
 }  // namespace v4cap

@@ -106,6 +106,19 @@ TEST_CASE("widths of an engine follow from each other") {
   CHECK(deployment("tensor_parallel: 16").gpus() == 16);
 }
 
+TEST_CASE("expert imbalance is a factor or a histogram, and reads back as written") {
+  const auto read = [](const std::string& value) {
+    return parsed(kHead + "deployment: {data_parallel: 8}\nengine: {expert_imbalance: " + value +
+                  "}\n");
+  };
+  CHECK(parsed(kHead).engine.expert_imbalance == ExpertImbalance{{1, 1}});
+  CHECK(read("1.3").engine.expert_imbalance == ExpertImbalance{{1.3, 1}});
+  const Scenario s = read("[{factor: 1.1, share: 0.75}, {factor: 2, share: 0.25}]");
+  CHECK(s.engine.expert_imbalance == ExpertImbalance{{1.1, 0.75}, {2, 0.25}});
+  CHECK(parsed(s.resolved_yaml).engine.expert_imbalance == s.engine.expert_imbalance);
+  CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
+}
+
 TEST_CASE("every key is read") {
   const Scenario s = parsed(
       "model: deepseek-v4-flash\nhardware: hgx-h200\ndeployment: {tensor_parallel: 4}\n"
@@ -248,14 +261,21 @@ TEST_CASE("errors of overrides name the override") {
 }
 
 TEST_CASE("unknown schedulers, layouts and policies are refused where they stand") {
-  const KnownNames known{{"fcfs"}, {"ideal", "vllm"}, {"full", "checkpoint", "recompute"}};
+  const KnownNames known{{"fcfs"},
+                         {"ideal", "vllm"},
+                         {"full", "checkpoint", "recompute"},
+                         {"round_robin", "prefix_affinity"}};
   CHECK_NOTHROW(validate_names(parsed(kHead), known));
   CHECK_NOTHROW(validate_names(parsed(kHead, {"kv_cache.swa_policy=checkpoint=2048"}), known));
+  CHECK_NOTHROW(validate_names(parsed(kHead, {"deployment.router=prefix_affinity=0.3,2"}), known));
   const Scenario s = parsed(
-      kHead + "engine:\n  scheduler: fcsf\nkv_cache:\n  layout: vlm\n  swa_policy: chekpoint=4\n");
+      kHead + "engine:\n  scheduler: fcsf\nkv_cache:\n  layout: vlm\n  swa_policy: chekpoint=4\n" +
+      "deployment:\n  router: round_robbin\n");
   CHECK_THROWS_WITH_AS(
       validate_names(s, known),
       "s.yaml:5:14: engine.scheduler: unknown name \"fcsf\"; did you mean 'fcfs'?\n"
+      "s.yaml:10:11: deployment.router: unknown name \"round_robbin\"; did you mean "
+      "'round_robin'?\n"
       "s.yaml:7:11: kv_cache.layout: unknown name \"vlm\"; did you mean 'vllm'?\n"
       "s.yaml:8:15: kv_cache.swa_policy: unknown name \"chekpoint\"; did you mean 'checkpoint'?",
       InputError);

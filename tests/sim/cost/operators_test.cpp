@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "sim/model/parameters.h"
 #include "tests/models.h"
@@ -112,6 +114,89 @@ TEST_CASE("tensor parallelism divides heads and experts, repeats cache reads and
   REQUIRE(find(eight, "all_reduce") != nullptr);
   CHECK(find(eight, "all_reduce")->count == 2 * 61);
   CHECK(find(eight, "all_reduce")->link_bytes == 4 * 2 * 7168 * 2 * 7.0 / 8);
+}
+
+StepSetting ranks_setting(std::int64_t ranks, std::int64_t expert_parallel,
+                          ExpertImbalance imbalance = {{}}) {
+  StepSetting setting = known_setting("deepseek-v4-pro", 1);
+  setting.data_parallel = ranks;
+  setting.expert_parallel = expert_parallel;
+  setting.imbalance = std::move(imbalance);
+  return setting;
+}
+
+TEST_CASE("a rank's list and the joint list make the list of a single rank") {
+  for (const std::int64_t width : {1, 8}) {
+    CAPTURE(width);
+    const StepOperators one(known_setting("deepseek-v4-pro", width));
+    const StepPlan plan = decode(5000, 7);
+    const RankTokens tokens = rank_tokens(plan);
+    CHECK(tokens.tokens == 7);
+    OperatorList parts = one.rank_list(plan);
+    for (const Operator& op : one.joint_list(std::span(&tokens, 1))) parts.push_back(op);
+    const OperatorList whole = one.list(plan);
+    REQUIRE(parts.size() == whole.size());
+    for (const Operator& op : whole) {
+      CAPTURE(std::string(op.name));
+      const Operator* same = find(parts, op.name);
+      REQUIRE(same != nullptr);
+      CHECK(same->count == op.count);
+      CHECK(same->work.flops() == op.work.flops());
+      CHECK(same->work.bytes() == op.work.bytes());
+      CHECK(same->link_bytes == op.link_bytes);
+    }
+  }
+}
+
+TEST_CASE(
+    "ranks share experts: spread ones by dispatch and combine, cut ones by gather and scatter") {
+  const RankTokens tokens[] = {{100}, {0}, {20}, {40}};
+  const OperatorList spread = StepOperators(ranks_setting(4, 4)).joint_list(tokens);
+  const OperatorList cut = StepOperators(ranks_setting(4, 1)).joint_list(tokens);
+  CHECK(spread.size() == 3);
+  CHECK(cut.size() == 3);
+  for (const OperatorList& list : {spread, cut}) {
+    // 160 tokens with 6 experts each on 4 GPUs.
+    CHECK(find(list, "experts")->work.flops() ==
+          doctest::Approx(160 * 6 / 4.0 * 2 * 3 * 7168 * 3072));
+    CHECK(find(list, "experts")->count == 61);
+  }
+  CHECK(find(spread, "experts")->work.weight_bytes ==
+        doctest::Approx(find(cut, "experts")->work.weight_bytes));
+  // The rank with 100 tokens sends 6 x 3/4 rows of each.
+  CHECK(find(spread, "expert_dispatch")->link_bytes == 100 * 4.5 * 7168 * 33 / 32);
+  CHECK(find(spread, "expert_combine")->link_bytes == 100 * 4.5 * 7168 * 2);
+  CHECK(find(cut, "all_gather")->link_bytes == 160 * 2.0 * 7168 * 3 / 4);
+  CHECK(find(cut, "reduce_scatter")->link_bytes == 160 * 2.0 * 7168 * 3 / 4);
+  const OperatorList own = StepOperators(ranks_setting(4, 4)).rank_list(decode(5000, 3));
+  CHECK(find(own, "experts") == nullptr);
+  CHECK(find(own, "all_reduce") == nullptr);
+  REQUIRE(find(own, "mlp shared expert") != nullptr);
+  REQUIRE(find(own, "router") != nullptr);
+}
+
+TEST_CASE("ranks of several GPUs sum once a layer by themselves") {
+  StepSetting setting = ranks_setting(4, 8);
+  setting.tensor_parallel = 2;
+  const StepOperators pro(setting);
+  CHECK(find(pro.rank_list(decode(5000, 3)), "all_reduce")->count == 61);
+  const RankTokens tokens[] = {{100}, {0}, {20}, {40}};
+  // Two GPUs divide the 100 tokens; 6 x 7/8 rows of each leave.
+  CHECK(find(pro.joint_list(tokens), "expert_dispatch")->link_bytes == 50 * 5.25 * 7168 * 33 / 32);
+}
+
+TEST_CASE("bins of expert imbalance are operators of their own, by their share of the steps") {
+  const RankTokens tokens[] = {{1000}, {1000}};
+  const OperatorList list =
+      StepOperators(ranks_setting(2, 2, {{1, 0.75}, {1.5, 0.25}})).joint_list(tokens);
+  REQUIRE(list.size() == 6);
+  const double even = list[1].work.flops();
+  CHECK(list[1].name == "experts");
+  CHECK(list[1].share == 0.75);
+  CHECK(list[4].name == "experts");
+  CHECK(list[4].share == 0.25);
+  CHECK(list[4].work.flops() == doctest::Approx(1.5 * even));
+  CHECK(list[4].launches() == 61 * 0.25);
 }
 
 TEST_CASE("operators run as often as their layers") {

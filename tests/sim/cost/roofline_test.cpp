@@ -4,7 +4,9 @@
 
 #include <cmath>
 #include <ctime>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "sim/core/random.h"
 #include "tests/models.h"
@@ -198,6 +200,60 @@ TEST_CASE("V4-Pro in TP8 on B200: floors worked by hand") {
   MESSAGE("prefill, one chunk of 8192: " << to_ms(prefill.total) << " ms, floor "
                                          << to_ms(prefill.roofline_floor) << " ms");
   CHECK(to_ms(prefill.roofline_floor) == doctest::Approx(113.1).epsilon(0.005));
+}
+
+RooflineCost cost_of_ranks(std::int64_t ranks, std::int64_t expert_parallel,
+                           ExpertImbalance imbalance = {{}}) {
+  StepSetting setting = known_setting("deepseek-v4-pro", 1);
+  setting.data_parallel = ranks;
+  setting.expert_parallel = expert_parallel;
+  setting.imbalance = std::move(imbalance);
+  return {setting, known_hardware("hgx-b200")};
+}
+
+double seconds_of(const std::vector<OperatorTime>& list, std::string_view name) {
+  double sum = 0;
+  for (const OperatorTime& op : list) sum += op.name == name ? op.seconds : 0;
+  return sum;
+}
+
+TEST_CASE("the slowest attention rank decides, an idle one adds nothing, experts see all tokens") {
+  const RooflineCost cost = cost_of_ranks(3, 3);
+  const StepPlan slow = plan_of({chunk_piece(0, 4096)}), fast = plan_of({decode_piece(1000)});
+  const StepPlan idle;
+  const StepPlan* const steps[][3] = {
+      {&slow, &idle, &idle}, {&slow, &fast, &idle}, {&fast, &idle, &slow}, {&slow, &slow, &slow}};
+  std::vector<std::vector<OperatorTime>> parts;
+  std::vector<StepTime> times;
+  for (const auto& ranks : steps) {
+    times.push_back(cost.step_time(std::span(ranks)));
+    parts.push_back(cost.breakdown(std::span(ranks)));
+    double seconds = 0;
+    for (const OperatorTime& op : parts.back()) seconds += op.seconds;
+    CHECK(seconds == doctest::Approx(to_seconds(times.back().total)).epsilon(1e-8));
+    CHECK(times.back().roofline_floor < times.back().total);
+  }
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    for (const std::string name : {"mhc_pre", "attention_csa", "mlp shared expert", "router"}) {
+      CAPTURE(name);
+      CHECK(seconds_of(parts[i], name) == seconds_of(parts[0], name));
+    }
+  }
+  CHECK(times[1].total > times[0].total);  // one more token for the experts
+  CHECK(times[1].total == times[2].total);
+  CHECK(seconds_of(parts[3], "experts") > seconds_of(parts[0], "experts"));
+}
+
+TEST_CASE("the time of uneven experts is the mean over the histogram") {
+  const StepPlan plan = plan_of({chunk_piece(0, 4096)});
+  const StepPlan* const ranks[] = {&plan, &plan};
+  const auto seconds = [&](ExpertImbalance imbalance) {
+    return to_seconds(cost_of_ranks(2, 2, std::move(imbalance)).step_time(std::span(ranks)).total);
+  };
+  const double even = seconds({{1, 1}}), uneven = seconds({{1.6, 1}});
+  CHECK(uneven > even);
+  CHECK(seconds({{1, 0.75}, {1.6, 0.25}}) ==
+        doctest::Approx(0.75 * even + 0.25 * uneven).epsilon(1e-8));
 }
 
 // Launches of one layer of a kind, from the latent projections to the output projection.

@@ -1,0 +1,106 @@
+#include "sim/cluster/replica.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace v4cap {
+
+Replica::Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router)
+    : ranks_(std::move(ranks)), router_(std::move(router)), plans_(ranks_.size()) {
+  V4CAP_CHECK(!ranks_.empty(), "a deployment without an engine");
+  V4CAP_CHECK(ranks_.size() == 1 || router_ != nullptr, "several ranks without a router");
+}
+
+Replica::Replica(std::unique_ptr<Engine> only) {
+  ranks_.push_back(std::move(only));
+  plans_.resize(1);
+}
+
+bool Replica::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+  std::size_t rank = 0;
+  if (ranks_.size() > 1) {
+    rank = router_->choose(spec, ranks_);
+    V4CAP_CHECK(rank < ranks_.size(), "a router chose rank " + std::to_string(rank));
+  }
+  return ranks_[rank]->submit(std::move(spec), now, refused);
+}
+
+std::span<const StepPlan* const> Replica::plan_step(SimTime now) {
+  for (std::size_t i = 0; i < ranks_.size(); ++i) plans_[i] = &ranks_[i]->plan_step(now);
+  return plans_;
+}
+
+void Replica::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    if (!plans_[i]->empty()) ranks_[i]->finish_step(now, ended);
+  }
+}
+
+bool Replica::has_work() const {
+  return std::ranges::any_of(ranks_, [](const auto& rank) { return rank->has_work(); });
+}
+
+std::size_t Replica::running() const {
+  std::size_t sum = 0;
+  for (const auto& rank : ranks_) sum += rank->running();
+  return sum;
+}
+
+std::size_t Replica::waiting() const {
+  std::size_t sum = 0;
+  for (const auto& rank : ranks_) sum += rank->waiting();
+  return sum;
+}
+
+const Engine& Replica::rank_that_waits() const {
+  for (const auto& rank : ranks_) {
+    if (rank->wait_reason() != WaitReason::nothing_waits) return *rank;
+  }
+  return *ranks_.front();
+}
+
+WaitReason Replica::wait_reason() const {
+  return rank_that_waits().wait_reason();
+}
+
+std::size_t Replica::short_pool_index() const {
+  return rank_that_waits().cache().short_pool_index();
+}
+
+template <class Part>
+KindBytes Replica::sum(Part part) const {
+  KindBytes all = part(ranks_.front()->cache());
+  for (std::size_t i = 1; i < ranks_.size(); ++i) all += part(ranks_[i]->cache());
+  return all;
+}
+
+KindBytes Replica::in_use() const {
+  return sum([](const KvCache& cache) { return cache.in_use(); });
+}
+
+KindBytes Replica::cached() const {
+  return sum([](const KvCache& cache) { return cache.cached(); });
+}
+
+KindBytes Replica::evicted() const {
+  return sum([](const KvCache& cache) { return cache.evicted(); });
+}
+
+KindBytes Replica::written() const {
+  return sum([](const KvCache& cache) { return cache.written(); });
+}
+
+KindBytes Replica::reused() const {
+  return sum([](const KvCache& cache) { return cache.reused(); });
+}
+
+KindBytes Replica::rebuilt() const {
+  return sum([](const KvCache& cache) { return cache.rebuilt(); });
+}
+
+void Replica::check_drained() const {
+  for (const auto& rank : ranks_) rank->check_drained();
+}
+
+}  // namespace v4cap

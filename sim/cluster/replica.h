@@ -1,0 +1,74 @@
+// One deployment of a model: attention ranks that run in lockstep, each an engine with its own KV
+// memory, prefix cache and scheduler, and the router that gives each request to one of them. Like
+// an engine it has no clock and no device:
+//
+//   replica.submit(spec, now);
+//   const auto plans = replica.plan_step(now);    // a plan for each rank, empty where it is idle
+//   ... the step is performed; it ends when the slowest rank has done its part ...
+//   replica.finish_step(now, ended);
+//
+// Amounts of memory are of one GPU of each rank, summed over the ranks: the GPUs of a rank hold the
+// same.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/cluster/router.h"
+#include "sim/engine/engine.h"
+
+namespace v4cap {
+
+class Replica {
+ public:
+  // At least one rank; all are alike in their limits and memory.
+  Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router);
+  // One rank, which takes every request.
+  explicit Replica(std::unique_ptr<Engine> only);
+
+  // A request arrives and is given to a rank for good. False: it can never run; its record is in
+  // `refused`.
+  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused);
+
+  // The next step of every rank. Valid until finish_step(); all are empty when nothing can run.
+  std::span<const StepPlan* const> plan_step(SimTime now);
+  // The last plans have been performed. Records of requests that ended are appended to `ended`, in
+  // order of ranks.
+  void finish_step(SimTime now, std::vector<RequestRecord>& ended);
+
+  bool has_work() const;
+  std::size_t running() const;
+  std::size_t waiting() const;
+
+  // After the last plan: why requests wait on the first rank where some do, and the pool that is
+  // short there.
+  WaitReason wait_reason() const;
+  std::size_t short_pool_index() const;
+
+  std::size_t size() const { return ranks_.size(); }
+  const Engine& rank(std::size_t i) const { return *ranks_[i]; }
+  Tokens block() const { return ranks_.front()->cache().block(); }
+  const Layout& layout() const { return ranks_.front()->cache().layout(); }
+
+  KindBytes in_use() const;
+  KindBytes cached() const;
+  KindBytes evicted() const;
+  KindBytes written() const;
+  KindBytes reused() const;
+  KindBytes rebuilt() const;
+
+  // Everything ended on every rank: all memory is free or cached, and the books balance.
+  void check_drained() const;
+
+ private:
+  const Engine& rank_that_waits() const;
+  template <class Part>
+  KindBytes sum(Part part) const;
+
+  std::vector<std::unique_ptr<Engine>> ranks_;
+  std::unique_ptr<Router> router_;  // null with one rank
+  std::vector<const StepPlan*> plans_;
+};
+
+}  // namespace v4cap
