@@ -134,6 +134,13 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   return true;
 }
 
+bool KvCache::would_fit(const Lookup& lookup, Tokens length, Tokens in_flight, Tokens growth) {
+  const std::int64_t begin = lookup.match.blocks;
+  const std::int64_t end = blocks_for(length, block_) + blocks_for(growth, block_);
+  return fits_beside(index_.unlocked_on_path(lookup.match),
+                     blocks_charge(begin, end) + layout_->running(window_, in_flight));
+}
+
 void KvCache::plan_points(CachedSequence& sequence, Tokens prompt) const {
   sequence.points.prompt_end = round_down(prompt, block_);
 }

@@ -82,6 +82,11 @@ class KvCache {
   bool admit(CachedSequence& sequence, const Lookup& lookup, Tokens length, Tokens in_flight,
              bool first);
 
+  // Would such a sequence fit, and beside it `growth` more tokens of running sequences in whole
+  // blocks, if all that nobody uses were evicted? Asked of every pool; where the answer is no,
+  // short_pool() says which had no room. Nothing else changes.
+  bool would_fit(const Lookup& lookup, Tokens length, Tokens in_flight, Tokens growth);
+
   // From now on the sequence runs one token at a time: what its chunks needed beside that is freed.
   void decodes(CachedSequence& sequence);
 

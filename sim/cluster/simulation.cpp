@@ -173,6 +173,7 @@ void Simulation::account_step(std::span<const StepPlan* const> ranks, const Step
       binding.running_cap += time.total;
       return;
     case WaitReason::step_tokens:
+    case WaitReason::prefill_delayed:
       binding.step_tokens += time.total;
       return;
     case WaitReason::nothing_waits:

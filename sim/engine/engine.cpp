@@ -88,7 +88,8 @@ const StepPlan& Engine::plan_step(SimTime now) {
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
   wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
-  V4CAP_CHECK(!plan_.empty() || !has_work(), "the scheduler is idle although requests wait");
+  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed(),
+              "the scheduler is idle although requests wait");
   V4CAP_CHECK(waiting_.empty() || wait_reason_ != WaitReason::nothing_waits,
               "requests wait and the scheduler does not say why");
   step_open_ = !plan_.empty();

@@ -52,7 +52,9 @@ class FcfsScheduler final : public SchedulerRules {
 };
 
 const bool registered = SchedulerRegistry::add(
-    "fcfs", []() -> std::unique_ptr<SchedulerRules> { return std::make_unique<FcfsScheduler>(); });
+    "fcfs", [](const SchedulerParameters&) -> std::unique_ptr<SchedulerRules> {
+      return std::make_unique<FcfsScheduler>();
+    });
 
 }  // namespace
 

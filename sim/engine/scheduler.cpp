@@ -2,15 +2,28 @@
 
 #include <algorithm>
 
+#include "sim/engine/scheduler_traits.h"
+
 namespace v4cap {
 
-std::unique_ptr<SchedulerRules> make_scheduler(const std::string& name) {
+std::unique_ptr<SchedulerRules> make_scheduler(const std::string& name,
+                                               const SchedulerParameters& parameters) {
   const auto* factory = SchedulerRegistry::find(name);
   if (factory == nullptr) {
     throw InputError(
         Place{}, "unknown scheduler '" + name + "'" + suggestion(name, SchedulerRegistry::names()));
   }
-  return (*factory)();
+  return (*factory)(parameters);
+}
+
+SchedulerTraits scheduler_traits(const std::string& scheduler) {
+  const SchedulerTraits* traits = SchedulerTraitsRegistry::find(scheduler);
+  return traits == nullptr ? SchedulerTraits{} : *traits;
+}
+
+bool Batch::make_room(RequestIndex r) {
+  LiveRequest& request = slots_[r];
+  return cache_.grow(request.sequence, request.computed + Tokens{1});
 }
 
 bool Batch::decode(RequestIndex r) {
@@ -23,18 +36,20 @@ bool Batch::decode(RequestIndex r) {
   return true;
 }
 
-void Batch::prefill(RequestIndex r) {
+void Batch::prefill(RequestIndex r, Tokens most) {
   LiveRequest& request = slots_[r];
-  if (request.state == RequestState::rebuilding && budget_ > Tokens{0}) {
-    const Tokens chunk = std::min(budget_, request.rebuild_left);
+  Tokens allowed = std::min(budget_, most);
+  if (request.state == RequestState::rebuilding && allowed > Tokens{0}) {
+    const Tokens chunk = std::min(allowed, request.rebuild_left);
     plan_.pieces.push_back(
         {r, PieceKind::rebuild, false, request.computed - request.rebuild_left, chunk});
     budget_ -= chunk;
+    allowed -= chunk;
     // The prompt follows in the same step only when the rebuild is complete with this chunk.
     if (chunk < request.rebuild_left) return;
   }
-  if (budget_ <= Tokens{0}) return;
-  const Tokens chunk = std::min(budget_, request.prefill_target - request.computed);
+  if (allowed <= Tokens{0}) return;
+  const Tokens chunk = std::min(allowed, request.prefill_target - request.computed);
   const Tokens after = request.computed + chunk;
   const bool last = after == request.prefill_target;
   plan_.copies.points_written += cache_.reserve_points(request.sequence, request.computed, after);
@@ -42,14 +57,33 @@ void Batch::prefill(RequestIndex r) {
   budget_ -= chunk;
 }
 
-bool Batch::admit_head(SimTime now) {
+// A preempted request computes what it had generated again, too.
+Tokens Batch::head_target() const {
+  const LiveRequest& request = slots_[waiting_.front()];
+  return request.prompt + request.generated;
+}
+
+Tokens Batch::head_in_flight(const Lookup& found) const {
+  return std::min(limits_.step_tokens, head_target() - found.resume.position);
+}
+
+Lookup Batch::look_up_head() const {
+  return cache_.lookup(slots_[waiting_.front()].sequence, head_target());
+}
+
+Tokens Batch::to_run(const Lookup& found) const {
+  return head_target() - found.resume.position + found.resume.rebuild;
+}
+
+bool Batch::head_would_fit(const Lookup& found, Tokens growth) const {
+  return cache_.would_fit(found, head_target(), head_in_flight(found), growth);
+}
+
+bool Batch::admit_head(SimTime now, const Lookup& found) {
   const RequestIndex r = waiting_.front();
   LiveRequest& request = slots_[r];
-  request.prefill_target = request.prompt + request.generated;
-  const Lookup found = cache_.lookup(request.sequence, request.prefill_target);
-  const Tokens in_flight =
-      std::min(limits_.step_tokens, request.prefill_target - found.resume.position);
-  if (!cache_.admit(request.sequence, found, request.prefill_target, in_flight,
+  request.prefill_target = head_target();
+  if (!cache_.admit(request.sequence, found, request.prefill_target, head_in_flight(found),
                     !request.admitted_before)) {
     return false;
   }

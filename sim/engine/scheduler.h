@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +25,13 @@ struct EngineLimits {
 };
 
 // Why requests are still waiting after a step was planned.
-enum class WaitReason : std::uint8_t { nothing_waits, memory, running_cap, step_tokens };
+enum class WaitReason : std::uint8_t {
+  nothing_waits,
+  memory,
+  running_cap,
+  step_tokens,
+  prefill_delayed,  // Batch::prefill_allowed() is false
+};
 
 // What the rules see and may do while one step is planned.
 class Batch {
@@ -44,15 +52,34 @@ class Batch {
   const std::deque<RequestIndex>& waiting() const { return waiting_; }
   const LiveRequest& request(RequestIndex r) const { return slots_[r]; }
   const EngineLimits& limits() const { return limits_; }
+  Tokens block() const { return cache_.block(); }
+  // What is left of the step's tokens. Rules that let decodes run beside it see it go below 0.
   Tokens budget() const { return budget_; }
   std::size_t preempted() const { return preempted_; }
 
+  // Whether waiting requests may be admitted in this step. Decided across attention ranks, whose
+  // common step lasts as long as the longest of them; by itself an engine always may.
+  bool prefill_allowed() const { return prefill_allowed_; }
+  void allow_prefill(bool allowed) { prefill_allowed_ = allowed; }
+
+  // Room for the next token of a decoding request, which decode() then finds. False: there is none.
+  bool make_room(RequestIndex r);
   // One decode token of a decoding request. False: the cache has no room for it.
   bool decode(RequestIndex r);
-  // As much of what a rebuilding or prefilling request still has to run as the budget allows.
-  void prefill(RequestIndex r);
+  // As much of what a rebuilding or prefilling request still has to run as the budget allows, and
+  // no more than `most`.
+  void prefill(RequestIndex r, Tokens most = Tokens{std::numeric_limits<std::int64_t>::max()});
+
+  // What the cache holds for the head of the queue.
+  Lookup look_up_head() const;
+  // Tokens that the head of the queue would run before its first new one.
+  Tokens to_run(const Lookup& found) const;
+  // Would the head of the queue fit, and beside it `growth` more tokens of whoever runs, if all
+  // that nobody uses were evicted?
+  bool head_would_fit(const Lookup& found, Tokens growth) const;
   // The head of the queue becomes the youngest running request. False: the cache has no room.
-  bool admit_head(SimTime now);
+  bool admit_head(SimTime now) { return admit_head(now, look_up_head()); }
+  bool admit_head(SimTime now, const Lookup& found);
   // `r` loses its memory and goes to the front of the queue. It must not be in the plan yet.
   void preempt(RequestIndex r);
 
@@ -61,6 +88,9 @@ class Batch {
   WaitReason reason() const { return reason_; }
 
  private:
+  Tokens head_target() const;
+  Tokens head_in_flight(const Lookup& found) const;
+
   std::vector<LiveRequest>& slots_;
   std::vector<RequestIndex>& running_;
   std::deque<RequestIndex>& waiting_;
@@ -69,19 +99,36 @@ class Batch {
   StepPlan& plan_;
   Tokens budget_;
   std::size_t preempted_ = 0;
+  bool prefill_allowed_ = true;
   WaitReason reason_ = WaitReason::nothing_waits;
 };
 
 class SchedulerRules {
  public:
   virtual ~SchedulerRules() = default;
-  // Fills the batch for one step. Must schedule something when anything runs or can be admitted.
+  // Fills the batch for one step. Must schedule something when anything runs or can be admitted,
+  // unless the batch does not allow prefill.
   virtual void plan(Batch& batch, SimTime now) = 0;
+  // Whether plan() would run prompt tokens if it were asked now and prefill were allowed: what the
+  // attention ranks of an engine tell each other before one of them may. A guess where only memory
+  // could refuse.
+  virtual bool wants_prefill(const Batch& batch) const { return !batch.waiting().empty(); }
 };
 
-using SchedulerRegistry = Registry<std::unique_ptr<SchedulerRules> (*)()>;
+// What a launch says of its scheduler. What an engine's rules do not know they leave alone.
+struct SchedulerParameters {
+  std::int64_t attention_ranks = 1;     // that share the engine
+  bool mixed_chunk = false;             // decodes run beside prefill where prefill goes first
+  Tokens long_prefill_token_threshold;  // most prompt tokens of one request in a step; 0 = no cap
+  std::map<std::string, double>
+      options;  // values of the parameters in SchedulerTraits, all of them
+};
+
+using SchedulerRegistry =
+    Registry<std::unique_ptr<SchedulerRules> (*)(const SchedulerParameters& parameters)>;
 
 // Throws InputError (without a place) for an unknown name.
-std::unique_ptr<SchedulerRules> make_scheduler(const std::string& name);
+std::unique_ptr<SchedulerRules> make_scheduler(const std::string& name,
+                                               const SchedulerParameters& parameters = {});
 
 }  // namespace v4cap

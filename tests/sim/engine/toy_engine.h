@@ -20,6 +20,8 @@ struct ToyEngine {
   Tokens max_context{1'000'000};
   bool reuse_generated = true;
   Tokens block{64};
+  std::string scheduler = "fcfs";
+  SchedulerParameters rules;
   std::size_t layers = 2;  // `recompute` rebuilds layers x 128 tokens
 
   std::unique_ptr<Engine> make() const {
@@ -27,7 +29,8 @@ struct ToyEngine {
         std::make_unique<KvCache>(std::make_unique<ToyLayout>(costs),
                                   make_policy(policy, toy_geometry(layers), block, {}), block);
     return std::make_unique<Engine>(EngineLimits{max_running, step_tokens, max_context},
-                                    std::move(cache), make_scheduler("fcfs"), reuse_generated);
+                                    std::move(cache), make_scheduler(scheduler, rules),
+                                    reuse_generated);
   }
 };
 
