@@ -170,8 +170,11 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   const KvCacheConfig& kv = scenario.kv_cache;
   CacheParts parts =
       make_cache_parts(scenario, kv.memory ? *kv.memory : memory_of_gpu(scenario).kv);
+  const SchedulerParameters parameters{
+      scenario.deployment.data_parallel, scenario.engine.mixed_chunk,
+      scenario.engine.long_prefill_token_threshold, scenario.engine.scheduler_options};
   auto rules = at_place(scenario, "engine.scheduler",
-                        [&] { return make_scheduler(scenario.engine.scheduler); });
+                        [&] { return make_scheduler(scenario.engine.scheduler, parameters); });
   const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
                             scenario.engine.max_context};
   return std::make_unique<Engine>(

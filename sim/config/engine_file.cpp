@@ -80,7 +80,9 @@ FractionRule read_fraction_rule(Section section) {
 }
 
 // One entry of `versions`: a document of its own, because a list has no sections.
-EngineVersion read_version(const YamlNode& node, const std::string& file) {
+// `scheduler`: of the engine's own one, nullptr where it has none.
+EngineVersion read_version(const YamlNode& node, const std::string& file,
+                           const SchedulerTraits* scheduler) {
   Document document(node, file);
   Section section = document.root();
   EngineVersion version;
@@ -99,6 +101,9 @@ EngineVersion read_version(const YamlNode& node, const std::string& file) {
     }
   }
   version.memory = read_memory_rules(section.child("memory"));
+  if (scheduler != nullptr) {
+    version.scheduler = read_scheduler(section.child("scheduler"), *scheduler);
+  }
   section.reject_unknown();
   document.checkpoint();
   return version;
@@ -114,12 +119,14 @@ std::map<std::string, std::int64_t> read_draft_tokens(Section section, const Yam
 }
 
 void read_versions(const YamlNode* list, EngineData& engine) {
+  const SchedulerTraits* scheduler =
+      engine.scheduler ? SchedulerTraitsRegistry::find(engine.name) : nullptr;
   if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
     throw InputError(list == nullptr ? Place{engine.file} : list->place,
                      "versions: expected a list of versions, oldest first");
   }
   for (const YamlNode& node : list->children) {
-    EngineVersion version = read_version(node, engine.file);
+    EngineVersion version = read_version(node, engine.file, scheduler);
     if (!engine.versions.empty() &&
         (compare_versions(engine.versions.back().release, version.release).value_or(0) >= 0 ||
          compare_versions(engine.versions.back().date, version.date).value_or(0) > 0)) {
@@ -181,6 +188,10 @@ MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version)
   return rules;
 }
 
+SchedulerStated scheduler_of(const EngineData& engine, const EngineVersion& version) {
+  return overlaid(*engine.scheduler, version.scheduler);
+}
+
 std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir) {
   const std::vector<std::string> known = data_names(DataKind::engine, scenario_dir);
   if (std::ranges::find(known, name) == known.end()) return std::nullopt;
@@ -211,6 +222,10 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   engine.uncut_tokens = section.optional<Tokens>("uncut_tokens", engine.step_tokens_large, step);
   engine.draft_tokens =
       read_draft_tokens(section.child("draft_tokens"), whole.find("draft_tokens"));
+  const SchedulerTraits* scheduler = SchedulerTraitsRegistry::find(engine.name);
+  if (scheduler != nullptr && section.has("scheduler")) {
+    engine.scheduler = read_scheduler(section.child("scheduler"), *scheduler);
+  }
   section.node("versions");
   section.reject_unknown();
   document.checkpoint();

@@ -1,5 +1,5 @@
 // scenarios/engines/<layout>.yaml: what an engine does by version, as data: values of its layout's
-// parameters and its defaults. A layout without such a file has no versions.
+// parameters, its scheduler's numbers and its defaults. A layout without such a file has no versions.
 #pragma once
 
 #include <map>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/scheduler_section.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/core/units.h"
 #include "sim/model/node_memory.h"
@@ -20,6 +21,7 @@ struct EngineVersion {
   std::string date;                      // "2026-07"
   std::map<std::string, double> values;  // of the layout's parameters
   MemoryRules memory;                    // where they differ from the engine's
+  SchedulerStated scheduler;             // the same
 };
 
 struct EngineData {
@@ -40,6 +42,8 @@ struct EngineData {
   Tokens uncut_tokens;  // that the fraction rule counts where prompts are not cut into chunks
   // Draft tokens of a step by speculative method, where only the method is named.
   std::map<std::string, std::int64_t> draft_tokens;
+  // What its own scheduler, the one of its name, goes by. Empty: it has none here.
+  std::optional<SchedulerStated> scheduler;
   std::vector<EngineVersion> versions;  // oldest first, at least one
 
   // The version that `given` belongs to, a release ("0.25.1", "v0.26.0rc2"), a date ("2026-08") or
@@ -71,6 +75,9 @@ EngineSettings settle_engine(const EngineData& engine, Bytes gpu_memory, const E
 
 // The engine's memory rules as a version has them.
 MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version);
+
+// What the engine's own scheduler goes by in a version. Only for an engine that has one.
+SchedulerStated scheduler_of(const EngineData& engine, const EngineVersion& version);
 
 // Orders releases and dates by their numbers: "0.9" before "0.10", "2026-04" before "2026-11".
 // Negative, 0 or positive; nullopt when either text is not of numbers joined by '.' or '-'.

@@ -39,13 +39,18 @@ struct Deployment {
 };
 
 struct EngineConfig {
-  std::string scheduler = "fcfs";  // name in the scheduler registry
-  std::int64_t max_running = 256;  // cap on running requests
-  Tokens step_tokens{8192};        // token budget of a step (prefill chunk + decodes)
-  Tokens max_context;              // longer requests are refused; default: the model's
-  std::int64_t draft_tokens = 0;   // speculative tokens that a step verifies beside the next one
+  // Name in the scheduler registry. Default: the one of the layout's engine, else fcfs.
+  std::string scheduler = "fcfs";
+  std::map<std::string, double> scheduler_options;  // every parameter of it, with its value
+  std::int64_t max_running = 256;                   // cap on running requests
+  Tokens step_tokens{8192};          // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;                // longer requests are refused; default: the model's
+  std::int64_t draft_tokens = 0;     // speculative tokens that a step verifies beside the next one
+  std::int64_t steps_in_flight = 1;  // 2 = async scheduling: the next step is prepared early
   ExpertImbalance expert_imbalance{{}};  // of experts spread over GPUs
-  std::int64_t steps_in_flight = 1;      // 2 = async scheduling: the next step is prepared early
+  bool mixed_chunk = false;          // sglang: decodes run beside prefill instead of waiting for it
+  bool prefill_delayer = false;      // sglang: prefill waits until enough attention ranks have some
+  Tokens long_prefill_token_threshold;  // vllm: most prompt tokens of one request a step; 0 = all
 };
 
 enum class TailStorage : std::uint8_t {

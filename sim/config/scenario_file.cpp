@@ -12,8 +12,10 @@
 #include "sim/config/expectation_section.h"
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
+#include "sim/config/scheduler_section.h"
 #include "sim/config/section.h"
 #include "sim/config/workload_section.h"
+#include "sim/engine/scheduler.h"
 
 namespace v4cap {
 
@@ -173,8 +175,39 @@ ExpertImbalance read_imbalance(Section& section, std::int64_t spread) {
   return out;
 }
 
+// Flags and numbers of the scheduler's rules. Those that its rules do not know are refused; of a
+// scheduler that is not known nothing more is said.
+void read_scheduler_keys(Section& section, const SchedulerStated& defaults, EngineConfig& e) {
+  const SchedulerTraits traits = scheduler_traits(e.scheduler);
+  const bool known = SchedulerRegistry::find(e.scheduler) != nullptr;
+  const std::string lacks = ", scheduler " + e.scheduler + " has no such rule";
+  e.mixed_chunk = section.optional<bool>("mixed_chunk", defaults.mixed_chunk.value_or(false));
+  if (known && e.mixed_chunk && !traits.mixes_chunks) {
+    section.error("mixed_chunk", "expected false" + lacks);
+  }
+  e.prefill_delayer =
+      section.optional<bool>("prefill_delayer", defaults.prefill_delayer.value_or(false));
+  if (known && e.prefill_delayer && !traits.delays_prefill) {
+    section.error("prefill_delayer", "expected false" + lacks);
+  }
+  e.long_prefill_token_threshold = section.optional<Tokens>(
+      "long_prefill_token_threshold", defaults.long_prefill_token_threshold.value_or(Tokens{0}),
+      between(Tokens{0}, Tokens{kCountMax}));
+  if (known && e.long_prefill_token_threshold > Tokens{0} && !traits.caps_long_prompts) {
+    section.error("long_prefill_token_threshold", "expected 0" + lacks);
+  }
+  if (!traits.parameters.empty()) {
+    e.scheduler_options =
+        read_scheduler_options(section.child("scheduler_options"), traits, defaults.options);
+  } else if (section.node("scheduler_options") != nullptr && known) {
+    section.error("scheduler_options",
+                  "expected none, scheduler " + e.scheduler + " has no parameters");
+  }
+}
+
 EngineConfig read_engine(Section section, const Scenario& s,
-                         const std::optional<EngineData>& engine) {
+                         const std::optional<EngineData>& engine,
+                         const SchedulerStated& scheduler) {
   const ModelSpec& model = s.model;
   EngineConfig e;
   if (engine) {
@@ -184,6 +217,7 @@ EngineConfig read_engine(Section section, const Scenario& s,
     e.step_tokens = settings.step_tokens;
     e.max_running = settings.max_running;
   }
+  if (engine && engine->scheduler) e.scheduler = engine->name;
   e.scheduler = read_name(section, "scheduler", e.scheduler);
   e.max_running = section.optional<std::int64_t>("max_running", e.max_running,
                                                  between<std::int64_t>(1, 1'000'000));
@@ -196,6 +230,7 @@ EngineConfig read_engine(Section section, const Scenario& s,
   e.expert_imbalance = read_imbalance(section, s.deployment.expert_parallel);
   e.steps_in_flight =
       section.optional<std::int64_t>("steps_in_flight", 1, between<std::int64_t>(1, 16));
+  read_scheduler_keys(section, scheduler, e);
   section.reject_unknown();
   return e;
 }
@@ -238,19 +273,47 @@ void read_entry_format(Section& section, const ModelData& model, KvCacheConfig& 
   }
 }
 
+// The text at `section`.`key`; nullptr where there is none.
+const std::string* text_at(const YamlNode& root, const std::string& section,
+                           const std::string& key) {
+  const YamlNode* map = root.find(section);
+  const YamlNode* node = map == nullptr ? nullptr : map->find(key);
+  return node == nullptr || node->kind != YamlNode::Kind::scalar ? nullptr : &node->text;
+}
+
 // The engine file of the layout that the scenario names: also other sections have defaults from
 // it. Errors in it are collected like those of the scenario.
 std::optional<EngineData> engine_of(const YamlNode& root, const std::string& scenario_dir,
                                     std::vector<Diagnostic>& errors) {
-  const YamlNode* kv = root.find("kv_cache");
-  const YamlNode* layout = kv == nullptr ? nullptr : kv->find("layout");
-  if (layout == nullptr || layout->kind != YamlNode::Kind::scalar) return std::nullopt;
+  const std::string* layout = text_at(root, "kv_cache", "layout");
+  if (layout == nullptr) return std::nullopt;
   try {
-    return load_engine(layout->text, scenario_dir);
+    return load_engine(*layout, scenario_dir);
   } catch (const InputError& error) {
     errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
     return std::nullopt;
   }
+}
+
+// What the scenario's scheduler goes by: in the version of the layout's engine if it is that
+// engine's own, else in the newest version of the engine that has it.
+SchedulerStated scheduler_defaults(const YamlNode& root, const std::optional<EngineData>& engine,
+                                   const std::string& scenario_dir,
+                                   std::vector<Diagnostic>& errors) {
+  const std::string* name = text_at(root, "engine", "scheduler");
+  if (engine && engine->scheduler && (name == nullptr || *name == engine->name)) {
+    const std::string* version = text_at(root, "kv_cache", "layout_version");
+    const EngineVersion* found = version == nullptr ? nullptr : engine->find(*version);
+    return scheduler_of(*engine, found == nullptr ? engine->versions.back() : *found);
+  }
+  if (name == nullptr) return {};
+  try {
+    const std::optional<EngineData> other = load_engine(*name, scenario_dir);
+    if (other && other->scheduler) return scheduler_of(*other, other->versions.back());
+  } catch (const InputError& error) {
+    errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
+  }
+  return {};
 }
 
 // The version, empty where the layout has none. Any given one is refused then, once the layout
@@ -379,6 +442,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   expand(root, DataKind::model, scenario_dir, errors);
   expand(root, DataKind::hardware, scenario_dir, errors);
   const auto engine = engine_of(root, scenario_dir, errors);
+  const SchedulerStated scheduler = scheduler_defaults(root, engine, scenario_dir, errors);
   Document document(std::move(root), file);
   for (Diagnostic& error : errors)
     document.add_error(std::move(error.place), std::move(error.message));
@@ -391,7 +455,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));
   s.deployment = read_deployment(top.child("deployment"), s, engine.has_value());
-  s.engine = read_engine(top.child("engine"), s, engine);
+  s.engine = read_engine(top.child("engine"), s, engine, scheduler);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);

@@ -123,7 +123,8 @@ TEST_CASE("every key is read") {
   const Scenario s = parsed(
       "model: deepseek-v4-flash\nhardware: hgx-h200\ndeployment: {tensor_parallel: 4}\n"
       "engine: {scheduler: fcfs, max_running: 7, step_tokens: 99, max_context_tokens: 1000, "
-      "draft_tokens: 3, steps_in_flight: 2}\n"
+      "draft_tokens: 3, steps_in_flight: 2, mixed_chunk: false, prefill_delayer: false, "
+      "long_prefill_token_threshold: 0}\n"
       "kv_cache: {layout: vllm, swa_policy: checkpoint=2048, block_tokens: 64, tails: stored, "
       "indexer: fp4,\n"
       "  memory: 40 GiB, memory_fraction: 0.8, reserve: 3 GiB, reuse_generated: false,\n"
