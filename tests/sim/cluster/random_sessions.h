@@ -1,4 +1,4 @@
-// Random workloads that press a small engine hard, for tests of the simulated world.
+// Random sessions under memory pressure, for tests that look at conservation rather than at figures.
 #pragma once
 
 #include <boost/random/uniform_int_distribution.hpp>
@@ -31,7 +31,7 @@ inline Trace random_sessions(std::uint64_t seed, int sessions) {
       if (turn == turns - 1 && draw(0, 19) == 0) output = 100'000;
       if (turn > 0) trace.after.push_back(static_cast<std::uint32_t>(trace.requests.size() - 1));
       TraceRequest& r = add_request(trace, prompt, output,
-                                    SimTime{Duration{(time_ms += draw(0, 20)) * 1'000'000}});
+                                    kSimStart + Duration{1'000'000} * (time_ms += draw(0, 20)));
       r.session = s;
       r.turn = static_cast<std::int32_t>(turn);
       r.after_begin = r.after_end - (turn > 0 ? 1 : 0);
@@ -48,6 +48,7 @@ inline Trace random_sessions(std::uint64_t seed, int sessions) {
   return trace;
 }
 
+// An engine whose cache is far too small for them.
 inline ToyEngine tight_engine(const std::string& policy) {
   ToyEngine settings;
   settings.policy = policy;

@@ -52,6 +52,10 @@ TEST_CASE("every engine file sets parameters that its layout declares, within th
     CHECK(engine->name == name);
     const auto* parameters = LayoutParameters::find(name);
     REQUIRE(parameters != nullptr);
+    CHECK(engine->scheduler.has_value() == (SchedulerTraitsRegistry::find(name) != nullptr));
+    if (engine->scheduler) {
+      CHECK(engine->scheduler->options.size() == scheduler_traits(name).parameters.size());
+    }
     for (const EngineVersion& version : engine->versions) {
       for (const auto& [key, value] : version.values) {
         CAPTURE(key);
@@ -93,6 +97,7 @@ TEST_CASE("a layout's version and options end in the resolved copy and read the 
     CHECK(!s.kv_cache.layout_version.empty());
     CHECK(s.kv_cache.layout_options.size() == LayoutParameters::find(layout)->size());
     CHECK(s.kv_cache.memory_rules.size() == kMemoryRules.size());
+    CHECK(s.engine.scheduler == (layout == "trtllm" ? "fcfs" : layout));
     CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
   }
   const Scenario old = parsed(scenario("layout: vllm, layout_version: 0.22"));
@@ -115,6 +120,94 @@ TEST_CASE("wrong versions and options are refused with the nearest name") {
             .find("unknown key 'packing'") != std::string::npos);
   CHECK(errors_of(scenario("layout: ideal, memory_rules: {fixed_bytes: 1}"))
             .find("unknown key 'memory_rules'") != std::string::npos);
+}
+
+std::string with_engine(const std::string& engine, const std::string& kv) {
+  return scenario(kv) + "engine: {" + engine + "}\n";
+}
+
+TEST_CASE("a scheduler's numbers come from its engine's file, whatever the layout") {
+  const Scenario ideal = parsed(with_engine("scheduler: sglang", "layout: ideal"));
+  CHECK(ideal.engine.scheduler_options.at("new_token_ratio") == 0.7);
+  CHECK(ideal.engine.scheduler_options.size() == scheduler_traits("sglang").parameters.size());
+  CHECK_FALSE(ideal.engine.mixed_chunk);
+  CHECK(parsed(ideal.resolved_yaml).resolved_yaml == ideal.resolved_yaml);
+  const Scenario over =
+      parsed(with_engine("mixed_chunk: true, prefill_delayer: true, scheduler_options: "
+                         "{conservativeness: 0.5}",
+                         "layout: sglang"));
+  CHECK(over.engine.mixed_chunk);
+  CHECK(over.engine.prefill_delayer);
+  CHECK(over.engine.scheduler_options.at("conservativeness") == 0.5);
+  CHECK(over.engine.scheduler_options.at("clip_max_new_tokens") == 4096);
+  CHECK(parsed(over.resolved_yaml).resolved_yaml == over.resolved_yaml);
+  const Scenario vllm = parsed(with_engine("long_prefill_token_threshold: 512", "layout: vllm"));
+  CHECK(vllm.engine.long_prefill_token_threshold == Tokens{512});
+  CHECK(vllm.engine.scheduler_options.empty());
+  CHECK(parsed(with_engine("scheduler: fcfs", "layout: sglang")).engine.scheduler == "fcfs");
+}
+
+TEST_CASE("what a scheduler's rules do not know is refused") {
+  const auto error = [](const std::string& engine, const std::string& kv) {
+    return errors_of(with_engine(engine, kv));
+  };
+  const auto has = [](const std::string& text, const std::string& part) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  has(error("mixed_chunk: true", "layout: ideal"),
+      "s.yaml:5:23: engine.mixed_chunk: expected false, scheduler fcfs has no such rule");
+  has(error("prefill_delayer: true", "layout: vllm"),
+      "engine.prefill_delayer: expected false, scheduler vllm has no such rule");
+  has(error("long_prefill_token_threshold: 1", "layout: sglang"),
+      "engine.long_prefill_token_threshold: expected 0, scheduler sglang has no such rule");
+  has(error("scheduler_options: {x: 1}", "layout: vllm"),
+      "engine.scheduler_options: expected none, scheduler vllm has no parameters");
+  has(error("scheduler_options: {new_token_rate: 1}", "layout: sglang"),
+      "did you mean 'new_token_ratio'?");
+  has(error("scheduler_options: {new_token_ratio: 1.1}", "layout: sglang"), "from 0 to 1");
+  has(error("scheduler_options: {clip_max_new_tokens: 0.5}", "layout: sglang"),
+      "expected a whole number, got 0.5 (output tokens that");
+}
+
+TEST_CASE("a version may override its engine's scheduler") {
+  const std::string head =
+      "name: sglang\nblock_tokens: 256\nmemory_fraction: 0.5\nstep_tokens: 99\n"
+      "max_running: 7\n";
+  const std::string numbers =
+      "max_prefill_tokens: 1, clip_max_new_tokens: 2, conservativeness: 3, "
+      "conservativeness_of_ranks: 4, new_token_ratio: 0.5, new_token_ratio_least: 0.6, "
+      "new_token_ratio_decay_steps: 7";
+  const std::string versions =
+      "versions:\n  - {release: 0.1, date: 2026-01}\n"
+      "  - {release: 0.2, date: 2026-02, scheduler: {mixed_chunk: true, conservativeness: 9}}\n";
+  const TempDir dir;
+  std::filesystem::create_directory(dir.path() + "/engines");
+  ScenarioOptions options;
+  options.find_traces = false;
+  const auto loaded = [&](const std::string& scheduler, const std::string& kv) {
+    dir.write("engines/sglang.yaml", head + scheduler + versions);
+    return load_scenario(dir.write("s.yaml", scenario(kv)), options).engine;
+  };
+  const std::string whole = "scheduler: {" + numbers + ", retract_decode_steps: 8}\n";
+  const EngineConfig older = loaded(whole, "layout: sglang, layout_version: 0.1");
+  CHECK(older.scheduler_options.at("conservativeness") == 3);
+  CHECK_FALSE(older.mixed_chunk);
+  const EngineConfig newer = loaded(whole, "layout: sglang");
+  CHECK(newer.scheduler_options.at("conservativeness") == 9);
+  CHECK(newer.scheduler_options.at("retract_decode_steps") == 8);
+  CHECK(newer.mixed_chunk);
+  // A number that nobody gives has no default.
+  CHECK_THROWS_WITH_AS(
+      loaded("scheduler: {" + numbers + "}\n", "layout: sglang"),
+      doctest::Contains("engine.scheduler_options.retract_decode_steps: expected a value"),
+      InputError);
+  CHECK_THROWS_WITH_AS(loaded("scheduler: {mixed_chunks: true}\n", "layout: sglang"),
+                       doctest::Contains("sglang.yaml:6:13: unknown key 'mixed_chunks'"),
+                       InputError);
+  // Without the section in the engine's file there is no scheduler of its own to override.
+  CHECK_THROWS_WITH_AS(loaded("", "layout: sglang"), doctest::Contains("unknown key 'scheduler'"),
+                       InputError);
 }
 
 TEST_CASE("a scenario's own folder may bring an engine file") {
