@@ -138,6 +138,19 @@ std::optional<double> FlagReader::fraction(std::string_view name) {
   return value;
 }
 
+std::optional<double> FlagReader::number(std::string_view name, double min, double max) {
+  const FlagUse* use = find(name);
+  if (use == nullptr || is_open(*use)) return std::nullopt;
+  std::string hint;
+  const std::optional<double> value = parse_value<double>(use->value, hint);
+  if (!value || *value < min || *value > max) {
+    throw InputError(use->value_place, use->written + ": expected a number from " +
+                                           number_text(min) + " to " + number_text(max) + ", got " +
+                                           shown(use->value));
+  }
+  return value;
+}
+
 std::optional<std::string> FlagReader::text(std::string_view name) {
   const FlagUse* use = find(name);
   if (use == nullptr || is_open(*use)) return std::nullopt;

@@ -84,6 +84,7 @@ class FlagReader {
   std::optional<std::int64_t> count(std::string_view name, std::int64_t min,
                                     std::int64_t max = 1'000'000'000);
   std::optional<double> fraction(std::string_view name);  // in (0, 1]
+  std::optional<double> number(std::string_view name, double min, double max);
   std::optional<std::string> text(std::string_view name);
 
   // The same with what the engine takes in its place; an open value is then said to be that one.

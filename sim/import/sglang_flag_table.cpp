@@ -17,6 +17,9 @@ FlagTable sglang_flag_table() {
       .sets("--mem-fraction-static")
       .sets("--max-running-requests")
       .sets("--chunked-prefill-size")
+      .sets("--max-prefill-tokens")
+      .sets("--schedule-conservativeness")
+      .sets("--enable-mixed-chunk", FlagKind::boolean)
       .sets("--swa-full-tokens-ratio")
       .sets("--page-size")
       .sets("--speculative-algorithm --speculative-algo")
@@ -132,8 +135,8 @@ FlagTable sglang_flag_table() {
                     "enable-piecewise-cuda-graph disable-piecewise-cuda-graph "
                     "enforce-piecewise-cuda-graph")
       .not_modelled(FlagKind::value, "how the scheduler orders and delays requests",
-                    "max-queued-requests max-prefill-tokens prefill-max-requests schedule-policy "
-                    "schedule-conservativeness prefill-decode-interval default-priority-value "
+                    "max-queued-requests prefill-max-requests schedule-policy "
+                    "prefill-decode-interval default-priority-value "
                     "priority-scheduling-preemption-threshold retraction-policy "
                     "prefill-delayer-max-delay-passes prefill-delayer-token-usage-low-watermark "
                     "prefill-delayer-queue-min-ratio prefill-delayer-max-delay-ms "
@@ -143,7 +146,7 @@ FlagTable sglang_flag_table() {
       .not_modelled(FlagKind::list, "how the scheduler orders and delays requests",
                     "prefill-delayer-forward-passes-buckets prefill-delayer-wait-seconds-buckets")
       .not_modelled(FlagKind::boolean, "how the scheduler orders and delays requests",
-                    "enable-prefill-delayer enable-mixed-chunk enable-dynamic-chunking "
+                    "enable-prefill-delayer enable-dynamic-chunking "
                     "enable-priority-scheduling disable-priority-preemption "
                     "abort-on-priority-when-disabled schedule-low-priority-values-first "
                     "disable-overlap-schedule enable-two-batch-overlap "

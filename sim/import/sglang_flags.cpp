@@ -219,6 +219,22 @@ class SglangDialect final : public EngineDialect {
                 *read.find("--context-length"));
     }
     read.stands_in("--context-length", "engine.max_context_tokens", "");
+    rules(read, draft);
+  }
+
+  // What is given of the scheduler's rules; the rest is the engine's default.
+  static void rules(FlagReader& read, ScenarioDraft& draft) {
+    if (read.on("--enable-mixed-chunk")) {
+      draft.set("engine.mixed_chunk", "true", *read.find("--enable-mixed-chunk"));
+    }
+    if (const auto tokens = read.count("--max-prefill-tokens", 1)) {
+      draft.set("engine.scheduler_options.max_prefill_tokens", std::to_string(*tokens),
+                *read.find("--max-prefill-tokens"));
+    }
+    if (const auto factor = read.number("--schedule-conservativeness", 0, 100)) {
+      draft.set("engine.scheduler_options.conservativeness", number_text(*factor),
+                *read.find("--schedule-conservativeness"));
+    }
   }
 
   // One rank's part of what SGLang divides by its attention ranks; `whole` 0 is not divided.

@@ -32,6 +32,7 @@ FlagTable flag_table() {
       .sets("--kv-cache-memory-bytes --kv-cache-memory")
       .sets("--max-num-seqs")
       .sets("--max-num-batched-tokens")
+      .sets("--long-prefill-token-threshold")
       .sets("--block-size")
       .sets("--kv-cache-dtype")
       .sets("--speculative-config -sc", FlagKind::json)
@@ -87,7 +88,7 @@ FlagTable flag_table() {
                     "enable-nccl-comm-suspend")
       .not_modelled(FlagKind::value, "how the scheduler orders and delays requests",
                     "max-num-scheduled-tokens max-num-queued-reqs max-num-queued-tokens "
-                    "long-prefill-token-threshold scheduling-policy scheduler-cls watermark "
+                    "scheduling-policy scheduler-cls watermark "
                     "prefill-schedule-interval max-num-partial-prefills "
                     "max-long-partial-prefills ubatch-size dbo-decode-token-threshold "
                     "dbo-prefill-token-threshold dp-sync-interval num-lookahead-slots "
@@ -297,6 +298,10 @@ class VllmDialect final : public EngineDialect {
     if (length && *length != "auto" && *length != "-1") {
       draft.set("engine.max_context_tokens", std::to_string(*read.count("--max-model-len", 1)),
                 *read.find("--max-model-len"));
+    }
+    if (const auto most = read.count("--long-prefill-token-threshold", 0)) {
+      draft.set("engine.long_prefill_token_threshold", std::to_string(*most),
+                *read.find("--long-prefill-token-threshold"));
     }
   }
 

@@ -226,6 +226,27 @@ TEST_CASE("variables of the engine are read, reported or named as unknown") {
   CHECK(launch.variables[2].effect == FlagEffect::not_modelled);
 }
 
+TEST_CASE("what a command says of its engine's scheduler is in the scenario") {
+  const ImportedLaunch sglang = import_text(
+      "sglang serve --model-path DeepSeek-V4-Flash --tp 4 --enable-mixed-chunk "
+      "--max-prefill-tokens 32768 --schedule-conservativeness 0.3 --enable-prefill-delayer",
+      "hgx-b200");
+  CHECK(sglang.scenario.engine.scheduler == "sglang");
+  CHECK(sglang.scenario.engine.mixed_chunk);
+  CHECK(sglang.scenario.engine.scheduler_options.at("max_prefill_tokens") == 32768);
+  CHECK(sglang.scenario.engine.scheduler_options.at("conservativeness") == 0.3);
+  CHECK(sglang.scenario.engine.scheduler_options.at("new_token_ratio") == 0.7);
+  CHECK(error_of("sglang serve --model-path DeepSeek-V4-Flash --tp 4 "
+                 "--schedule-conservativeness 101",
+                 "hgx-b200")
+            .find("expected a number from 0 to 100, got \"101\"") != std::string::npos);
+  const ImportedLaunch vllm = import_text(
+      "vllm serve deepseek-ai/DeepSeek-V4-Flash -tp 4 --long-prefill-token-threshold 4096",
+      "hgx-b200");
+  CHECK(vllm.scenario.engine.scheduler == "vllm");
+  CHECK(vllm.scenario.engine.long_prefill_token_threshold == Tokens{4096});
+}
+
 TEST_CASE("wrong commands are refused at their place") {
   CHECK(error_of("ls -l").starts_with("run.sh: expected a command that starts vLLM"));
   CHECK(error_of("vllm serve --port 1").starts_with("run.sh:1:1: expected a model"));
