@@ -399,6 +399,23 @@ TEST_CASE("sglang: with mixed chunks decodes run beside prefill, out of the same
   driver.run();
 }
 
+TEST_CASE("sglang: decodes beside prefill are no decode step: as much is expected after them") {
+  ToyEngine settings = fast_decay(9);
+  settings.rules.options["new_token_ratio_decay_steps"] = 1;
+  settings.rules.mixed_chunk = true;
+  ToyDriver driver(settings);
+  driver.submit(toy_request(1, 64, 65, 0));
+  driver.step();
+  driver.submit(toy_request(2, 300, 1, 1000));
+  CHECK(driver.step() == Pieces{{1, decode, 64, 1, true}, {2, prefill, 0, 192, false}});
+  CHECK(driver.step() == Pieces{{1, decode, 65, 1, true}, {2, prefill, 192, 108, true}});
+  // All of the 62 tokens to go, and 2 + 1: two blocks beside 6 + 2. None of them would be one.
+  driver.submit(toy_request(3, 384, 2, 2000));
+  CHECK(driver.step() == Pieces{{1, decode, 66, 1, true}});
+  CHECK(driver.engine().wait_reason() == WaitReason::memory);
+  driver.run();
+}
+
 TEST_CASE("sglang: decodes are not bound by the chunk") {
   ToyEngine settings = sglang_engine();
   settings.step_tokens = Tokens{64};
