@@ -47,6 +47,14 @@ struct TraceRequest {
   std::uint32_t continued_by = kNoRequest;
 };
 
+// A stretch of requests that a client sends after all before have ended, at most `concurrency` of
+// them in flight.
+struct TracePhase {
+  std::uint32_t begin = 0, end = 0;  // of Trace::requests
+  std::int64_t concurrency = 0;
+  bool measured = true;  // false: warm-up and earlier runs, which no metric counts
+};
+
 struct Trace {
   std::string name;    // for people: usually the file name
   std::string format;  // reader that made it: "mooncake", "weka", ...
@@ -59,6 +67,7 @@ struct Trace {
   std::vector<IdRun> runs;
   std::vector<std::uint32_t> after;
   std::vector<std::string> session_names;
+  std::vector<TracePhase> phases;  // in order, covering all requests; none: no client says when
   std::int64_t next_free_id = 0;  // larger than every id in use
   std::vector<std::string>
       notes;  // what the reader decided or dropped, with counts, for `trace info`

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "sim/app/case_table.h"
+#include "sim/app/capacity_table.h"
 #include "sim/app/command.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cache/layout.h"
@@ -335,7 +335,9 @@ class CasesCommand final : public Command {
 
   ExitCode run(CommandContext& context) override {
     std::vector<Prediction> predictions;
-    for (const CapacityCase& c : read_capacity_cases(file_)) predictions.push_back(predict(c));
+    for (const CapacityCase& c : capacity_cases(read_case_rows(file_))) {
+      predictions.push_back(predict(c));
+    }
     if (context.options.json) {
       context.out << json(predictions) << '\n';
     } else {

@@ -104,6 +104,7 @@ EngineVersion read_version(const YamlNode& node, const std::string& file,
   if (scheduler != nullptr) {
     version.scheduler = read_scheduler(section.child("scheduler"), *scheduler);
   }
+  version.host = read_host_stated(section.child("host"));
   section.reject_unknown();
   document.checkpoint();
   return version;
@@ -192,6 +193,10 @@ SchedulerStated scheduler_of(const EngineData& engine, const EngineVersion& vers
   return overlaid(*engine.scheduler, version.scheduler);
 }
 
+HostStated host_of(const EngineData& engine, const EngineVersion& version) {
+  return overlaid(engine.host, version.host);
+}
+
 std::optional<EngineData> load_engine(const std::string& name, const std::string& scenario_dir) {
   const std::vector<std::string> known = data_names(DataKind::engine, scenario_dir);
   if (std::ranges::find(known, name) == known.end()) return std::nullopt;
@@ -226,6 +231,7 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   if (scheduler != nullptr && section.has("scheduler")) {
     engine.scheduler = read_scheduler(section.child("scheduler"), *scheduler);
   }
+  engine.host = read_host_stated(section.child("host"));
   section.node("versions");
   section.reject_unknown();
   document.checkpoint();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/host_section.h"
 #include "sim/config/scheduler_section.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/core/units.h"
@@ -22,6 +23,7 @@ struct EngineVersion {
   std::map<std::string, double> values;  // of the layout's parameters
   MemoryRules memory;                    // where they differ from the engine's
   SchedulerStated scheduler;             // the same
+  HostStated host;                       // the same
 };
 
 struct EngineData {
@@ -44,6 +46,7 @@ struct EngineData {
   std::map<std::string, std::int64_t> draft_tokens;
   // What its own scheduler, the one of its name, goes by. Empty: it has none here.
   std::optional<SchedulerStated> scheduler;
+  HostStated host;
   std::vector<EngineVersion> versions;  // oldest first, at least one
 
   // The version that `given` belongs to, a release ("0.25.1", "v0.26.0rc2"), a date ("2026-08") or
@@ -82,6 +85,9 @@ SchedulerStated scheduler_of(const EngineData& engine, const EngineVersion& vers
 // Orders releases and dates by their numbers: "0.9" before "0.10", "2026-04" before "2026-11".
 // Negative, 0 or positive; nullopt when either text is not of numbers joined by '.' or '-'.
 std::optional<int> compare_versions(const std::string& a, const std::string& b);
+
+// What the engine's host costs in a version.
+HostStated host_of(const EngineData& engine, const EngineVersion& version);
 
 // The file of the layout `name`; nullopt when there is none. Throws InputError for a file that is
 // wrong.

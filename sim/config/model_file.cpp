@@ -250,6 +250,7 @@ ModelData read_model(Section section) {
   ModelData data;
   ModelSpec& m = data.spec;
   m.name = section.required<std::string>("name");
+  m.measured_as = section.optional<std::string>("measured_as", m.name);
   m.hidden = width(section, "hidden");
   m.vocab = section.required<std::int64_t>("vocab", between<std::int64_t>(1, 100 * kWidthMax));
   m.max_context = section.required<Tokens>("max_context_tokens", between(Tokens{1}, kContextMax));

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "sim/config/data_files.h"
+#include "sim/config/engine_file.h"
 #include "sim/config/section.h"
 #include "sim/core/text_file.h"
 
@@ -461,6 +462,23 @@ void write_profile(const Profile& p, const std::string& dir) {
   const fs::path base = fs::path(dir) / p.name;
   write_text(base.string() + ".yaml", yaml);
   write_text(base.string() + ".csv", head + csv);
+}
+
+std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,
+                            const std::string& engine) {
+  std::string prefix = gpu + '-' + engine + '-';
+  std::ranges::transform(prefix, prefix.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  std::string newest;
+  for (const std::string& name : names) {
+    if (!name.starts_with(prefix)) continue;
+    const auto order = newest.empty() ? std::optional(1)
+                                      : compare_versions(name.substr(prefix.size()),
+                                                         newest.substr(prefix.size()));
+    if (order.value_or(name > newest ? 1 : -1) > 0) newest = name;
+  }
+  return newest;
 }
 
 }  // namespace v4cap

@@ -29,6 +29,11 @@ namespace v4cap {
 Profile load_profile(const std::string& name, const std::string& scenario_dir,
                      const Place& place = {});
 
+// Of names such as "b200-sglang-0.5.14" the newest version for this GPU ("B200") and engine; "" when
+// there is none.
+std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,
+                            const std::string& engine);
+
 // Writes DIR/NAME.yaml and DIR/NAME.csv, with four significant digits per time. Throws RunError
 // when a file cannot be written. Fields that are empty are not allowed, except a family's note.
 void write_profile(const Profile& profile, const std::string& dir);

@@ -13,6 +13,7 @@
 #include "sim/core/error.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
+#include "sim/cost/host_cost.h"
 #include "sim/model/cache_geometry.h"
 #include "sim/model/expert_imbalance.h"
 #include "sim/model/hardware.h"
@@ -48,6 +49,8 @@ struct EngineConfig {
   std::int64_t draft_tokens = 0;     // speculative tokens that a step verifies beside the next one
   std::int64_t steps_in_flight = 1;  // 2 = async scheduling: the next step is prepared early
   ExpertImbalance expert_imbalance{{}};  // of experts spread over GPUs
+  std::string expert_distribution = "power_law_1.01";  // of tokens, in tables of measurements
+  HostCost host;
   bool mixed_chunk = false;          // sglang: decodes run beside prefill instead of waiting for it
   bool prefill_delayer = false;      // sglang: prefill waits until enough attention ranks have some
   Tokens long_prefill_token_threshold;  // vllm: most prompt tokens of one request a step; 0 = all
@@ -110,6 +113,7 @@ struct Scenario {
   Deployment deployment;
   EngineConfig engine;
   KvCacheConfig kv_cache;
+  std::string profile;  // measured times, by name; "" = roofline
   WorkloadConfig workload;
   Slo slo;
   std::uint64_t seed = 1;

@@ -11,7 +11,9 @@
 #include "sim/config/engine_file.h"
 #include "sim/config/expectation_section.h"
 #include "sim/config/hardware_file.h"
+#include "sim/config/host_section.h"
 #include "sim/config/model_file.h"
+#include "sim/config/profile_file.h"
 #include "sim/config/scheduler_section.h"
 #include "sim/config/section.h"
 #include "sim/config/workload_section.h"
@@ -22,6 +24,9 @@ namespace v4cap {
 namespace {
 
 constexpr std::int64_t kCountMax = 1'000'000'000;
+
+// How tokens choose experts in the tables that profiles were fitted from.
+const std::vector<std::string> kDistributions = {"balanced", "power_law_1.01", "power_law_1.2"};
 
 // Applies `path=VALUE`; the place of whatever it brings is the option itself.
 void apply_override(YamlNode& root, const std::string& text, const std::string& option) {
@@ -207,7 +212,7 @@ void read_scheduler_keys(Section& section, const SchedulerStated& defaults, Engi
 
 EngineConfig read_engine(Section section, const Scenario& s,
                          const std::optional<EngineData>& engine,
-                         const SchedulerStated& scheduler) {
+                         const SchedulerStated& scheduler, const HostStated& host) {
   const ModelSpec& model = s.model;
   EngineConfig e;
   if (engine) {
@@ -231,6 +236,8 @@ EngineConfig read_engine(Section section, const Scenario& s,
   e.steps_in_flight =
       section.optional<std::int64_t>("steps_in_flight", 1, between<std::int64_t>(1, 16));
   read_scheduler_keys(section, scheduler, e);
+  e.expert_distribution = kDistributions[section.choice("expert_distribution", kDistributions, 1)];
+  e.host = read_host(section.child("host"), host, s.hardware.efficiency.fixed_per_step);
   section.reject_unknown();
   return e;
 }
@@ -293,6 +300,14 @@ std::optional<EngineData> engine_of(const YamlNode& root, const std::string& sce
     errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
     return std::nullopt;
   }
+}
+
+// What the host of the layout's engine costs in the scenario's version.
+HostStated host_defaults(const YamlNode& root, const std::optional<EngineData>& engine) {
+  if (!engine) return {};
+  const std::string* given = text_at(root, "kv_cache", "layout_version");
+  const EngineVersion* found = given == nullptr ? nullptr : engine->find(*given);
+  return host_of(*engine, found == nullptr ? engine->versions.back() : *found);
 }
 
 // What the scenario's scheduler goes by: in the version of the layout's engine if it is that
@@ -421,6 +436,16 @@ KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData&
   return kv;
 }
 
+// The name of a profile, "none", or by default the newest one of the GPU under the layout's engine.
+// "" = none.
+std::string read_profile_name(Section& top, const Scenario& s, const std::string& scenario_dir) {
+  const auto names = data_names(DataKind::profile, scenario_dir);
+  const std::string found = default_profile(names, s.hardware.gpu.name, s.kv_cache.layout);
+  const std::string name =
+      top.optional<std::string>("profile", found.empty() ? "none" : found);
+  return name == "none" ? "" : name;
+}
+
 Slo read_slo(Section section) {
   Slo slo;
   slo.ttft_p99 =
@@ -443,6 +468,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   expand(root, DataKind::hardware, scenario_dir, errors);
   const auto engine = engine_of(root, scenario_dir, errors);
   const SchedulerStated scheduler = scheduler_defaults(root, engine, scenario_dir, errors);
+  const HostStated host = host_defaults(root, engine);
   Document document(std::move(root), file);
   for (Diagnostic& error : errors)
     document.add_error(std::move(error.place), std::move(error.message));
@@ -455,8 +481,9 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));
   s.deployment = read_deployment(top.child("deployment"), s, engine.has_value());
-  s.engine = read_engine(top.child("engine"), s, engine, scheduler);
+  s.engine = read_engine(top.child("engine"), s, engine, scheduler, host);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
+  s.profile = read_profile_name(top, s, scenario_dir);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
   s.slo = read_slo(top.child("slo"));

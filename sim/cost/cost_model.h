@@ -2,7 +2,12 @@
 // profile, a roofline and a replayed log are interchangeable.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "sim/core/time.h"
 #include "sim/engine/step_plan.h"
@@ -11,7 +16,39 @@ namespace v4cap {
 
 // Where the time of a step comes from. The parts sum to the step's time.
 struct TimeShare {
-  double measured_s = 0, interpolated_s = 0, transferred_s = 0, roofline_s = 0;
+  double measured_s = 0;      // at a sample
+  double interpolated_s = 0;  // between samples
+  double extrapolated_s = 0;  // outside the shapes that were measured
+  double transferred_s = 0;   // from samples of other GPUs
+  double roofline_s = 0;      // datasheet peaks and assumed efficiencies
+  double host_s = 0;          // the host, where it is what a step waits for
+};
+
+// Where one entry of a ledger comes from, in the order of TimeShare.
+enum class TimeSource : std::uint8_t {
+  measured,
+  interpolated,
+  extrapolated,
+  transferred,
+  roofline,
+  host
+};
+
+// The time of steps by what takes it, for --explain.
+class CostLedger {
+ public:
+  void add(std::string_view part, double seconds) {
+    const auto it = seconds_.find(part);
+    if (it == seconds_.end()) {
+      seconds_.emplace(part, seconds);
+    } else {
+      it->second += seconds;
+    }
+  }
+  const std::map<std::string, double, std::less<>>& seconds() const { return seconds_; }
+
+ private:
+  std::map<std::string, double, std::less<>> seconds_;
 };
 
 struct StepTime {
@@ -19,6 +56,8 @@ struct StepTime {
   Duration roofline_floor{};  // the same operators at datasheet peaks, no fixed costs: total is
                               // never below
   TimeShare share;
+  Duration host{};       // what the host needs to launch the step; the GPU may hide it
+  bool clamped = false;  // samples were below the roofline and gave way to it
 };
 
 class CostModel {
@@ -32,6 +71,11 @@ class CostModel {
   StepTime step_time(const StepPlan& plan) const {
     const StepPlan* const only = &plan;
     return step_time(std::span(&only, 1));
+  }
+
+  // Adds the parts of one step to `ledger`; they sum to step_time().total.
+  virtual void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const {
+    ledger.add("step", to_seconds(step_time(ranks).total));
   }
 };
 

@@ -115,6 +115,10 @@ StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
   return out;
 }
 
+void RooflineCost::explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const {
+  for (const OperatorTime& op : breakdown(ranks)) ledger.add(op.name, op.seconds);
+}
+
 std::vector<OperatorTime> RooflineCost::breakdown(std::span<const StepPlan* const> ranks) const {
   std::vector<OperatorTime> out;
   const auto add = [&](const Operator& op) {

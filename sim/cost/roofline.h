@@ -45,6 +45,12 @@ class RooflineCost final : public CostModel {
   }
 
   const StepOperators& operators() const { return operators_; }
+  // Seconds of one launch, its fixed cost included.
+  double launch_seconds(const Operator& op) const {
+    return fixed_seconds(op) + launch_time(op, reached_).longest();
+  }
+
+  void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
 
  private:
   // Seconds per byte and per FLOP, so that the hot path multiplies.

@@ -47,6 +47,7 @@ struct PublishedFigures {
 
 struct ModelSpec {
   std::string name;
+  std::string measured_as;  // the model whose name profiles give to its shapes; usually its own
   std::int64_t hidden = 0, heads = 0, head_dim = 0, rope_dim = 0, vocab = 0;
   std::int64_t kv_heads = 0;                        // GQA
   std::int64_t q_lora = 0, kv_lora = 0;             // MLA, CSA, HCA

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/app/case_table.h"
+#include "sim/app/case_rows.h"
 #include "tests/data.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"

@@ -2,7 +2,7 @@
 #include <fstream>
 #include <map>
 
-#include "sim/app/case_table.h"
+#include "sim/app/case_rows.h"
 #include "sim/import/launch_report.h"
 #include "tests/data.h"
 

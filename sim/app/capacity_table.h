@@ -1,13 +1,12 @@
-// Tables of published measurements: what an engine logged about its KV cache (capacity.csv). Told
-// by their header; columns may come in any order, further ones are ignored.
+// What engines logged about their KV cache: the rows of capacity.csv.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/app/case_rows.h"
 #include "sim/core/error.h"
 
 namespace v4cap {
@@ -29,12 +28,9 @@ struct CapacityCase {
   std::string note;
 };
 
-// Reads the file. Throws InputError with file, line and column for anything malformed, and for a
-// table of serving measurements, which nothing here predicts yet.
-std::vector<CapacityCase> read_capacity_cases(const std::string& path);
-
-// Fields of one line of CSV with quotes ("" is a quote inside them). Throws InputError at `place`,
-// with the column where a quote is not closed or followed by something else than a comma.
-std::vector<std::string> csv_fields(const std::string& line, Place place);
+// Is this table one of them?
+bool is_capacity_table(const CaseRows& rows);
+// Throws InputError with file, line and column for a cell that cannot be.
+std::vector<CapacityCase> capacity_cases(const CaseRows& rows);
 
 }  // namespace v4cap

@@ -1,0 +1,113 @@
+#include "sim/config/host_section.h"
+
+#include <charconv>
+#include <limits>
+#include <sstream>
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::int64_t kBatchMax = 1'000'000;
+
+std::optional<std::int64_t> whole(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (value < 1 || value > kBatchMax) return std::nullopt;
+  return value;
+}
+
+std::optional<std::vector<GraphSizes>> sizes_at(Section& section, const std::string& fallback) {
+  const std::string text = section.optional<std::string>("graph_sizes", fallback);
+  if (text == "all") return std::vector<GraphSizes>{};
+  auto sizes = parse_graph_sizes(text);
+  if (!sizes) {
+    section.error("graph_sizes",
+                  "expected all, or ascending ranges first-last:step such as 1-8:1 10-32:2, got " +
+                      shown(text));
+  }
+  return sizes;
+}
+
+}  // namespace
+
+std::optional<std::vector<GraphSizes>> parse_graph_sizes(const std::string& text) {
+  std::vector<GraphSizes> sizes;
+  std::istringstream words(text);
+  std::string word;
+  while (words >> word) {
+    const std::size_t dash = word.find('-'), colon = word.find(':');
+    if (dash == std::string::npos || colon == std::string::npos || colon < dash) return {};
+    const auto first = whole(std::string_view(word).substr(0, dash));
+    const auto last = whole(std::string_view(word).substr(dash + 1, colon - dash - 1));
+    const auto step = whole(std::string_view(word).substr(colon + 1));
+    if (!first || !last || !step || *last < *first || (*last - *first) % *step != 0) return {};
+    if (!sizes.empty() && *first <= sizes.back().last) return {};
+    sizes.push_back({*first, *last, *step});
+  }
+  if (sizes.empty()) return {};
+  return sizes;
+}
+
+std::string graph_sizes_text(const std::vector<GraphSizes>& sizes) {
+  if (sizes.empty()) return "all";
+  std::string text;
+  for (const GraphSizes& s : sizes) {
+    text += (text.empty() ? "" : " ") + std::to_string(s.first) + '-' + std::to_string(s.last) +
+            ':' + std::to_string(s.step);
+  }
+  return text;
+}
+
+HostStated overlaid(const HostStated& base, const HostStated& over) {
+  const auto either = [](const auto& first, const auto& second) { return first ? first : second; };
+  return {either(over.eager_layer, base.eager_layer),
+          either(over.graph_step, base.graph_step),
+          either(over.prompt_token, base.prompt_token),
+          either(over.overlapped, base.overlapped),
+          either(over.graph_max_batch, base.graph_max_batch),
+          either(over.graph_sizes, base.graph_sizes)};
+}
+
+HostStated read_host_stated(Section section) {
+  HostStated host;
+  const auto time = at_least(Duration{0});
+  if (section.has("eager_layer")) {
+    host.eager_layer = section.required<Duration>("eager_layer", time);
+  }
+  if (section.has("graph_step")) host.graph_step = section.required<Duration>("graph_step", time);
+  if (section.has("prompt_token")) {
+    host.prompt_token = section.required<Duration>("prompt_token", time);
+  }
+  if (section.has("overlapped")) host.overlapped = section.optional<bool>("overlapped", false);
+  if (section.has("graph_max_batch")) {
+    host.graph_max_batch =
+        section.required<std::int64_t>("graph_max_batch", between<std::int64_t>(0, kBatchMax));
+  }
+  if (section.has("graph_sizes")) host.graph_sizes = sizes_at(section, "all");
+  section.reject_unknown();
+  return host;
+}
+
+HostCost read_host(Section section, const HostStated& defaults, Duration graph_step) {
+  HostCost host;
+  const auto time = at_least(Duration{0});
+  host.eager_layer = section.optional<Duration>(
+      "eager_layer", defaults.eager_layer.value_or(Duration{0}), time);
+  host.graph_step =
+      section.optional<Duration>("graph_step", defaults.graph_step.value_or(graph_step), time);
+  host.prompt_token = section.optional<Duration>(
+      "prompt_token", defaults.prompt_token.value_or(Duration{0}), time);
+  host.overlapped = section.optional<bool>("overlapped", defaults.overlapped.value_or(false));
+  host.graph_max_batch = section.optional<std::int64_t>(
+      "graph_max_batch", defaults.graph_max_batch.value_or(kBatchMax),
+      between<std::int64_t>(0, kBatchMax));
+  host.graph_sizes =
+      sizes_at(section, graph_sizes_text(defaults.graph_sizes.value_or(std::vector<GraphSizes>{})))
+          .value_or(std::vector<GraphSizes>{});
+  section.reject_unknown();
+  return host;
+}
+
+}  // namespace v4cap

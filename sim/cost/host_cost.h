@@ -1,0 +1,47 @@
+// What an engine's host costs beside the kernels: the time to launch a step, and the batch sizes for
+// which steps were captured as graphs. Values are data of an engine's version
+// (scenarios/engines/*.yaml, `host`).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "sim/core/time.h"
+
+namespace v4cap {
+
+// Captured batch sizes first, first + step, ... up to last.
+struct GraphSizes {
+  std::int64_t first = 0, last = 0, step = 1;
+};
+
+struct HostCost {
+  // Launching the kernels of one layer one by one. A step without a graph lasts at least as long as
+  // the host needs for all its layers.
+  Duration eager_layer{};
+  // What a step that runs from a graph waits for the host, once.
+  Duration graph_step{};
+  // Reading one token of a prompt before the engine sees the request; one request after the other.
+  Duration prompt_token{};
+  // The host prepares the next step while the GPU runs this one, and looks at this one's tokens when
+  // it has launched the next.
+  bool overlapped = false;
+  // Sequences of one attention rank up to which decode steps run from graphs; 0: none do.
+  std::int64_t graph_max_batch = 0;
+  std::vector<GraphSizes> graph_sizes;  // ascending; empty: every size
+
+  // The captured size that runs so many sequences; the number itself where no size holds it.
+  std::int64_t padded(std::int64_t sequences) const {
+    for (const GraphSizes& s : graph_sizes) {
+      if (sequences > s.last) continue;
+      if (sequences <= s.first) return std::min(s.first, std::max(graph_max_batch, sequences));
+      return s.first + (sequences - s.first + s.step - 1) / s.step * s.step;
+    }
+    return sequences;
+  }
+  // Does a decode step whose fullest rank has so many sequences run from a graph?
+  bool captured(std::int64_t sequences) const { return sequences <= graph_max_batch; }
+};
+
+}  // namespace v4cap

@@ -1,0 +1,520 @@
+#include "sim/cost/profile_cost.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+#include "sim/core/error.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr double kUsPerSecond = 1e6;
+constexpr double kBytesOfBf16 = 2;
+constexpr double kSitesOfLayer = 2;            // of hyper-connections, and of norms
+constexpr std::string_view kDispatchSms = "24";  // the wider of those measured
+// Batches up to this have their decode rows prepared once.
+constexpr std::int64_t kRowsKept = 16384;
+
+using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
+
+TimeSource source_of(SampleKind kind) {
+  switch (kind) {
+    case SampleKind::measured:
+      return TimeSource::measured;
+    case SampleKind::interpolated:
+      return TimeSource::interpolated;
+    case SampleKind::extrapolated:
+      return TimeSource::extrapolated;
+  }
+  V4CAP_CHECK(false, "a sample kind without a source");
+}
+
+bool is_attention(OperatorPart part) {
+  switch (part) {
+    case OperatorPart::attention_projections:
+    case OperatorPart::compressors:
+    case OperatorPart::index_projection:
+    case OperatorPart::index_scores:
+    case OperatorPart::attention_csa:
+    case OperatorPart::attention_hca:
+    case OperatorPart::attention_window:
+    case OperatorPart::attention_dense:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Keys with(Keys keys, std::string_view name, std::string_view value) {
+  keys.emplace_back(name, value);
+  return keys;
+}
+
+// A decode grid over batch rows and past tokens, with the rows that steps repeat kept ready.
+class DecodeGrid {
+ public:
+  explicit DecodeGrid(const ProfileSeries* series)
+      : grid_(series == nullptr ? nullptr : &series->grid), rows_(kRowsKept + 1) {}
+
+  bool known() const { return grid_ != nullptr; }
+
+  const SampleGrid::Row& row(std::int64_t rows) const {
+    const auto i = static_cast<std::size_t>(std::clamp<std::int64_t>(rows, 1, kRowsKept));
+    if (!rows_[i]) {
+      rows_[i] = std::make_unique<SampleGrid::Row>(grid_->row(static_cast<double>(i)));
+    }
+    return *rows_[i];
+  }
+
+ private:
+  const SampleGrid* grid_;
+  mutable std::vector<std::unique_ptr<SampleGrid::Row>> rows_;
+};
+
+// A grid that may be absent.
+class Lookup1 {
+ public:
+  explicit Lookup1(const ProfileSeries* series = nullptr)
+      : grid_(series == nullptr ? nullptr : &series->grid) {}
+  bool known() const { return grid_ != nullptr; }
+  SampleTime at(double x) const { return grid_->at(std::span(&x, 1)); }
+
+ private:
+  const SampleGrid* grid_;
+};
+
+class Lookup3 {
+ public:
+  explicit Lookup3(const ProfileSeries* series = nullptr)
+      : grid_(series == nullptr ? nullptr : &series->grid) {}
+  bool known() const { return grid_ != nullptr; }
+  SampleTime at(double batch, double tokens, double past) const {
+    const std::array<double, 3> point{batch, tokens, past};
+    return grid_->at(point);
+  }
+
+ private:
+  const SampleGrid* grid_;
+};
+
+}  // namespace
+
+// An attention module and the layers that it stands for.
+struct ProfileCost::AttentionModule {
+  std::string_view part;
+  std::int64_t layers;
+  DecodeGrid decode;
+  Lookup3 prefill;
+  Lookup3 short_prefill;  // where nothing has to be selected yet; absent: as the others
+  // Layers that keep a window only run the HCA module at a context of one window: they have its
+  // projections, and nothing compressed to read.
+  bool window_only;
+};
+
+class ProfileCost::Tables {
+ public:
+  Tables(const StepSetting& setting, const Profile& profile, const ProfileChoice& choice)
+      : profile_(profile), model_(setting.model.measured_as) {
+    const ModelSpec& m = setting.model;
+    const std::string tp = std::to_string(setting.tensor_parallel);
+    const auto module = [&](std::string_view part, LayerKind kind, const std::string& family,
+                            bool window_only) {
+      if (m.count(kind) == 0) return;
+      const Keys keys{{"model", model_}, {"tp", tp}};
+      const std::string name = "attention_" + family;
+      AttentionModule one{part, m.count(kind), DecodeGrid(series(name + "_decode", keys)),
+                          Lookup3(series(name + "_prefill", keys)), Lookup3(), window_only};
+      if (kind == LayerKind::dsa) {
+        one.prefill = Lookup3(series(name + "_prefill", with(keys, "path", "sparse")));
+        one.short_prefill = Lookup3(series(name + "_prefill", with(keys, "path", "dense")));
+      }
+      attention.push_back(std::move(one));
+    };
+    module("attention CSA", LayerKind::csa, "csa", false);
+    module("attention HCA", LayerKind::hca, "hca", false);
+    module("attention window", LayerKind::window, "hca", true);
+    module("attention DSA", LayerKind::dsa, "dsa", false);
+    if (m.mtp_layers > 0 && m.window.value > 0) {
+      const Keys keys{{"model", model_}, {"tp", tp}};
+      draft_attention = std::make_unique<DecodeGrid>(series("attention_hca_decode", keys));
+    }
+
+    const std::string hidden = std::to_string(m.hidden);
+    mhc_pre = Lookup1(series("mhc_pre", {{"hidden", hidden}}));
+    mhc_post = Lookup1(series("mhc_post", {{"hidden", hidden}}));
+
+    const std::string moe_ep = std::to_string(setting.expert_parallel);
+    const std::string moe_tp = std::to_string(setting.gpus() / setting.expert_parallel);
+    experts = Lookup1(series("experts", {{"model", model_},
+                                         {"dtype", choice.expert_format},
+                                         {"moe_tp", moe_tp},
+                                         {"moe_ep", moe_ep},
+                                         {"distribution", choice.distribution}}));
+    const std::int64_t intermediate = m.moe.shared_experts * m.moe.expert_intermediate;
+    shared_up = gemm(2 * intermediate, m.hidden);
+    shared_down = gemm(m.hidden, intermediate);
+
+    for (const bool graph : {false, true}) {
+      all_reduce[graph] = Lookup1(
+          series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
+    }
+    const std::string gpus = std::to_string(setting.gpus());
+    joint_all_reduce = Lookup1(series("all_reduce", {{"gpus", gpus}, {"mode", "graph"}}));
+    all_gather = Lookup1(series("all_gather", {{"gpus", gpus}}));
+    reduce_scatter = Lookup1(series("reduce_scatter", {{"gpus", gpus}}));
+    const std::string active = std::to_string(m.moe.active_experts);
+    const std::string routed = std::to_string(m.moe.routed_experts);
+    for (const bool low_latency : {false, true}) {
+      const std::string suffix = low_latency ? "_low_latency" : "_normal";
+      Keys keys{{"hidden", hidden}, {"topk", active}, {"experts", routed}};
+      if (!low_latency) keys.emplace_back("sms", kDispatchSms);
+      dispatch[low_latency] = Lookup1(series("expert_dispatch" + suffix, keys));
+      combine[low_latency] = Lookup1(series("expert_combine" + suffix, keys));
+    }
+  }
+
+  std::vector<AttentionModule> attention;
+  std::unique_ptr<DecodeGrid> draft_attention;
+  Lookup1 mhc_pre, mhc_post, experts, shared_up, shared_down;
+  std::array<Lookup1, 2> all_reduce;  // eager, from a graph
+  Lookup1 joint_all_reduce, all_gather, reduce_scatter;
+  std::array<Lookup1, 2> dispatch, combine;  // normal, low latency
+
+  // Whole parts: used only when all that they consist of is there.
+  bool attention_decode = false, attention_prefill = false;
+  bool hyper_connections = false, shared_expert = false, all_reduce_known = false;
+  bool dispatch_known = false, gather_known = false;
+
+  bool covers_attention(bool decodes, bool prefills) const {
+    return (!decodes || attention_decode) && (!prefills || attention_prefill);
+  }
+
+ private:
+  const ProfileSeries* series(const std::string& family, const Keys& keys) const {
+    const ProfileFamily* found = profile_.find(family);
+    return found == nullptr ? nullptr : found->find(keys);
+  }
+  Lookup1 gemm(std::int64_t n, std::int64_t k) const {
+    return Lookup1(series("gemm", {{"dtype", "fp8_block"},
+                                   {"n", std::to_string(n)},
+                                   {"k", std::to_string(k)}}));
+  }
+
+  const Profile& profile_;
+  std::string model_;
+};
+
+// Time while it is added up, by source.
+struct ProfileCost::Account {
+  std::array<double, 6> us{};
+  CostLedger* ledger = nullptr;
+  bool transferred = false;
+
+  double total() const {
+    double sum = 0;
+    for (const double part : us) sum += part;
+    return sum;
+  }
+  void add(std::string_view part, double amount_us, TimeSource source) {
+    if (transferred && source < TimeSource::transferred) source = TimeSource::transferred;
+    us[static_cast<std::size_t>(source)] += amount_us;
+    if (ledger != nullptr) ledger->add(part, amount_us / kUsPerSecond);
+  }
+  void add(std::string_view part, double count, const SampleTime& time) {
+    add(part, count * time.us, source_of(time.kind));
+  }
+  void add(const Account& other) {
+    for (std::size_t i = 0; i < us.size(); ++i) us[i] += other.us[i];
+  }
+};
+
+// What of one rank's plan does not depend on contexts.
+struct ProfileCost::RankShape {
+  std::int64_t sequences = 0;    // that decode
+  std::int64_t decode_rows = 0;  // theirs, drafts to verify included; padded in a graph
+  std::int64_t prefill_tokens = 0;
+  std::int64_t tokens() const { return decode_rows + prefill_tokens; }
+};
+
+struct ProfileCost::Shape {
+  std::vector<RankShape> ranks;
+  bool graph = false;
+  bool prefills = false;
+  std::int64_t tokens = 0;       // of all ranks
+  std::int64_t most_tokens = 0;  // of one
+  std::int64_t most_sequences = 0;
+};
+
+ProfileCost::~ProfileCost() = default;
+
+ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardware,
+                         const Profile& profile, const ProfileChoice& choice, const HostCost& host)
+    : roofline_(setting, hardware),
+      setting_(setting),
+      host_(host),
+      transferred_(profile.gpu != hardware.gpu.name),
+      tables_(std::make_unique<Tables>(setting, profile, choice)) {
+  Tables& t = *tables_;
+  const auto need = [&](bool known, std::string_view part) {
+    if (!known) missing_.emplace_back(part);
+    return known;
+  };
+  t.attention_decode = t.attention_prefill = !t.attention.empty();
+  for (const AttentionModule& a : t.attention) {
+    t.attention_decode = t.attention_decode && a.decode.known();
+    t.attention_prefill = t.attention_prefill && a.prefill.known();
+  }
+  need(t.attention_decode, "attention in decode");
+  need(t.attention_prefill, "attention in prefill");
+  if (setting.model.residual_streams > 1) {
+    t.hyper_connections = need(t.mhc_pre.known() && t.mhc_post.known(), "hyper-connections");
+  }
+  if (setting.model.moe.routed_experts > 0) need(t.experts.known(), "experts");
+  if (setting.model.moe.shared_experts > 0) {
+    t.shared_expert = need(t.shared_up.known() && t.shared_down.known(), "shared expert");
+  }
+  if (setting.tensor_parallel > 1) {
+    t.all_reduce_known = need(t.all_reduce[0].known() && t.all_reduce[1].known(), "all-reduce");
+  }
+  if (setting.data_parallel > 1 && setting.expert_parallel > 1) {
+    t.dispatch_known = need(t.dispatch[0].known() && t.dispatch[1].known() &&
+                                t.combine[0].known() && t.combine[1].known(),
+                            "expert dispatch and combine");
+  } else if (setting.data_parallel > 1) {
+    t.gather_known =
+        need(t.all_gather.known() && t.reduce_scatter.known() && t.joint_all_reduce.known(),
+             "all-gather and reduce-scatter");
+  }
+}
+
+ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks) const {
+  Shape shape;
+  shape.ranks.resize(ranks.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    RankShape& rank = shape.ranks[i];
+    for (const StepPiece& piece : ranks[i]->pieces) {
+      if (piece.kind == PieceKind::decode) {
+        ++rank.sequences;
+        rank.decode_rows += piece.tokens.value;
+      } else {
+        rank.prefill_tokens += piece.tokens.value;
+        shape.prefills = true;
+      }
+    }
+    shape.most_sequences = std::max(shape.most_sequences, rank.sequences);
+  }
+  shape.graph = !shape.prefills && host_.captured(shape.most_sequences);
+  const std::int64_t padded = shape.graph ? host_.padded(shape.most_sequences) : 0;
+  for (RankShape& rank : shape.ranks) {
+    // All ranks run the graph of the fullest one; an idle one has nothing to wait for.
+    if (shape.graph && rank.sequences > 0) {
+      rank.decode_rows = rank.decode_rows * padded / rank.sequences;
+    }
+    shape.tokens += rank.tokens();
+    shape.most_tokens = std::max(shape.most_tokens, rank.tokens());
+  }
+  return shape;
+}
+
+// The time of one attention module for all pieces of a rank, in microseconds by kind of sample.
+// `decode_rows` are what the decode pieces run as.
+void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
+                                 const RankShape& rank, Account& account) const {
+  const double layers = kernels::real(module.layers);
+  const double window = kernels::real(setting_.model.window.value);
+  const double top_k = kernels::real(setting_.model.indexer.top_k);
+  std::array<double, 3> prefill_us{}, decode_us{};  // by SampleKind
+  if (rank.prefill_tokens > 0) {
+    const double all = kernels::real(rank.prefill_tokens);
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind == PieceKind::decode) continue;
+      const double tokens = kernels::real(piece.tokens.value);
+      const double past = kernels::real(piece.past.value);
+      const bool is_short = module.short_prefill.known() && past + tokens <= top_k;
+      const Lookup3& grid = is_short ? module.short_prefill : module.prefill;
+      const SampleTime time =
+          grid.at(all / tokens, tokens, module.window_only ? std::min(past, window) : past);
+      prefill_us[static_cast<std::size_t>(time.kind)] += tokens / all * time.us;
+    }
+  }
+  if (rank.sequences > 0) {
+    const SampleGrid::Row& row = module.decode.row(rank.decode_rows);
+    const double share = 1 / kernels::real(rank.sequences);
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind != PieceKind::decode) continue;
+      const double past = kernels::real(piece.past.value);
+      const SampleTime time = row.at(module.window_only ? std::min(past, window - 1) : past);
+      decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
+    }
+    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them is
+    // what its rows take beyond a single one at no context.
+    if (rank.prefill_tokens > 0) {
+      const double alone = decode_us[0] + decode_us[1] + decode_us[2];
+      const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
+      for (double& us : decode_us) us *= added / alone;
+    }
+  }
+  for (std::size_t kind = 0; kind < 3; ++kind) {
+    const double us = prefill_us[kind] + decode_us[kind];
+    if (us > 0) account.add(module.part, layers * us, source_of(static_cast<SampleKind>(kind)));
+  }
+}
+
+void ProfileCost::rank_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
+                            Account& account) const {
+  const Tables& t = *tables_;
+  const ModelSpec& m = setting_.model;
+  const double layers = kernels::real(m.layer_count());
+  const double tokens = kernels::real(rank.tokens());
+  if (t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0)) {
+    for (const AttentionModule& module : t.attention) attention_time(module, plan, rank, account);
+  }
+  if (t.hyper_connections) {
+    account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_pre.at(tokens));
+    account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_post.at(tokens));
+  }
+  if (t.shared_expert && !shape.graph) {
+    account.add("shared expert", layers, t.shared_up.at(tokens));
+    account.add("shared expert", layers, t.shared_down.at(tokens));
+  }
+  if (setting_.tensor_parallel > 1 && t.all_reduce_known) {
+    // After attention, and after the feed-forward unless what joins the ranks has summed that.
+    const double sums = setting_.data_parallel > 1 ? layers : 2 * layers;
+    account.add("all-reduce", sums,
+                t.all_reduce[shape.graph].at(tokens * kernels::real(m.hidden) * kBytesOfBf16));
+  }
+  const StepOperators& operators = roofline_.operators();
+  uncovered(operators.ranks() == 1 ? operators.list(plan) : operators.rank_list(plan), shape, rank,
+            account);
+}
+
+void ProfileCost::joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
+                             Account& account) const {
+  const Tables& t = *tables_;
+  const ModelSpec& m = setting_.model;
+  const double layers = kernels::real(m.layer_count() - m.moe.dense_layers);
+  const double row_bytes = kernels::real(m.hidden) * kBytesOfBf16;
+  double tokens = kernels::real(shape.tokens);
+  const std::int64_t ranks = setting_.data_parallel;
+  if (ranks > 1 && setting_.expert_parallel > 1 && t.dispatch_known) {
+    const double most = kernels::real(shape.most_tokens);
+    account.add("expert dispatch", layers, t.dispatch[shape.graph].at(most));
+    account.add("expert combine", layers, t.combine[shape.graph].at(most));
+  } else if (ranks > 1 && setting_.expert_parallel == 1 && t.gather_known) {
+    if (shape.prefills) {
+      // Rows of all ranks are summed into one buffer, and what the experts made of them again.
+      account.add("all-reduce over ranks", 2 * layers, t.joint_all_reduce.at(tokens * row_bytes));
+    } else {
+      // Every rank is padded to the fullest.
+      tokens = kernels::real(ranks * shape.most_tokens);
+      account.add("all-gather", layers, t.all_gather.at(tokens * row_bytes));
+      account.add("reduce-scatter", layers, t.reduce_scatter.at(tokens * row_bytes));
+    }
+  }
+  if (t.experts.known()) account.add("experts", layers, t.experts.at(tokens));
+  if (ranks == 1) return;
+  std::vector<RankTokens> rank_tokens_of;
+  rank_tokens_of.reserve(plans.size());
+  for (const StepPlan* plan : plans) rank_tokens_of.push_back(rank_tokens(*plan));
+  uncovered(roofline_.operators().joint_list(rank_tokens_of), shape, {}, account);
+}
+
+bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape& rank) const {
+  const Tables& t = *tables_;
+  if (is_attention(op.part)) {
+    return t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
+  }
+  switch (op.part) {
+    case OperatorPart::hyper_connections:
+      return t.hyper_connections && (op.name == "mhc_pre" || op.name == "mhc_post");
+    case OperatorPart::experts:
+      if (op.name == "experts") return t.experts.known();
+      // In a graph the shared expert runs beside the routed ones.
+      return op.name == "mlp shared expert" &&
+             (shape.graph ? t.experts.known() : t.shared_expert);
+    case OperatorPart::collectives:
+      if (op.name == "all_reduce") return t.all_reduce_known;
+      if (op.name == "expert_dispatch" || op.name == "expert_combine") return t.dispatch_known;
+      return t.gather_known;
+    default:
+      return false;
+  }
+}
+
+void ProfileCost::uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
+                            Account& account) const {
+  const bool attention =
+      tables_->covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
+  for (const Operator& op : list) {
+    if (covers(op, shape, rank)) continue;
+    double launches = op.launches();
+    // The attention module was measured with the norm before it.
+    if (op.part == OperatorPart::norms && attention) launches /= kSitesOfLayer;
+    account.add(op.name, launches * kUsPerSecond * roofline_.launch_seconds(op),
+                TimeSource::roofline);
+  }
+}
+
+StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const {
+  const Shape shape = shape_of(ranks);
+  Account slowest;
+  std::size_t slowest_rank = ranks.size();
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i]->empty()) continue;
+    Account account{.transferred = transferred_};
+    rank_time(*ranks[i], shape, shape.ranks[i], account);
+    if (slowest_rank < ranks.size() && account.total() <= slowest.total()) continue;
+    slowest = account;
+    slowest_rank = i;
+  }
+  V4CAP_CHECK(slowest_rank < ranks.size(), "an empty plan takes no step");
+  Account step{.ledger = ledger, .transferred = transferred_};
+  if (ledger != nullptr) {
+    rank_time(*ranks[slowest_rank], shape, shape.ranks[slowest_rank], step);
+  } else {
+    step.add(slowest);
+  }
+  joint_time(shape, ranks, step);
+
+  const auto us = [](Duration d) { return to_seconds(d) * kUsPerSecond; };
+  double host_us = us(host_.graph_step);
+  if (shape.graph) {
+    step.add("host", host_us, TimeSource::host);
+  } else {
+    host_us = us(host_.eager_layer) * kernels::real(setting_.model.layer_count());
+    if (host_us > step.total()) step.add("host", host_us - step.total(), TimeSource::host);
+  }
+
+  StepTime out;
+  out.roofline_floor = roofline_.step_time(ranks).roofline_floor;
+  out.total = duration_from_seconds(step.total() / kUsPerSecond);
+  if (out.total < out.roofline_floor) {
+    const double below_s = to_seconds(out.roofline_floor - out.total);
+    step.add("raised to the roofline", below_s * kUsPerSecond, TimeSource::roofline);
+    out.total = out.roofline_floor;
+    out.clamped = true;
+  }
+  out.host = std::min(duration_from_seconds(host_us / kUsPerSecond), out.total);
+  const auto seconds = [&](TimeSource source) {
+    return step.us[static_cast<std::size_t>(source)] / kUsPerSecond;
+  };
+  out.share = {.measured_s = seconds(TimeSource::measured),
+               .interpolated_s = seconds(TimeSource::interpolated),
+               .extrapolated_s = seconds(TimeSource::extrapolated),
+               .transferred_s = seconds(TimeSource::transferred),
+               .roofline_s = seconds(TimeSource::roofline),
+               .host_s = seconds(TimeSource::host)};
+  return out;
+}
+
+StepTime ProfileCost::step_time(std::span<const StepPlan* const> ranks) const {
+  return time_of(ranks, nullptr);
+}
+
+void ProfileCost::explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const {
+  time_of(ranks, &ledger);
+}
+
+}  // namespace v4cap

@@ -1,0 +1,83 @@
+// The time of a step composed from measured modules: attention modules of each layer kind,
+// hyper-connections, experts, collectives. What no family of the profile covers is taken from the
+// roofline, operator by operator, and counted as such.
+//
+// Composition of a step of attention ranks in lockstep
+//   rank      layers x attention module + layers x hyper-connections + what else runs on its own
+//             tokens; the slowest rank counts
+//   joint     layers x routed experts on the tokens of all ranks, and what moves them
+//   drafts    passes of the MTP layer: a window-only layer with experts of its own
+//   host      a step without a graph lasts at least as long as the host launches it; one from a graph
+//             waits for the host once
+//
+// Pieces of different lengths. A module was measured for batches of equal sequences. Decode: the mean
+// over the sequences of the time that the whole batch would take at each one's context. Prefill: the
+// mean, weighted by new tokens, of the time that N/n copies of each piece would take, where n are its
+// new tokens and N those of all pieces: exact for equal pieces, and linear in what differs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/cost/cost_model.h"
+#include "sim/cost/host_cost.h"
+#include "sim/cost/operators.h"
+#include "sim/cost/profile.h"
+#include "sim/cost/roofline.h"
+#include "sim/model/hardware.h"
+
+namespace v4cap {
+
+// What an engine chooses beside the model: which of the measured kernels run.
+struct ProfileChoice {
+  std::string expert_format;  // value of the key `dtype` of the experts
+  std::string distribution;   // of tokens over experts: balanced, power_law_1.01, power_law_1.2
+};
+
+class ProfileCost final : public CostModel {
+ public:
+  // All arguments are copied but `profile`, which must outlive the model.
+  ProfileCost(const StepSetting& setting, const HardwareSpec& hardware, const Profile& profile,
+              const ProfileChoice& choice, const HostCost& host);
+  ~ProfileCost() override;
+
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+
+  void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
+
+  // What of a step the profile does not hold for this deployment, by part: "experts", "all_reduce".
+  const std::vector<std::string>& missing() const { return missing_; }
+
+ private:
+  class Tables;
+  struct AttentionModule;
+  struct Account;
+  struct Shape;
+  struct RankShape;
+
+  Shape shape_of(std::span<const StepPlan* const> ranks) const;
+  void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
+                      Account& account) const;
+  void rank_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
+                 Account& account) const;
+  void joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
+                  Account& account) const;
+  bool covers(const Operator& op, const Shape& shape, const RankShape& rank) const;
+  void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
+                 Account& account) const;
+  StepTime time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const;
+
+  RooflineCost roofline_;
+  StepSetting setting_;
+  HostCost host_;
+  bool transferred_ = false;
+  std::unique_ptr<Tables> tables_;
+  std::vector<std::string> missing_;
+};
+
+}  // namespace v4cap
