@@ -1,0 +1,252 @@
+// v4cap fit --samples FILE --out DIR: raw measurements become a profile. The file is JSON lines:
+//   {"profile": {"name": .., "gpu": .., "engine": .., "engine_version": .., "device": ..,
+//                "driver": .., "clocks": .., "date": .., "source": .., "licence": ..}}
+//   {"family": {"name": .., "grain": "module", "engine": .., "engine_version": ..,
+//               "kernel_source": .., "keys": [..], "axes": [{"name": .., "unit": ..}],
+//               "covers": [..], "marks": [..], "note": .., "refused_rows": {reason: rows},
+//               "tolerance_pct": 0.7}}
+//   {"keys": [..], "samples": [[axis value, .., us], ..]}    any number, of the family above
+// What is printed is the error of the code that will look the times up.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "sim/app/command.h"
+#include "sim/config/profile_file.h"
+#include "sim/core/json.h"
+#include "sim/core/text_file.h"
+#include "sim/cost/profile_fit.h"
+#include "sim/output/json_writer.h"
+#include "sim/output/table.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr double kUsMax = 1e12, kAxisMax = 1e15;
+
+struct RawFamily {
+  ProfileFamily family;
+  double tolerance_pct = 0;
+  std::vector<RawSeries> series;
+};
+
+struct RawProfile {
+  Profile profile;
+  std::vector<RawFamily> families;
+};
+
+std::string text_at(JsonValue object, const char* key) {
+  const JsonValue value = object.at(key);
+  const std::string text(value.string());
+  if (text.empty() || text.find('\n') != std::string::npos) {
+    value.fail(std::string(key) + ": expected one line of text");
+  }
+  return text;
+}
+
+std::vector<std::string> texts(JsonValue list) {
+  std::vector<std::string> out;
+  if (!list) return out;
+  for (const JsonValue value : list.array()) out.emplace_back(value.string());
+  return out;
+}
+
+void read_profile(JsonValue v, Profile& p) {
+  p.name = text_at(v, "name");
+  p.gpu = text_at(v, "gpu");
+  p.engine = text_at(v, "engine");
+  p.engine_version = text_at(v, "engine_version");
+  p.device = text_at(v, "device");
+  p.driver = text_at(v, "driver");
+  p.clocks = text_at(v, "clocks");
+  p.date = text_at(v, "date");
+  p.source = text_at(v, "source");
+  p.licence = text_at(v, "licence");
+}
+
+RawFamily read_family(JsonValue v) {
+  RawFamily raw;
+  ProfileFamily& f = raw.family;
+  f.name = text_at(v, "name");
+  const std::string grain = text_at(v, "grain");
+  if (grain != "operator" && grain != "module") {
+    v.at("grain").fail("grain: expected operator or module, got \"" + grain + '"');
+  }
+  f.grain = grain == "operator" ? ProfileGrain::kernel : ProfileGrain::module;
+  f.engine = text_at(v, "engine");
+  f.engine_version = text_at(v, "engine_version");
+  f.kernel_source = text_at(v, "kernel_source");
+  f.keys = texts(v.find("keys"));
+  const JsonValue axes = v.at("axes");
+  if (axes.size() < 1 || axes.size() > static_cast<std::int64_t>(kSampleAxesMax)) {
+    axes.fail(fmt::format("axes: expected 1 to {} axes", kSampleAxesMax));
+  }
+  for (const JsonValue axis : axes.array()) {
+    f.axes.push_back({text_at(axis, "name"), text_at(axis, "unit")});
+  }
+  f.covers = texts(v.find("covers"));
+  f.marks = texts(v.find("marks"));
+  if (const JsonValue note = v.find("note")) f.note = note.string();
+  if (const JsonValue refused = v.find("refused_rows")) {
+    for (const JsonValue count : refused.members()) {
+      f.refused_rows[std::string(count.key())] =
+          count.integer(1, std::numeric_limits<std::int32_t>::max());
+    }
+  }
+  raw.tolerance_pct = v.at("tolerance_pct").number(0, 100);
+  return raw;
+}
+
+RawSeries read_series(JsonValue v, const ProfileFamily& family) {
+  RawSeries series;
+  series.keys = texts(v.find("keys"));
+  if (series.keys.size() != family.keys.size()) {
+    v.fail(fmt::format("keys: expected {} values, got {}", family.keys.size(), series.keys.size()));
+  }
+  const std::size_t n = family.axes.size();
+  for (const JsonValue row : v.at("samples").array()) {
+    if (row.size() != static_cast<std::int64_t>(n) + 1) {
+      row.fail(fmt::format("expected {} numbers (axis values, then us)", n + 1));
+    }
+    Sample sample;
+    std::size_t i = 0;
+    for (const JsonValue x : row.array()) {
+      if (i < n) {
+        sample.at[i] = x.number(0, kAxisMax);
+      } else if (sample.us = x.number(0, kUsMax); sample.us <= 0) {
+        x.fail("us: expected a time above 0");
+      }
+      ++i;
+    }
+    series.samples.push_back(sample);
+  }
+  if (series.samples.empty()) v.fail("samples: expected at least one");
+  std::ranges::sort(series.samples, {}, &Sample::at);
+  const auto twice = std::ranges::adjacent_find(series.samples, {}, &Sample::at);
+  if (twice != series.samples.end()) {
+    v.fail(fmt::format("samples: a point is there twice; its first value is {:g}", twice->at[0]));
+  }
+  return series;
+}
+
+RawProfile read_samples(const std::string& path) {
+  TextFile file(path);
+  JsonLine line;
+  RawProfile out;
+  while (file.next()) {
+    const JsonValue v =
+        parse_json_object(line, file.line(), file.place(), !file.line_is_terminated());
+    if (const JsonValue profile = v.find("profile")) {
+      read_profile(profile, out.profile);
+    } else if (const JsonValue family = v.find("family")) {
+      out.families.push_back(read_family(family));
+    } else if (out.families.empty()) {
+      v.fail("expected a line with 'family' before the first samples");
+    } else {
+      out.families.back().series.push_back(read_series(v, out.families.back().family));
+    }
+  }
+  if (out.profile.name.empty()) {
+    throw InputError(Place{path}, "expected a line with 'profile', got none");
+  }
+  if (out.families.empty()) {
+    throw InputError(Place{path}, "expected a line with 'family', got none");
+  }
+  for (const RawFamily& raw : out.families) {
+    if (raw.series.empty()) {
+      throw InputError(Place{path}, "family " + raw.family.name + ": expected samples, got none");
+    }
+  }
+  return out;
+}
+
+std::string axes_text(const FittedFamily& f) {
+  std::string out;
+  for (std::size_t i = 0; i < f.by_axis.size(); ++i) {
+    const ProfileAxis& axis = f.family.axes[i];
+    out += fmt::format("{}{} {} {:.1f}/{:.1f}", i == 0 ? "" : ", ", axis.name,
+                       axis.interpolation == Interpolation::log ? "log" : "lin",
+                       f.by_axis[i].median_pct, f.by_axis[i].p90_pct);
+  }
+  return out;
+}
+
+std::string text(const std::vector<FittedFamily>& families, const TextStyle& style) {
+  Table table({"family", "median %", "p90 %", "worst %", "held out", "rows", "kept", "by axis"});
+  for (const FittedFamily& f : families) {
+    const HeldOutError& e = f.family.held_out;
+    table.row({f.family.name, fmt::format("{:.2f}", e.median_pct), fmt::format("{:.2f}", e.p90_pct),
+               fmt::format("{:.1f}", e.worst_pct), fmt::format("{}", e.samples),
+               fmt::format("{}", f.family.rows), fmt::format("{}", f.kept), axes_text(f)});
+  }
+  return table.text(style);
+}
+
+void write_error(JsonWriter& json, const HeldOutError& e) {
+  json.member("median_pct", e.median_pct).member("p90_pct", e.p90_pct);
+  json.member("worst_pct", e.worst_pct).member("samples", e.samples);
+}
+
+std::string json(const std::vector<FittedFamily>& families) {
+  JsonWriter json(2);
+  json.begin_object().key("families").begin_array();
+  for (const FittedFamily& f : families) {
+    json.begin_object().member("name", f.family.name);
+    write_error(json, f.family.held_out);
+    json.member("rows", f.family.rows).member("kept", f.kept);
+    json.key("axes").begin_array();
+    for (std::size_t i = 0; i < f.by_axis.size(); ++i) {
+      const ProfileAxis& axis = f.family.axes[i];
+      json.begin_object().member("name", axis.name);
+      json.member("interpolation", axis.interpolation == Interpolation::log ? "log" : "linear");
+      write_error(json, f.by_axis[i]);
+      json.end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+  return json.text();
+}
+
+class FitCommand final : public Command {
+ public:
+  std::string summary() const override {
+    return "make a measured profile of samples and say how well it predicts";
+  }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("--samples", samples_, "raw measurements (JSON lines)")->required();
+    app.add_option("--out", out_, "folder for the profile; nothing is written without it");
+  }
+
+  ExitCode run(CommandContext& context) override {
+    RawProfile raw = read_samples(samples_);
+    std::vector<FittedFamily> families;
+    for (RawFamily& one : raw.families) {
+      families.push_back(fit_family(std::move(one.family), one.series, one.tolerance_pct));
+      raw.profile.families.push_back(families.back().family);
+    }
+    if (!out_.empty()) write_profile(raw.profile, out_);
+    if (context.options.json) {
+      context.out << json(families) << '\n';
+    } else {
+      context.out << text(families, text_style(context.out_is_terminal, context.options.no_color,
+                                               std::getenv("NO_COLOR")));
+    }
+    return ExitCode::done;
+  }
+
+ private:
+  std::string samples_, out_;
+};
+
+[[maybe_unused]] const bool registered = CommandRegistry::add(
+    "fit", []() -> std::unique_ptr<Command> { return std::make_unique<FitCommand>(); });
+
+}  // namespace
+
+}  // namespace v4cap
