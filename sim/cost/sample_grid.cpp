@@ -23,18 +23,18 @@ std::size_t bucket_of(double x) {
       std::bit_width(static_cast<std::uint64_t>(std::clamp(x, 0.0, kMax))));
 }
 
-// The first of [begin, end) whose value is above x.
-std::size_t first_above(const std::vector<double>& values, std::size_t begin, std::size_t end,
-                        double x) {
-  const double* base = values.data() + begin;
-  std::size_t n = end - begin;
-  while (n > 1) {
-    const std::size_t half = n / 2;
-    base += base[half - 1] <= x ? half : 0;
-    n -= half;
-  }
-  const auto at = static_cast<std::size_t>(base - values.data());
-  return at + (n == 1 && *base <= x ? 1 : 0);
+constexpr std::size_t kBuckets = 65;  // bit widths 0 to 64
+
+// The least value whose bit width is `bucket`.
+double bucket_begin(std::size_t bucket) {
+  return bucket == 0 ? 0 : std::ldexp(1.0, static_cast<int>(bucket) - 1);
+}
+
+std::size_t first_above_in(const std::vector<double>& values, std::size_t begin, std::size_t end,
+                           double x) {
+  const auto from = values.begin() + static_cast<std::ptrdiff_t>(begin);
+  const auto to = values.begin() + static_cast<std::ptrdiff_t>(end);
+  return static_cast<std::size_t>(std::upper_bound(from, to, x) - values.begin());
 }
 
 // From where the slope beyond the last of [begin, end) is taken.
@@ -73,6 +73,41 @@ SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samp
   for (std::size_t level = 0; level + 1 < n; ++level) {
     levels_[level].begin.push_back(static_cast<std::uint32_t>(levels_[level + 1].x.size()));
   }
+  for (std::size_t level = 0; level < n; ++level) {
+    const std::size_t lists = level == 0 ? 1 : levels_[level - 1].x.size();
+    for (std::size_t list = 0; list < lists; ++list) {
+      const auto [begin, end] = siblings(level, list);
+      for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+        levels_[level].at_or_below.push_back(static_cast<std::uint32_t>(
+            first_above_in(levels_[level].x, begin, end, bucket_begin(bucket)) - begin));
+      }
+    }
+  }
+}
+
+std::pair<std::size_t, std::size_t> SampleGrid::siblings(std::size_t level,
+                                                         std::size_t list) const {
+  if (level == 0) return {0, levels_[0].x.size()};
+  const std::vector<std::uint32_t>& begin = levels_[level - 1].begin;
+  return {begin[list], begin[list + 1]};
+}
+
+SampleGrid::Query SampleGrid::query(const Point& point) const {
+  Query q;
+  q.x = point;
+  for (std::size_t i = 0; i < axes(); ++i) {
+    q.bucket[i] = bucket_of(point[i]);
+    if (interpolation_[i] == Interpolation::log) q.log_x[i] = std::log(point[i]);
+  }
+  return q;
+}
+
+std::size_t SampleGrid::first_above(std::size_t level, std::size_t list, const Query& q) const {
+  const auto [begin, end] = siblings(level, list);
+  const Level& here = levels_[level];
+  std::size_t at = begin + here.at_or_below[list * kBuckets + q.bucket[level]];
+  while (at < end && here.x[at] <= q.x[level]) ++at;
+  return at;
 }
 
 std::vector<Sample> SampleGrid::samples() const {
@@ -90,71 +125,70 @@ std::vector<Sample> SampleGrid::samples() const {
   return out;
 }
 
-double SampleGrid::combined(std::size_t level, std::size_t high, double x, double low_us,
+double SampleGrid::combined(std::size_t level, std::size_t high, const Query& q, double low_us,
                             double high_us) const {
   const Level& here = levels_[level];
   if (interpolation_[level] == Interpolation::linear) {
     const double x0 = here.x[high - 1];
-    return low_us + (high_us - low_us) * ((x - x0) / (here.x[high] - x0));
+    return low_us + (high_us - low_us) * ((q.x[level] - x0) / (here.x[high] - x0));
   }
   const double x0 = here.log_x[high - 1];
-  const double w = (std::log(x) - x0) / (here.log_x[high] - x0);
+  const double w = (q.log_x[level] - x0) / (here.log_x[high] - x0);
   if (level + 1 == axes()) {  // leaves have their logarithms
     return std::exp(log_us_[high - 1] + w * (log_us_[high] - log_us_[high - 1]));
   }
   return low_us * std::exp(w * std::log(high_us / low_us));
 }
 
-SampleGrid::Part SampleGrid::child(std::size_t level, std::size_t node, const Point& q) const {
+SampleGrid::Part SampleGrid::child(std::size_t level, std::size_t node, const Query& q) const {
   if (level + 1 == axes()) return {us_[node], 0};
-  return within(level + 1, levels_[level].begin[node], levels_[level].begin[node + 1], q);
+  return within(level + 1, node, q);
 }
 
-SampleGrid::Part SampleGrid::within(std::size_t level, std::size_t begin, std::size_t end,
-                                    const Point& q) const {
+SampleGrid::Part SampleGrid::within(std::size_t level, std::size_t list, const Query& q) const {
   const Level& here = levels_[level];
-  const double x = q[level];
-  const std::size_t high = first_above(here.x, begin, end, x);
+  const auto [begin, end] = siblings(level, list);
+  const std::size_t high = first_above(level, list, q);
   if (high == begin) {
     Part part = child(level, begin, q);
     part.state |= kBetween | kOutside;
     return part;
   }
-  if (here.x[high - 1] == x) return child(level, high - 1, q);
-  if (high == end) return above(level, begin, end, q);
+  if (here.x[high - 1] == q.x[level]) return child(level, high - 1, q);
+  if (high == end) return above(level, list, q);
   const Pair sides = pair(level, high - 1, high, q);
-  return {combined(level, high, x, sides.low.us, sides.high.us),
+  return {combined(level, high, q, sides.low.us, sides.high.us),
           sides.low.state | sides.high.state | kBetween};
 }
 
-SampleGrid::Part SampleGrid::above(std::size_t level, std::size_t begin, std::size_t end,
-                                   const Point& q) const {
+SampleGrid::Part SampleGrid::above(std::size_t level, std::size_t list, const Query& q) const {
   const Level& here = levels_[level];
+  const auto [begin, end] = siblings(level, list);
   const std::size_t last = end - 1, low = slope_from(here.x, begin, end);
   if (low == last) return {child(level, last, q).us, kBetween | kOutside | kBeyond};
   const Pair sides = pair(level, low, last, q);
   const double slope = std::max(0.0, (sides.high.us - sides.low.us) / (here.x[last] - here.x[low]));
-  return {sides.high.us + slope * (q[level] - here.x[last]), kBetween | kOutside | kBeyond};
+  return {sides.high.us + slope * (q.x[level] - here.x[last]), kBetween | kOutside | kBeyond};
 }
 
 SampleGrid::Pair SampleGrid::pair(std::size_t level, std::size_t low, std::size_t high,
-                                  const Point& q) const {
-  Pair sides{child(level, low, q), child(level, high, q)};
+                                  const Query& q) const {
+  const Pair sides{child(level, low, q), child(level, high, q)};
   if (((sides.low.state | sides.high.state) & kBeyond) == 0) return sides;
   return scaled(level, low, high, q);
 }
 
 // At least one of the two sides does not reach the asked point.
 SampleGrid::Pair SampleGrid::scaled(std::size_t level, std::size_t low, std::size_t high,
-                                    const Point& q) const {
+                                    const Query& q) const {
   Pair sides{child(level, low, q), child(level, high, q)};
-  Point reach_low = q, reach_high = q;
+  Point reach_low = q.x, reach_high = q.x;
   clamp(level, low, reach_low);
   clamp(level, high, reach_high);
   if (reach_low == reach_high) return sides;
   const bool low_is_longer = reach_low > reach_high;
   const std::size_t longer = low_is_longer ? low : high, shorter = low_is_longer ? high : low;
-  const Point& edge = low_is_longer ? reach_high : reach_low;
+  const Query edge = query(low_is_longer ? reach_high : reach_low);
   Part& base = low_is_longer ? sides.low : sides.high;
   Part& other = low_is_longer ? sides.high : sides.low;
   other.us = base.us * child(level, shorter, edge).us / child(level, longer, edge).us;
@@ -162,13 +196,13 @@ SampleGrid::Pair SampleGrid::scaled(std::size_t level, std::size_t low, std::siz
   if ((base.state & kBeyond) != 0) return sides;
   // In the hull of both? Its edge runs straight from the end of one side to the end of the other.
   std::size_t axis = level + 1;
-  while (edge[axis] == q[axis]) ++axis;
-  Point far = q;
+  while (edge.x[axis] == q.x[axis]) ++axis;
+  Point far = q.x;
   far[axis] = std::numeric_limits<double>::infinity();
   clamp(level, longer, far);
   const Level& here = levels_[level];
-  const double w = std::abs(q[level] - here.x[longer]) / (here.x[high] - here.x[low]);
-  if (q[axis] > far[axis] + w * (edge[axis] - far[axis])) other.state |= kOutside;
+  const double w = std::abs(q.x[level] - here.x[longer]) / (here.x[high] - here.x[low]);
+  if (q.x[axis] > far[axis] + w * (edge.x[axis] - far[axis])) other.state |= kOutside;
   return sides;
 }
 
@@ -179,7 +213,7 @@ void SampleGrid::clamp(std::size_t level, std::size_t node, Point& q) const {
   const std::vector<double>& x = levels_[level + 1].x;
   double& own = q[level + 1];
   own = std::min(own, x[end - 1]);
-  const std::size_t high = first_above(x, begin, end, own);
+  const std::size_t high = first_above_in(x, begin, end, own);
   const std::size_t low = high == begin ? begin : high - 1;
   Point other = q;
   clamp(level + 1, low, q);
@@ -192,7 +226,7 @@ SampleTime SampleGrid::at(std::span<const double> point) const {
   V4CAP_CHECK(point.size() == axes(), std::to_string(point.size()));
   Point q{};
   std::ranges::copy(point, q.begin());
-  const Part part = within(0, 0, levels_[0].x.size(), q);
+  const Part part = within(0, 0, query(q));
   const SampleKind kind = (part.state & kOutside) != 0   ? SampleKind::extrapolated
                           : (part.state & kBetween) != 0 ? SampleKind::interpolated
                                                          : SampleKind::measured;
@@ -203,7 +237,7 @@ SampleGrid::Row SampleGrid::row(double first) const {
   V4CAP_CHECK(axes() == 2, std::to_string(axes()));
   const Level& outer = levels_[0];
   const std::vector<double>& inner = levels_[1].x;
-  const std::size_t end = outer.x.size(), high = first_above(outer.x, 0, end, first);
+  const std::size_t end = outer.x.size(), high = first_above_in(outer.x, 0, end, first);
   std::size_t a = high == 0 ? 0 : high - 1, b = high == end ? end - 1 : high;
   Row row;
   row.exact_ = high > 0 && outer.x[a] == first;
@@ -236,9 +270,8 @@ SampleGrid::Row SampleGrid::row(double first) const {
   const double last = row.x_.back(), step = last + 1;  // beyond it the time is linear
   row.slope_.push_back((at(std::array{first, last + step}).us - row.us_.back()) / step);
   for (std::size_t k = 0; k < row.first_above_.size(); ++k) {
-    const double lowest = k == 0 ? 0 : std::ldexp(1.0, static_cast<int>(k) - 1);
     row.first_above_[k] =
-        static_cast<std::uint32_t>(std::ranges::upper_bound(row.x_, lowest) - row.x_.begin());
+        static_cast<std::uint32_t>(first_above_in(row.x_, 0, row.x_.size(), bucket_begin(k)));
   }
   return row;
 }

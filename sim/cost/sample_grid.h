@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace v4cap {
@@ -83,6 +84,14 @@ class SampleGrid {
   struct Level {
     std::vector<double> x, log_x;
     std::vector<std::uint32_t> begin;
+    // For each list of siblings and each bit width of a value: how many of the list are at or below
+    // the least value of that width. A search begins there.
+    std::vector<std::uint32_t> at_or_below;
+  };
+  // A point with what the search needs of each of its values.
+  struct Query {
+    Point x{}, log_x{};
+    std::array<std::size_t, kSampleAxesMax> bucket{};
   };
   struct Part {
     double us = 0;
@@ -91,13 +100,17 @@ class SampleGrid {
   struct Pair {
     Part low, high;
   };
-  Part within(std::size_t level, std::size_t begin, std::size_t end, const Point& q) const;
-  Part above(std::size_t level, std::size_t begin, std::size_t end, const Point& q) const;
-  Part child(std::size_t level, std::size_t node, const Point& q) const;
-  Pair pair(std::size_t level, std::size_t low, std::size_t high, const Point& q) const;
-  Pair scaled(std::size_t level, std::size_t low, std::size_t high, const Point& q) const;
+  Query query(const Point& point) const;
+  // Siblings [first, second) below node `list` of the level above; of the only list on the first.
+  std::pair<std::size_t, std::size_t> siblings(std::size_t level, std::size_t list) const;
+  std::size_t first_above(std::size_t level, std::size_t list, const Query& q) const;
+  Part within(std::size_t level, std::size_t list, const Query& q) const;
+  Part above(std::size_t level, std::size_t list, const Query& q) const;
+  Part child(std::size_t level, std::size_t node, const Query& q) const;
+  Pair pair(std::size_t level, std::size_t low, std::size_t high, const Query& q) const;
+  Pair scaled(std::size_t level, std::size_t low, std::size_t high, const Query& q) const;
   void clamp(std::size_t level, std::size_t node, Point& q) const;
-  double combined(std::size_t level, std::size_t high, double x, double low_us,
+  double combined(std::size_t level, std::size_t high, const Query& q, double low_us,
                   double high_us) const;
 
   std::vector<Interpolation> interpolation_;

@@ -1,0 +1,71 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "sim/config/profile_file.h"
+#include "tests/sim/app/program_run.h"
+#include "tests/temp_dir.h"
+
+namespace v4cap {
+namespace {
+
+const std::string kProfile =
+    R"({"profile": {"name": "toy", "gpu": "B200", "engine": "sglang", "engine_version": "1", )"
+    R"("device": "d", "driver": "not recorded", "clocks": "c", "date": "2026-08-21", )"
+    R"("source": "s", "licence": "l"}})"
+    "\n";
+const std::string kFamily =
+    R"({"family": {"name": "gemm", "grain": "operator", "engine": "sglang", "engine_version": "1", )"
+    R"("kernel_source": "k", "keys": ["n"], "axes": [{"name": "m", "unit": "rows"}], )"
+    R"("refused_rows": {"no_time": 2}, "tolerance_pct": 0.7}})"
+    "\n";
+const std::string kSamples = R"({"keys": ["7"], "samples": [[1, 10], [2, 11], [4, 13], [8, 20]]})"
+                             "\n";
+
+std::string error_of(const std::string& text) {
+  const TempDir dir;
+  const std::string file = dir.write("s.jsonl", text);
+  const ProgramRun run = run_v4cap({"fit", "--samples", file});
+  return run.code == ExitCode::bad_input ? run.err.substr(run.err.find("s.jsonl")) : "accepted";
+}
+
+TEST_CASE("fit writes a profile that loads, with the held-out errors that it prints") {
+  const TempDir dir;
+  const std::string file = dir.write("s.jsonl", kProfile + kFamily + kSamples);
+  const ProgramRun run = run_v4cap({"fit", "--samples", file, "--out", dir.path(), "--json"});
+  CHECK(run.code == ExitCode::done);
+  CHECK(run.out.find("\"name\": \"gemm\"") != std::string::npos);
+  CHECK(run.out.find("\"samples\": 2") != std::string::npos);
+  const Profile p = load_profile("./toy.yaml", dir.path());
+  REQUIRE(p.families.size() == 1);
+  CHECK(p.families[0].rows == 4);
+  CHECK(p.families[0].held_out.samples == 2);
+  CHECK(p.families[0].refused_rows.at("no_time") == 2);
+  CHECK(p.families[0].find({{"n", "7"}}) != nullptr);
+  const ProgramRun text = run_v4cap({"fit", "--samples", file});
+  CHECK(text.out.find("gemm") != std::string::npos);
+}
+
+TEST_CASE("malformed samples are refused at their place") {
+  CHECK(error_of(kFamily + kSamples).find("expected a line with 'profile'") != std::string::npos);
+  CHECK(error_of(kProfile).find("expected a line with 'family'") != std::string::npos);
+  CHECK(error_of(kProfile + kFamily).find("family gemm: expected samples, got none") !=
+        std::string::npos);
+  CHECK(error_of(kProfile + kSamples).find("s.jsonl:2:1: expected a line with 'family' before") ==
+        0);
+  CHECK(error_of(kProfile + kFamily + R"({"keys": [], "samples": [[1, 2]]})" + "\n")
+            .find("keys: expected 1 values, got 0") != std::string::npos);
+  CHECK(error_of(kProfile + kFamily + R"({"keys": ["7"], "samples": [[1, 2, 3]]})" + "\n")
+            .find("s.jsonl:3:29: expected 2 numbers") == 0);
+  CHECK(error_of(kProfile + kFamily + R"({"keys": ["7"], "samples": [[1, 0]]})" + "\n")
+            .find("s.jsonl:3:33: us: expected a time above 0") == 0);
+  CHECK(error_of(kProfile + kFamily + R"({"keys": ["7"], "samples": [[1, 2], [1, 3]]})" + "\n")
+            .find("samples: a point is there twice") != std::string::npos);
+  std::string family = kFamily;
+  family.replace(family.find("operator"), 8, "layer");
+  CHECK(error_of(kProfile + family + kSamples).find("grain: expected operator or module") !=
+        std::string::npos);
+}
+
+}  // namespace
+}  // namespace v4cap
