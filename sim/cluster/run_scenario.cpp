@@ -1,9 +1,12 @@
 #include "sim/cluster/run_scenario.h"
 
+#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "sim/cache/block_keys.h"
+#include "sim/config/profile_file.h"
+#include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
 #include "sim/model/node_memory.h"
 #include "traces/generate.h"
@@ -192,14 +195,36 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
   return std::make_unique<Replica>(std::move(ranks), std::move(router));
 }
 
+ScenarioCost make_cost(const Scenario& scenario) {
+  ScenarioCost out;
+  if (scenario.profile.empty()) {
+    out.model = std::make_unique<RooflineCost>(step_setting(scenario), scenario.hardware);
+    return out;
+  }
+  const std::string folder = std::filesystem::path(scenario.file).parent_path().string();
+  out.profile = std::make_unique<Profile>(
+      load_profile(scenario.profile, folder, place_of(scenario, "profile")));
+  if (out.profile->gpu != scenario.hardware.gpu.name) {
+    throw InputError(place_of(scenario, "profile"),
+                     "profile: expected one measured on " + scenario.hardware.gpu.name + ", " +
+                         scenario.profile + " was on " + out.profile->gpu);
+  }
+  const ProfileChoice choice{expert_format(scenario.model), scenario.engine.expert_distribution};
+  auto model = std::make_unique<ProfileCost>(step_setting(scenario), scenario.hardware,
+                                             *out.profile, choice, scenario.engine.host);
+  out.missing = model->missing();
+  out.model = std::move(model);
+  return out;
+}
+
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
   const auto replica = make_replica(scenario);
-  const RooflineCost cost(step_setting(scenario), scenario.hardware);
+  const ScenarioCost cost = make_cost(scenario);
   Workload workload(trace, scenario.workload, scenario.seed);
-  Simulation simulation(trace, workload, *replica, cost);
+  Simulation simulation(trace, workload, *replica, *cost.model);
   RunResult result = simulation.run(progress);
   result.gpus = scenario.deployment.gpus();
   if (trace.block > Tokens{0}) {

@@ -6,6 +6,7 @@
 
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
+#include "sim/cost/profile.h"
 #include "sim/cost/operators.h"
 #include "sim/model/node_memory.h"
 #include "sim/output/record.h"
@@ -53,6 +54,15 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 // What a run models is a deployment within a node, with experts cut or spread over all its GPUs.
 // Throws InputError for any other.
 void check_can_run(const Scenario& scenario);
+
+// How long steps take: from the scenario's profile, else from the roofline. Throws InputError for a
+// profile that is not there, broken, or of another GPU.
+struct ScenarioCost {
+  std::unique_ptr<Profile> profile;  // null under a roofline
+  std::unique_ptr<CostModel> model;
+  std::vector<std::string> missing;  // parts of a step that the profile does not hold
+};
+ScenarioCost make_cost(const Scenario& scenario);
 
 // One run. Several runs may share a trace.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,

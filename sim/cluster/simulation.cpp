@@ -158,8 +158,11 @@ void Simulation::account_step(std::span<const StepPlan* const> ranks, const Step
   totals.busy += time.total;
   totals.share.measured_s += time.share.measured_s;
   totals.share.interpolated_s += time.share.interpolated_s;
+  totals.share.extrapolated_s += time.share.extrapolated_s;
   totals.share.transferred_s += time.share.transferred_s;
   totals.share.roofline_s += time.share.roofline_s;
+  totals.share.host_s += time.share.host_s;
+  totals.clamped_steps += time.clamped ? 1 : 0;
   for (const StepPlan* plan : ranks) {
     sequences_in_steps_ += static_cast<std::int64_t>(plan->pieces.size());
   }

@@ -101,6 +101,14 @@ class Lookup3 {
 
 }  // namespace
 
+std::string expert_format(const ModelSpec& model) {
+  // Half a byte with one byte of scale per 32 values, per 16 values, one byte, two.
+  const double bytes = model.weights.expert_bytes;
+  if (bytes < 0.55) return "w4a8_mxfp4_mxfp8";
+  if (bytes < 0.75) return "nvfp4";
+  return bytes < 1.5 ? "fp8_block" : "bf16";
+}
+
 // An attention module and the layers that it stands for.
 struct ProfileCost::AttentionModule {
   std::string_view part;

@@ -34,9 +34,13 @@ namespace v4cap {
 
 // What an engine chooses beside the model: which of the measured kernels run.
 struct ProfileChoice {
-  std::string expert_format;  // value of the key `dtype` of the experts
+  std::string expert_format;  // value of the key `dtype` of the experts: expert_format()
   std::string distribution;   // of tokens over experts: balanced, power_law_1.01, power_law_1.2
 };
+
+// The name that tables of measurements give to a model's experts and what multiplies them: "bf16",
+// "fp8_block", "nvfp4", "w4a8_mxfp4_mxfp8".
+std::string expert_format(const ModelSpec& model);
 
 class ProfileCost final : public CostModel {
  public:

@@ -52,6 +52,7 @@ struct RunTotals {
   Duration busy{};  // time in steps
   SimTime first_arrival, last_finish, last_arrival;
   TimeShare share;
+  std::int64_t clamped_steps = 0;  // whose samples were below the roofline, which then counted
   BindingTime binding;
   bool open_loop = false;
   bool saturated = false;     // open loop: the queue grew as long as requests came

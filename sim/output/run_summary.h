@@ -34,7 +34,7 @@ RunSummary summarise(const RunResult& result, RunIdentity identity);
 // Fractions of the simulated step time by where it came from; they sum to 1, or are all 0 without
 // steps.
 struct TimeShareFractions {
-  double measured = 0, interpolated = 0, transferred = 0, roofline = 0;
+  double measured = 0, interpolated = 0, extrapolated = 0, transferred = 0, roofline = 0, host = 0;
 };
 TimeShareFractions fractions(const TimeShare& share);
 

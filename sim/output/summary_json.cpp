@@ -81,7 +81,9 @@ void write_findings(JsonWriter& json, const RunSummary& summary) {
   const TimeShareFractions share = fractions(summary.totals.share);
   json.key("time_share").begin_object();
   json.member("measured", share.measured).member("interpolated", share.interpolated);
-  json.member("transferred", share.transferred).member("roofline", share.roofline).end_object();
+  json.member("extrapolated", share.extrapolated).member("transferred", share.transferred);
+  json.member("roofline", share.roofline).member("host", share.host).end_object();
+  json.member("clamped_steps", summary.totals.clamped_steps);
   json.member("result_hash", hash_text(summary.totals.result_hash));
 }
 

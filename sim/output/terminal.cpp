@@ -142,22 +142,35 @@ void verdict_rows(Rows& rows) {
   rows.cells("saturated", [](const RunSummary& r) { return r.verdict.saturated ? "yes" : "no"; });
 }
 
-// Largest share of any run; 0 when no time is a roofline's.
-double roofline_share(const std::vector<RunSummary>& runs) {
+// Largest share of any run, by `part` of the fractions.
+double largest_share(const std::vector<RunSummary>& runs, double TimeShareFractions::* part) {
   double share = 0;
-  for (const RunSummary& run : runs) share = std::max(share, fractions(run.totals.share).roofline);
+  for (const RunSummary& run : runs) share = std::max(share, fractions(run.totals.share).*part);
   return share;
 }
 
-std::string roofline_footnote(double share) {
-  std::string note = "* times: roofline estimate from datasheet figures, not measured";
-  if (share < 0.9995) note += fmt::format(", for {:.1f} % of the step time", 100 * share);
-  return note + '\n';
+// What of the times was not measured; "" where all of it was.
+std::string times_footnote(const std::vector<RunSummary>& runs) {
+  const double roofline = largest_share(runs, &TimeShareFractions::roofline);
+  if (roofline >= 0.9995) {
+    return "* times: roofline estimate from datasheet figures, not measured\n";
+  }
+  std::string note;
+  const auto say = [&](double TimeShareFractions::* part, const std::string& what) {
+    const double share = largest_share(runs, part);
+    if (share <= 0) return;
+    note += fmt::format("{}{:.1f} % {}", note.empty() ? "" : ", ", 100 * share, what);
+  };
+  say(&TimeShareFractions::roofline, "roofline estimate from datasheet figures, not measured");
+  say(&TimeShareFractions::transferred, "transferred from other GPUs");
+  say(&TimeShareFractions::extrapolated, "outside the shapes that were measured");
+  say(&TimeShareFractions::host, "waiting for the host");
+  return note.empty() ? "" : "* of the step time: " + note + '\n';
 }
 
 std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& style) {
-  const double roofline = roofline_share(runs);
-  const std::string mark = roofline > 0 ? " *" : "";
+  const std::string note = times_footnote(runs);
+  const std::string mark = note.empty() ? "" : " *";
   std::vector<std::string> header{""};
   for (const RunSummary& run : runs) header.push_back(run.identity.policy);
   Table table{std::move(header)};
@@ -168,7 +181,7 @@ std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& sty
   memory_rows(rows);
   verdict_rows(rows);
   std::string text = table.text(style);
-  if (roofline > 0) text += '\n' + style.dim(roofline_footnote(roofline));
+  if (!note.empty()) text += '\n' + style.dim(note);
   return text;
 }
 
