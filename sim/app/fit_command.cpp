@@ -6,6 +6,9 @@
 //               "covers": [..], "marks": [..], "note": .., "refused_rows": {reason: rows},
 //               "tolerance_pct": 0.7}}
 //   {"keys": [..], "samples": [[axis value, .., us], ..]}    any number, of the family above
+// v4cap fit STEPS.jsonl: an engine's log of steps (sim/app/step_log.h) becomes a profile of one
+// family `step`.
+//
 // What is printed is the error of the code that will look the times up.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -15,6 +18,7 @@
 #include <limits>
 
 #include "sim/app/command.h"
+#include "sim/app/step_log.h"
 #include "sim/config/profile_file.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
@@ -183,7 +187,13 @@ std::string text(const std::vector<FittedFamily>& families, const TextStyle& sty
                fmt::format("{:.1f}", e.worst_pct), fmt::format("{}", e.samples),
                fmt::format("{}", f.family.rows), fmt::format("{}", f.kept), axes_text(f)});
   }
-  return table.text(style);
+  std::string out = table.text(style);
+  for (const FittedFamily& f : families) {
+    for (const auto& [name, value] : f.family.coefficients) {
+      out += fmt::format("{}: {} {:.6g}\n", f.family.name, name, value);
+    }
+  }
+  return out;
 }
 
 void write_error(JsonWriter& json, const HeldOutError& e) {
@@ -198,6 +208,11 @@ std::string json(const std::vector<FittedFamily>& families) {
     json.begin_object().member("name", f.family.name);
     write_error(json, f.family.held_out);
     json.member("rows", f.family.rows).member("kept", f.kept);
+    if (!f.family.coefficients.empty()) {
+      json.key("coefficients").begin_object();
+      for (const auto& [name, value] : f.family.coefficients) json.member(name, value);
+      json.end_object();
+    }
     json.key("axes").begin_array();
     for (std::size_t i = 0; i < f.by_axis.size(); ++i) {
       const ProfileAxis& axis = f.family.axes[i];
@@ -219,13 +234,29 @@ class FitCommand final : public Command {
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("--samples", samples_, "raw measurements (JSON lines)")->required();
+    app.add_option("STEPS", steps_, "log of an engine's steps (JSON lines)");
+    app.add_option("--samples", samples_, "raw measurements (JSON lines) instead");
+    app.add_option("--name", name_, "name of the profile of STEPS (default steps)");
+    app.add_option("--gpu", gpu_, "GPU of STEPS, as hardware files name it");
+    app.add_option("--engine", engine_, "engine of STEPS");
+    app.add_option("--engine-version", engine_version_, "version of the engine of STEPS");
+    app.add_option("--experts", shape_.experts, "routed experts of the model (default 384)")
+        ->check(CLI::Range(1.0, 1e6));
+    app.add_option("--experts-per-token", shape_.per_token, "of them per token (default 6)")
+        ->check(CLI::Range(0.0, 1e6));
     app.add_option("--out", out_, "folder for the profile; nothing is written without it");
   }
 
   ExitCode run(CommandContext& context) override {
-    RawProfile raw = read_samples(samples_);
+    if (steps_.empty() == samples_.empty()) {
+      throw InputError(Place{"v4cap fit"}, "expected either STEPS or --samples");
+    }
+    if (shape_.per_token > shape_.experts) {
+      throw InputError(Place{"v4cap fit"}, "--experts-per-token: expected at most --experts");
+    }
+    RawProfile raw = samples_.empty() ? fitted_steps() : read_samples(samples_);
     std::vector<FittedFamily> families;
+    for (const ProfileFamily& step : raw.profile.families) families.push_back({step, {}, 0});
     for (RawFamily& one : raw.families) {
       families.push_back(fit_family(std::move(one.family), one.series, one.tolerance_pct));
       raw.profile.families.push_back(families.back().family);
@@ -241,6 +272,31 @@ class FitCommand final : public Command {
   }
 
  private:
+  RawProfile fitted_steps() const {
+    const std::vector<StepRecord> steps = read_step_log(steps_);
+    const StepValues c = fit_steps(steps, shape_);
+    ProfileFamily family;
+    family.name = "step";
+    family.grain = ProfileGrain::step;
+    family.engine = engine_;
+    family.engine_version = engine_version_;
+    family.kernel_source = "whole steps";
+    family.rows = static_cast<std::int64_t>(steps.size());
+    family.held_out = held_out_steps(steps, shape_);
+    for (std::size_t i = 0; i < c.size(); ++i) family.coefficients[kStepFeatures[i]] = c[i];
+    family.coefficients["experts"] = shape_.experts;
+    family.coefficients["experts_per_token"] = shape_.per_token;
+    const std::string unknown = "not recorded";
+    RawProfile out;
+    out.profile = {name_,   "",      gpu_,    engine_,        engine_version_, unknown,
+                   unknown, unknown, unknown, "log of steps", unknown,         {}};
+    out.profile.families.push_back(std::move(family));
+    return out;
+  }
+
+  std::string steps_, name_ = "steps", gpu_ = "not recorded", engine_ = "not recorded",
+                      engine_version_ = "not recorded";
+  ExpertShape shape_;
   std::string samples_, out_;
 };
 

@@ -14,6 +14,7 @@
 #include "sim/config/engine_file.h"
 #include "sim/config/section.h"
 #include "sim/core/text_file.h"
+#include "sim/cost/step_fit.h"
 
 namespace v4cap {
 
@@ -25,7 +26,9 @@ constexpr const char* kFormat = "1";
 constexpr double kValueMax = 1e15;
 
 const std::vector<std::pair<std::string, ProfileGrain>> kGrains = {
-    {"operator", ProfileGrain::kernel}, {"module", ProfileGrain::module}};
+    {"operator", ProfileGrain::kernel},
+    {"module", ProfileGrain::module},
+    {"step", ProfileGrain::step}};
 const std::vector<std::pair<std::string, Interpolation>> kInterpolations = {
     {"linear", Interpolation::linear}, {"log", Interpolation::log}};
 const std::vector<std::string> kAxisUnits = {"rows", "tokens", "bytes"};
@@ -89,6 +92,15 @@ HeldOutError read_held_out(Section section) {
   return out;
 }
 
+std::map<std::string, double> read_coefficients(Section section) {
+  std::map<std::string, double> out;
+  for (const std::string& name : step_coefficient_names()) {
+    out[name] = section.required<double>(name);
+  }
+  section.reject_unknown();
+  return out;
+}
+
 ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   if (node.kind != YamlNode::Kind::map) {
     throw InputError(node.place, "families: expected a map for each family, got " + shown(node));
@@ -103,7 +115,12 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   family.kernel_source = section.required<std::string>("kernel_source");
   section.choice("unit", {"us"}, std::nullopt);
   family.keys = read_names(section, "keys");
-  section.node("axes");
+  const bool is_step = family.grain == ProfileGrain::step;
+  if (is_step) {
+    family.coefficients = read_coefficients(section.child("coefficients", true));
+  } else {
+    section.node("axes");
+  }
   family.covers = read_names(section, "covers");
   family.marks = read_names(section, "marks");
   family.note = section.optional<std::string>("note", "");
@@ -112,6 +129,7 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   family.refused_rows = read_counts(section.child("refused_rows"), node.find("refused_rows"));
   section.reject_unknown();
   document.checkpoint();
+  if (is_step) return family;
   const std::vector<YamlNode>& axes = items_of(node, "axes", node.place);
   if (axes.size() > kSampleAxesMax) {
     throw InputError(axes.back().place, fmt::format("axes: expected at most {} axes, got {}",
@@ -249,6 +267,9 @@ class SamplesReader {
       for (const ProfileFamily& one : profile_.families) known.push_back(one.name);
       fail(1, "family: " + shown(name) + " is not in " + profile_.file + suggestion(name, known));
     }
+    if (family->grain == ProfileGrain::step) {
+      fail(1, "family: " + shown(name) + " has coefficients and takes no samples");
+    }
     family_ = &*family;
     if (f.size() != family_->keys.size() + 2) {
       fail(1, fmt::format("expected family, {} and samples, got {} fields",
@@ -346,7 +367,7 @@ class SamplesReader {
                           series_expected_, samples_expected_, series_, total_));
     }
     for (const ProfileFamily& family : profile_.families) {
-      if (family.series.empty()) {
+      if (family.series.empty() && family.grain != ProfileGrain::step) {
         throw InputError(Place{file_.path()}, "family: expected samples of " + shown(family.name) +
                                                   ", which " + profile_.file +
                                                   " describes, got none");
@@ -383,7 +404,13 @@ std::string family_text(const ProfileFamily& f) {
       f.name, name_of(kGrains, f.grain), yaml_scalar(f.engine), yaml_scalar(f.engine_version),
       yaml_scalar(f.kernel_source));
   if (!f.keys.empty()) out += "    keys: " + list_text(f.keys) + '\n';
-  out += "    axes:\n";
+  if (!f.coefficients.empty()) {
+    out += "    coefficients:\n";
+    for (const auto& [name, value] : f.coefficients) {
+      out += fmt::format("      {}: {}\n", name, value_text(value));
+    }
+  }
+  if (!f.axes.empty()) out += "    axes:\n";
   for (const ProfileAxis& axis : f.axes) out += axis_text(axis);
   if (!f.covers.empty()) out += "    covers: " + list_text(f.covers) + '\n';
   if (!f.marks.empty()) out += "    marks: " + list_text(f.marks) + '\n';
@@ -433,7 +460,9 @@ void write_text(const fs::path& path, const std::string& text) {
 Profile load_profile(const std::string& name, const std::string& scenario_dir, const Place& place) {
   const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
   Profile profile = read_description(parse_yaml(read_text_file(path), path), path);
-  SamplesReader(profile, csv_path(path)).read();
+  const bool has_samples = std::ranges::any_of(
+      profile.families, [](const ProfileFamily& f) { return f.grain != ProfileGrain::step; });
+  if (has_samples) SamplesReader(profile, csv_path(path)).read();
   return profile;
 }
 
@@ -461,7 +490,7 @@ void write_profile(const Profile& p, const std::string& dir) {
                   kFormat, p.name, p.engine, p.engine_version, series, samples);
   const fs::path base = fs::path(dir) / p.name;
   write_text(base.string() + ".yaml", yaml);
-  write_text(base.string() + ".csv", head + csv);
+  if (samples > 0) write_text(base.string() + ".csv", head + csv);
 }
 
 std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,

@@ -12,7 +12,8 @@
 // One line per sample: a value for each axis of the family, then microseconds. An empty field
 // repeats the line before. Samples ascend by first axis, then second, and so on. Every line beneath
 // the header belongs to the last `family=` line, which names the family and a value for each of its
-// keys. Counts must match, so that a cut file is noticed.
+// keys. Counts must match, so that a cut file is noticed. A profile of grain `step` alone has its
+// coefficients in the YAML file and no table.
 #pragma once
 
 #include <string>

@@ -16,8 +16,9 @@
 
 namespace v4cap {
 
-// What one time stands for: a single kernel, or a whole part of a layer as an engine runs it.
-enum class ProfileGrain : std::uint8_t { kernel, module };
+// What one time stands for: a single kernel, a whole part of a layer as an engine runs it, or a
+// whole step, which has coefficients (sim/cost/step_fit.h) instead of series.
+enum class ProfileGrain : std::uint8_t { kernel, module, step };
 
 struct ProfileAxis {
   std::string name;  // "batch", "past"
@@ -50,6 +51,7 @@ struct ProfileFamily {
   std::map<std::string, std::int64_t> refused_rows;  // by reason
   std::int64_t rows = 0;                             // accepted, before thinning
   std::vector<ProfileSeries> series;                 // in the order of the file
+  std::map<std::string, double> coefficients;        // of grain step, else empty
   Raised raised;                                     // by monotone axes, when read
 
   bool has_mark(std::string_view mark) const;
