@@ -53,6 +53,18 @@ std::size_t Replica::waiting() const {
   return sum;
 }
 
+std::int64_t Replica::decode_steps() const {
+  std::int64_t sum = 0;
+  for (const auto& rank : ranks_) sum += rank->decode_steps();
+  return sum;
+}
+
+Tokens Replica::decoded() const {
+  Tokens sum;
+  for (const auto& rank : ranks_) sum += rank->decoded();
+  return sum;
+}
+
 const Engine& Replica::rank_that_waits() const {
   for (const auto& rank : ranks_) {
     if (rank->wait_reason() != WaitReason::nothing_waits) return *rank;

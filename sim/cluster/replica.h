@@ -51,6 +51,9 @@ class Replica {
   Tokens block() const { return ranks_.front()->cache().block(); }
   const Layout& layout() const { return ranks_.front()->cache().layout(); }
 
+  std::int64_t decode_steps() const;
+  Tokens decoded() const;
+
   KindBytes in_use() const;
   KindBytes cached() const;
   KindBytes evicted() const;

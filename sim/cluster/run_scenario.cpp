@@ -33,6 +33,22 @@ auto at_place(const Scenario& scenario, const std::string& path, Make make) {
   }
 }
 
+void check_drafts(const Scenario& scenario) {
+  const EngineConfig& e = scenario.engine;
+  const std::string path = "engine.draft_tokens";
+  const auto refuse = [&](const std::string& expected) {
+    throw InputError(place_of(scenario, path),
+                     path + ": expected " + expected + ", got " + std::to_string(e.draft_tokens));
+  };
+  if (e.draft_steps > 0 && scenario.model.mtp_layers == 0) {
+    refuse("0, " + scenario.model.name + " has no draft layer");
+  }
+  if (e.acceptance.empty()) {
+    refuse("engine.acceptance_length beside it, " + scenario.model.name +
+           " comes without one for so many");
+  }
+}
+
 }  // namespace
 
 void check_blocks(const Scenario& scenario, const Trace& trace) {
@@ -76,6 +92,7 @@ void check_can_run(const Scenario& scenario) {
                std::to_string(scenario.model.moe.routed_experts) + ")",
            d.expert_parallel);
   }
+  check_drafts(scenario);
 }
 
 Trace load_workload(const Scenario& scenario) {
@@ -166,7 +183,8 @@ StepSetting step_setting(const Scenario& scenario) {
           .indexer = scenario.kv_cache.indexer,
           .data_parallel = d.data_parallel,
           .expert_parallel = d.expert_parallel,
-          .imbalance = scenario.engine.expert_imbalance};
+          .imbalance = scenario.engine.expert_imbalance,
+          .draft_steps = scenario.engine.draft_steps};
 }
 
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
@@ -178,11 +196,14 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
       scenario.engine.long_prefill_token_threshold, scenario.engine.scheduler_options};
   auto rules = at_place(scenario, "engine.scheduler",
                         [&] { return make_scheduler(scenario.engine.scheduler, parameters); });
-  const EngineLimits limits{scenario.engine.max_running, scenario.engine.step_tokens,
-                            scenario.engine.max_context};
+  const EngineConfig& e = scenario.engine;
+  // Whoever only looks at its memory may have an engine whose acceptance nobody knows.
+  const Acceptance acceptance(
+      e.acceptance.empty() ? acceptance_of_mean(e.draft_tokens, 1) : e.acceptance, scenario.seed);
+  const EngineLimits limits{e.max_running, e.step_tokens, e.max_context, e.draft_tokens};
   return std::make_unique<Engine>(
       limits, std::make_unique<KvCache>(std::move(parts.layout), std::move(parts.policy), kv.block),
-      std::move(rules), kv.reuse_generated);
+      std::move(rules), kv.reuse_generated, acceptance);
 }
 
 std::unique_ptr<Replica> make_replica(const Scenario& scenario) {

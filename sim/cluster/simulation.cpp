@@ -225,6 +225,8 @@ void Simulation::finish(RunResult& result) {
     totals.mean_batch =
         static_cast<double>(sequences_in_steps_) / static_cast<double>(totals.steps);
   }
+  totals.decode_steps = replica_.decode_steps();
+  totals.decoded = replica_.decoded();
   totals.evicted = replica_.evicted();
   totals.written = replica_.written();
   totals.hit_bytes = replica_.reused();

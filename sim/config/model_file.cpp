@@ -258,6 +258,9 @@ ModelData read_model(Section section) {
   m.window =
       section.optional<Tokens>("window_tokens", Tokens{0}, between(Tokens{0}, Tokens{kWidthMax}));
   m.mtp_layers = section.optional<std::int64_t>("mtp_layers", 0, between<std::int64_t>(0, 64));
+  if (section.has("acceptance_lengths")) {
+    m.acceptance_lengths = section.required_list<double>("acceptance_lengths", between(1.0, 65.0));
+  }
   m.residual_streams =
       section.optional<std::int64_t>("residual_streams", 1, between<std::int64_t>(1, 64));
   read_attention(section.child("attention", true), m);

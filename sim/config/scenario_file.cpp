@@ -18,6 +18,7 @@
 #include "sim/config/section.h"
 #include "sim/config/workload_section.h"
 #include "sim/engine/scheduler.h"
+#include "sim/engine/acceptance.h"
 
 namespace v4cap {
 
@@ -134,6 +135,49 @@ Deployment read_deployment(Section section, const Scenario& s, bool engine) {
   return d;
 }
 
+// What becomes of draft tokens: the chances themselves, or their mean, for which the model may have
+// published figures.
+void read_drafts(Section& section, const ModelSpec& model, EngineConfig& e) {
+  const auto drafts = static_cast<std::size_t>(e.draft_tokens);
+  if (drafts == 0) {
+    for (const std::string_view key : {"draft_steps", "acceptance_length", "acceptance"}) {
+      if (section.has(key)) section.error(key, "only draft_tokens above 0 use this key");
+      section.node(key);
+    }
+    return;
+  }
+  e.draft_steps =
+      section.optional<std::int64_t>("draft_steps", e.draft_tokens, between<std::int64_t>(0, 64));
+  const double most = static_cast<double>(drafts) + 1;
+  const bool mean_given = section.has("acceptance_length");
+  e.acceptance.clear();
+  if (section.has("acceptance")) {
+    if (mean_given) section.error("acceptance_length", "expected either this or acceptance");
+    section.node("acceptance_length");
+    e.acceptance = section.required_list<double>("acceptance", between(0.0, 1.0));
+    double sum = 0;
+    for (const double chance : e.acceptance) sum += chance;
+    if (e.acceptance.size() == drafts + 1 && std::abs(sum - 1) < 1e-6) return;
+    section.error("acceptance", "expected the chances of 1 to " + std::to_string(drafts + 1) +
+                                    " tokens a step, which sum to 1, got " +
+                                    std::to_string(e.acceptance.size()) + " that sum to " +
+                                    value_text(sum));
+    e.acceptance.clear();
+    return;
+  }
+  const auto& published = model.acceptance_lengths;
+  const bool known = drafts <= published.size();
+  if (!mean_given && !known) {
+    section.node("acceptance_length");
+    section.node("acceptance");
+    return;
+  }
+  const double mean = section.optional<double>(
+      "acceptance_length", known ? published[drafts - 1] : 1, between(1.0, most));
+  section.node("acceptance");
+  e.acceptance = acceptance_of_mean(e.draft_tokens, std::clamp(mean, 1.0, most));
+}
+
 // One bin of a histogram: a document of its own, because a list has no sections.
 ImbalanceBin read_imbalance_bin(const YamlNode& node, const std::string& file, double most) {
   Document document(node, file);
@@ -232,6 +276,7 @@ EngineConfig read_engine(Section section, const Scenario& s,
       section.optional<Tokens>("max_context_tokens", model.max_context,
                                between(Tokens{1}, Tokens{bound(model.max_context.value)}));
   e.draft_tokens = section.optional<std::int64_t>("draft_tokens", 0, between<std::int64_t>(0, 64));
+  read_drafts(section, model, e);
   e.expert_imbalance = read_imbalance(section, s.deployment.expert_parallel);
   e.steps_in_flight =
       section.optional<std::int64_t>("steps_in_flight", 1, between<std::int64_t>(1, 16));

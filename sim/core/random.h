@@ -17,8 +17,8 @@ class RandomStreams {
   explicit RandomStreams(std::uint64_t seed) : seed_(seed) {}
   std::uint64_t seed() const { return seed_; }
 
-  // The same seed and name always give the same sequence. Names in use: "arrivals", "lengths",
-  // "sessions".
+  // The same seed and name always give the same sequence. Names in use: "acceptance", "arrivals",
+  // "lengths", "sessions".
   RandomEngine stream(std::string_view name) const;
 
  private:

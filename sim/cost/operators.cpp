@@ -10,6 +10,7 @@
 #include "kernels/expert_dispatch/work.h"
 #include "kernels/experts/work.h"
 #include "kernels/head/work.h"
+#include "kernels/linear/work.h"
 #include "kernels/mhc_post/work.h"
 #include "kernels/mhc_pre/work.h"
 #include "kernels/mlp/work.h"
@@ -37,8 +38,27 @@ k::Precision precision_of_weights(double bytes_per_weight) {
 
 RankTokens rank_tokens(const StepPlan& plan) {
   RankTokens out;
-  for (const StepPiece& piece : plan.pieces) out.tokens += piece.tokens.value;
+  for (const StepPiece& piece : plan.pieces) {
+    out.tokens += piece.tokens.value;
+    out.sequences += piece.kind == PieceKind::decode ? 1 : 0;
+  }
   return out;
+}
+
+// One MTP layer: window only in V4, else like the model's last layer.
+StepOperators::Layers StepOperators::draft_layer(const ModelSpec& model) {
+  const LayerKind kind = model.window.value > 0 ? LayerKind::window : model.layers.back();
+  const bool dense = model.moe.routed_experts == 0;
+  const auto one_if = [](bool yes) { return std::int64_t{yes ? 1 : 0}; };
+  return {.all = 1,
+          .csa = one_if(kind == LayerKind::csa),
+          .hca = one_if(kind == LayerKind::hca),
+          .window = one_if(kind == LayerKind::window),
+          .dsa = one_if(kind == LayerKind::dsa),
+          .mla = one_if(kind == LayerKind::mla),
+          .gqa = one_if(kind == LayerKind::gqa),
+          .dense_mlp = one_if(dense),
+          .mixture = one_if(!dense)};
 }
 
 StepOperators::StepOperators(const StepSetting& setting)
@@ -65,6 +85,11 @@ StepOperators::StepOperators(const StepSetting& setting)
              .gqa = m.count(LayerKind::gqa)};
   layers_.dense_mlp = m.moe.routed_experts == 0 ? layers_.all : m.moe.dense_layers;
   layers_.mixture = layers_.all - layers_.dense_mlp;
+  if (setting.draft_steps > 0) {
+    V4CAP_CHECK(m.mtp_layers > 0, m.name + " has no draft layer");
+    draft_ = draft_layer(m);
+    draft_steps_ = setting.draft_steps;
+  }
   limits_ = {.window = m.window.value, .top_k = m.indexer.top_k};
   heads_ = divide_up(m.heads, tp_);
   kv_heads_ = divide_up(m.kv_heads, tp_);
@@ -79,72 +104,107 @@ StepOperators::StepOperators(const StepSetting& setting)
 
 OperatorList StepOperators::list(const StepPlan& plan) const {
   V4CAP_CHECK(ranks_ == 1, "one list was asked for of several attention ranks");
-  const PlanSums sums = sum_plan(plan, limits_);
-  const JointTokens joint{.all = sums.tokens, .most_of_rank = sums.tokens};
-  OperatorList out;
-  Builder b{sums, out};
-  own_operators(b, plan, &joint);
-  return out;
+  return own_list(plan, true);
 }
 
 OperatorList StepOperators::rank_list(const StepPlan& plan) const {
-  const PlanSums sums = sum_plan(plan, limits_);
-  OperatorList out;
-  Builder b{sums, out};
-  own_operators(b, plan, nullptr);
-  return out;
+  return own_list(plan, false);
 }
 
 OperatorList StepOperators::joint_list(std::span<const RankTokens> ranks) const {
   V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == ranks_,
               std::to_string(ranks.size()) + " ranks in place of " + std::to_string(ranks_));
-  JointTokens joint;
+  JointTokens joint, drafts;
   for (const RankTokens& rank : ranks) {
-    joint.all += rank.tokens;
-    joint.most_of_rank = std::max(joint.most_of_rank, rank.tokens);
+    joint.tokens += rank.tokens;
+    joint.most_tokens = std::max(joint.most_tokens, rank.tokens);
+    drafts.tokens += rank.sequences;
+    drafts.most_tokens = std::max(drafts.most_tokens, rank.sequences);
   }
-  V4CAP_CHECK(joint.all > 0, "a step of idle ranks");
+  V4CAP_CHECK(joint.tokens > 0, "a step of idle ranks");
   const PlanSums nothing;
   OperatorList out;
-  Builder b{nothing, out};
+  Builder b{nothing, out, layers_};
   routed_experts(b, joint);
+  if (draft_steps_ > 0) {
+    Builder first{nothing, out, draft_, 1, true};
+    routed_experts(first, joint);
+    Builder later{nothing, out, draft_, draft_steps_ - 1, true};
+    routed_experts(later, drafts);
+  }
   return out;
 }
 
-// In the order of a layer; with `joint` the routed experts stand where they run.
-void StepOperators::own_operators(Builder& b, const StepPlan& plan,
-                                  const JointTokens* joint) const {
-  const PlanSums& sums = b.sums;
-  b.add("embedding", OperatorPart::embedding, 1,
-        k::embedding::work(
-            {.tokens = sums.tokens, .hidden = model_.hidden, .streams = model_.residual_streams}));
-  residual_in(b);
-  if (layers_.csa + layers_.hca + layers_.window > 0) attention_v4(b);
-  if (layers_.dsa + layers_.mla > 0) attention_mla(b);
-  if (layers_.gqa > 0) attention_gqa(b);
-  feed_forward(b, joint);
-  all_reduce(b);
-  residual_out(b);
-  head(b);
+// In the order of a layer. The first pass of the draft layer runs on all rows of the step, because later ones need its entries of them;
+// each further pass on one row of every sequence that decodes.
+OperatorList StepOperators::own_list(const StepPlan& plan, bool experts) const {
+  const auto joint_of = [experts](const PlanSums& sums) {
+    return experts ? JointTokens{sums.tokens, sums.tokens} : JointTokens{};
+  };
+  const PlanSums sums = sum_plan(plan, limits_);
+  const JointTokens joint = joint_of(sums);
+  OperatorList out;
+  Builder b{sums, out, layers_};
+  pass(b, joint);
   const auto copied = plan.copies.points_written + plan.copies.points_read;
   if (copied.value > 0) {
     k::Work w;  // every byte is read once and written once
     w.cache_read_bytes = k::real(copied.value);
     w.cache_write_bytes = k::real(copied.value);
-    b.add("copy kept points", OperatorPart::copies, 1, w);
+    b.add("copy kept points"_op, OperatorPart::copies, 1, w);
   }
+  if (draft_steps_ == 0) return out;
+  Builder first{sums, out, draft_, 1, true};
+  draft_pass(first, joint);
+  const PlanSums later_sums = sum_drafts(plan, limits_);
+  if (later_sums.tokens == 0) return out;
+  Builder later{later_sums, out, draft_, draft_steps_ - 1, true};
+  draft_pass(later, joint_of(later_sums));
+  return out;
+}
+
+// Embedding, layers and head.
+void StepOperators::pass(Builder& b, const JointTokens& joint) const {
+  const PlanSums& sums = b.sums;
+  b.add("embedding"_op, OperatorPart::embedding, 1,
+        k::embedding::work(
+            {.tokens = sums.tokens, .hidden = model_.hidden, .streams = model_.residual_streams}));
+  residual_in(b);
+  if (b.layers.csa + b.layers.hca + b.layers.window > 0) attention_v4(b);
+  if (b.layers.dsa + b.layers.mla > 0) attention_mla(b);
+  if (b.layers.gqa > 0) attention_gqa(b);
+  feed_forward(b, joint);
+  all_reduce(b);
+  residual_out(b);
+  head(b);
+}
+
+// The draft layer's input is a projection of the next token's embedding plus one of each residual
+// stream, both hidden x hidden, repeated on every GPU.
+void StepOperators::draft_pass(Builder& b, const JointTokens& joint) const {
+  const auto linear = [&](OperatorName name, std::int64_t rows) {
+    b.add(name, OperatorPart::attention_projections, 1,
+          k::linear::work({.rows = rows,
+                           .in = model_.hidden,
+                           .out = model_.hidden,
+                           .bytes_per_weight = model_.weights.linear_bytes,
+                           .precision = linear_precision_}));
+  };
+  linear("linear embedding"_op, b.sums.tokens);
+  linear("linear hidden"_op, b.sums.tokens * model_.residual_streams);
+  pass(b, joint);
 }
 
 void StepOperators::head(Builder& b) const {
   if (b.sums.emitting_rows == 0) return;
   if (model_.residual_streams > 1) {
-    b.add("mhc_pre head", OperatorPart::hyper_connections, 1,
+    b.add("mhc_pre head"_op, OperatorPart::hyper_connections, 1,
           k::mhc_pre::work({.tokens = b.sums.emitting_rows,
                             .hidden = model_.hidden,
                             .streams = model_.residual_streams,
                             .mixes = model_.residual_streams}));
   }
-  b.add("head", OperatorPart::head, 1,
+  b.add("head"_op, OperatorPart::head, 1,
         k::head::work({.rows = b.sums.emitting_rows,
                        .hidden = model_.hidden,
                        .vocab = vocab_,
@@ -155,13 +215,13 @@ void StepOperators::head(Builder& b) const {
 void StepOperators::residual_in(Builder& b) const {
   const std::int64_t streams = model_.residual_streams;
   if (streams > 1) {
-    b.add("mhc_pre", OperatorPart::hyper_connections, 2 * layers_.all,
+    b.add("mhc_pre"_op, OperatorPart::hyper_connections, 2 * b.layers.all,
           k::mhc_pre::work({.tokens = b.sums.tokens,
                             .hidden = model_.hidden,
                             .streams = streams,
                             .mixes = streams * (streams + 2)}));
   }
-  b.add("rmsnorm_quant", OperatorPart::norms, 2 * layers_.all,
+  b.add("rmsnorm_quant"_op, OperatorPart::norms, 2 * b.layers.all,
         k::rmsnorm_quant::work({.tokens = b.sums.tokens,
                                 .hidden = model_.hidden,
                                 .quantised = linear_precision_ == k::Precision::fp8,
@@ -171,30 +231,30 @@ void StepOperators::residual_in(Builder& b) const {
 void StepOperators::residual_out(Builder& b) const {
   if (model_.residual_streams == 1) return;  // added by the next rmsnorm_quant
   b.add(
-      "mhc_post", OperatorPart::hyper_connections, 2 * layers_.all,
+      "mhc_post"_op, OperatorPart::hyper_connections, 2 * b.layers.all,
       k::mhc_post::work(
           {.tokens = b.sums.tokens, .hidden = model_.hidden, .streams = model_.residual_streams}));
 }
 
-void StepOperators::feed_forward(Builder& b, const JointTokens* joint) const {
+void StepOperators::feed_forward(Builder& b, const JointTokens& joint) const {
   const ModelSpec& m = model_;
   const std::int64_t tokens = b.sums.tokens;
-  b.add("router", OperatorPart::router, layers_.mixture,
+  b.add("router"_op, OperatorPart::router, b.layers.mixture,
         k::router::work({.tokens = tokens,
                          .hidden = m.hidden,
                          .experts = m.moe.routed_experts,
                          .active = m.moe.active_experts,
                          .bytes_per_weight = m.weights.other_bytes}));
-  if (joint != nullptr) routed_experts(b, *joint);
+  routed_experts(b, joint);
   if (m.moe.shared_experts > 0) {
-    b.add("mlp shared expert", OperatorPart::experts, layers_.mixture,
+    b.add("mlp shared expert"_op, OperatorPart::experts, b.layers.mixture,
           k::mlp::work({.tokens = tokens,
                         .hidden = m.hidden,
                         .intermediate = m.moe.shared_experts * m.moe.expert_intermediate,
                         .bytes_per_weight = m.weights.linear_bytes,
                         .precision = linear_precision_}));
   }
-  b.add("mlp dense", OperatorPart::experts, layers_.dense_mlp,
+  b.add("mlp dense"_op, OperatorPart::experts, b.layers.dense_mlp,
         k::mlp::work({.tokens = tokens,
                       .hidden = m.hidden,
                       .intermediate = dense_intermediate_,
@@ -205,44 +265,45 @@ void StepOperators::feed_forward(Builder& b, const JointTokens* joint) const {
 // The experts, and the way of tokens of several ranks to them and back. Within one rank every GPU
 // has all tokens already, and all_reduce() adds up what each makes of them.
 void StepOperators::routed_experts(Builder& b, const JointTokens& joint) const {
-  if (layers_.mixture == 0) return;
+  if (b.layers.mixture == 0 || joint.tokens == 0) return;
   if (ranks_ > 1 && !spread_experts_) {
-    b.add("all_gather", OperatorPart::collectives, layers_.mixture, {},
-          k::all_gather::link_bytes({.tokens = joint.all, .hidden = model_.hidden, .gpus = gpus_}));
+    b.add("all_gather"_op, OperatorPart::collectives, b.layers.mixture, {},
+          k::all_gather::link_bytes(
+              {.tokens = joint.tokens, .hidden = model_.hidden, .gpus = gpus_}));
   }
   for (const ImbalanceBin& bin : imbalance_) experts_of_bin(b, joint, bin);
   if (ranks_ > 1 && !spread_experts_) {
-    b.add("reduce_scatter", OperatorPart::collectives, layers_.mixture, {},
+    b.add("reduce_scatter"_op, OperatorPart::collectives, b.layers.mixture, {},
           k::reduce_scatter::link_bytes(
-              {.tokens = joint.all, .hidden = model_.hidden, .gpus = gpus_}));
+              {.tokens = joint.tokens, .hidden = model_.hidden, .gpus = gpus_}));
   }
 }
 
 void StepOperators::experts_of_bin(Builder& b, const JointTokens& joint,
                                    const ImbalanceBin& bin) const {
   const MoeSpec& moe = model_.moe;
-  const auto add = [&](std::string_view name, OperatorPart part, const k::Work& work,
+  const auto add = [&](OperatorName name, OperatorPart part, const k::Work& work,
                        double link_bytes) {
-    b.add(name, part, layers_.mixture, work, link_bytes, bin.share);
+    b.add(name, part, b.layers.mixture, work, link_bytes, bin.share);
   };
   // The GPUs of an attention rank have the same tokens; each sends its part of them.
-  const k::expert_dispatch::Shape moved{.tokens = joint.all,
-                                        .most_tokens = divide_up(joint.most_of_rank, tp_),
+  const k::expert_dispatch::Shape moved{.tokens = joint.tokens,
+                                        .most_tokens = divide_up(joint.most_tokens, tp_),
                                         .hidden = model_.hidden,
                                         .active = moe.active_experts,
                                         .gpus = gpus_,
                                         .imbalance = bin.factor};
   const bool moves = ranks_ > 1 && spread_experts_;
   if (moves) {
-    add("expert_dispatch", OperatorPart::collectives, {}, k::expert_dispatch::link_bytes(moved));
+    add("expert_dispatch"_op, OperatorPart::collectives, {}, k::expert_dispatch::link_bytes(moved));
   }
   const double touched =
       spread_experts_
           ? k::real(gpus_) * k::experts::touched_on_hottest(moe.routed_experts, moe.active_experts,
-                                                            joint.all, gpus_, bin.factor)
-          : k::experts::touched_experts(moe.routed_experts, moe.active_experts, joint.all);
-  add("experts", OperatorPart::experts,
-      k::experts::work({.tokens = joint.all,
+                                                            joint.tokens, gpus_, bin.factor)
+          : k::experts::touched_experts(moe.routed_experts, moe.active_experts, joint.tokens);
+  add("experts"_op, OperatorPart::experts,
+      k::experts::work({.tokens = joint.tokens,
                         .hidden = model_.hidden,
                         .intermediate = moe.expert_intermediate,
                         .active = moe.active_experts,
@@ -253,7 +314,7 @@ void StepOperators::experts_of_bin(Builder& b, const JointTokens& joint,
                         .precision = expert_precision_}),
       0);
   if (moves) {
-    add("expert_combine", OperatorPart::collectives, {}, k::expert_combine::link_bytes(moved));
+    add("expert_combine"_op, OperatorPart::collectives, {}, k::expert_combine::link_bytes(moved));
   }
 }
 
@@ -262,9 +323,9 @@ void StepOperators::experts_of_bin(Builder& b, const JointTokens& joint,
 // among them and end with rows that they hand round: one all-reduce in all.
 void StepOperators::all_reduce(Builder& b) const {
   if (tp_ == 1) return;
-  const std::int64_t sums_after_feed_forward = ranks_ > 1 ? layers_.dense_mlp : layers_.all;
+  const std::int64_t sums_after_feed_forward = ranks_ > 1 ? b.layers.dense_mlp : b.layers.all;
   b.add(
-      "all_reduce", OperatorPart::collectives, layers_.all + sums_after_feed_forward, {},
+      "all_reduce"_op, OperatorPart::collectives, b.layers.all + sums_after_feed_forward, {},
       k::all_reduce::link_bytes({.tokens = b.sums.tokens, .hidden = model_.hidden, .ranks = tp_}));
 }
 

@@ -48,7 +48,8 @@ enum class OperatorPart : std::uint8_t {
 
 struct Operator {
   std::string_view
-      name;  // the folder under kernels/, with what it works on where that is ambiguous
+      name;  // the folder under kernels/, with what it works on where that is ambiguous; those of a
+             // draft layer begin with "mtp "
   OperatorPart part{};
   std::int64_t count = 0;  // launches in the step
   kernels::Work work;      // of one launch
@@ -61,7 +62,7 @@ struct Operator {
   double launches() const { return kernels::real(count) * share; }
 };
 
-inline constexpr std::size_t kMaxOperators = 64;
+inline constexpr std::size_t kMaxOperators = 160;
 using OperatorList = boost::container::static_vector<Operator, kMaxOperators>;
 
 // A model as one deployment runs it.
@@ -74,13 +75,15 @@ struct StepSetting {
   // Whole experts are spread over so many GPUs, which are all; 1 = each is cut over all GPUs.
   std::int64_t expert_parallel = 1;
   ExpertImbalance imbalance{{}};  // counts with expert_parallel above 1
+  std::int64_t draft_steps = 0;   // passes of the draft (MTP) layer in a step
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
 };
 
 // Tokens of one attention rank in a step.
 struct RankTokens {
-  std::int64_t tokens = 0;  // new positions; 0 = the rank is idle
+  std::int64_t tokens = 0;     // new positions; 0 = the rank is idle
+  std::int64_t sequences = 0;  // that decode, each with one row in a further pass of a draft layer
 };
 RankTokens rank_tokens(const StepPlan& plan);
 
@@ -104,9 +107,10 @@ class StepOperators {
 
  private:
   struct Builder;
-  // Tokens of all ranks of a step.
+  // Tokens that meet at the experts: of all ranks, and of the rank that has most. 0 = the experts
+  // are left out.
   struct JointTokens {
-    std::int64_t all = 0, most_of_rank = 0;
+    std::int64_t tokens = 0, most_tokens = 0;
   };
   // Layers by kind, and shapes on this rank.
   struct Layers {
@@ -119,8 +123,11 @@ class StepOperators {
   void attention_gqa(Builder& b) const;
   void indexer(Builder& b, const KeyReads& scores, const KeyReads& selected,
                std::int64_t layers) const;
-  void own_operators(Builder& b, const StepPlan& plan, const JointTokens* joint) const;
-  void feed_forward(Builder& b, const JointTokens* joint) const;
+  static Layers draft_layer(const ModelSpec& model);
+  OperatorList own_list(const StepPlan& plan, bool experts) const;
+  void pass(Builder& b, const JointTokens& joint) const;
+  void draft_pass(Builder& b, const JointTokens& joint) const;
+  void feed_forward(Builder& b, const JointTokens& joint) const;
   void routed_experts(Builder& b, const JointTokens& joint) const;
   void experts_of_bin(Builder& b, const JointTokens& joint, const ImbalanceBin& bin) const;
   void head(Builder& b) const;
@@ -129,8 +136,9 @@ class StepOperators {
   void all_reduce(Builder& b) const;
 
   ModelSpec model_;
-  Layers layers_;
+  Layers layers_, draft_;
   ViewLimits limits_;
+  std::int64_t draft_steps_ = 0;
   std::int64_t tp_ = 1, ranks_ = 1, gpus_ = 1;
   bool spread_experts_ = false;
   ExpertImbalance imbalance_;  // one even bin unless experts are spread

@@ -78,12 +78,34 @@ PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
                 "piece of " + std::to_string(piece.tokens.value) + " tokens after " +
                     std::to_string(piece.past.value));
     sums.tokens += piece.tokens.value;
-    sums.emitting_rows += piece.emits_token ? 1 : 0;
-    if (piece.kind == PieceKind::decode && piece.tokens.value == 1) {
+    if (piece.kind != PieceKind::decode) {
+      sums.emitting_rows += piece.emits_token ? 1 : 0;
+      add_chunk(sums, piece, limits);
+      continue;
+    }
+    sums.sequences += 1;
+    sums.emitting_rows += piece.tokens.value;  // every draft is compared with the model's choice
+    if (piece.tokens.value == 1) {
       add_decode(sums, piece.past.value + 1, limits);
     } else {
+      const KeyReads others = sums.dense;
       add_chunk(sums, piece, limits);
+      sums.decode_tokens += piece.tokens.value;
+      sums.dense_decode += {.pairs = sums.dense.pairs - others.pairs,
+                            .entries = sums.dense.entries - others.entries};
     }
+  }
+  return sums;
+}
+
+PlanSums sum_drafts(const StepPlan& plan, const ViewLimits& limits) {
+  PlanSums sums;
+  for (const StepPiece& piece : plan.pieces) {
+    if (piece.kind != PieceKind::decode) continue;
+    sums.tokens += 1;
+    sums.emitting_rows += 1;
+    sums.sequences += 1;
+    add_decode(sums, piece.past.value + piece.tokens.value + 1, limits);
   }
   return sums;
 }

@@ -6,8 +6,8 @@
 //   CSA: min(top_k, floor(n/4)) entries  HCA: floor(n/128) entries
 //   MLA, GQA, DSA scores: n tokens       DSA: min(top_k, n) tokens
 // "pairs" are those sums over all queries. "entries" are what must be read from the cache at least
-// once: per sequence in decode; in a chunk each distinct entry once for all its queries, not once
-// per query.
+// once: per sequence in decode; in a chunk, and in a decode that verifies drafts, each distinct
+// entry once for all its queries, not once per query.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ struct KeyReads {
 struct PlanSums {
   std::int64_t tokens = 0;         // new positions, all pieces
   std::int64_t decode_tokens = 0;  // of them, of decode pieces
-  std::int64_t emitting_rows = 0;  // pieces whose last position yields a token
+  std::int64_t emitting_rows = 0;  // positions whose logits are asked for
+  std::int64_t sequences = 0;      // decode pieces
 
   KeyReads window;
   KeyReads csa_scores, csa_selected;
@@ -47,6 +48,8 @@ struct PlanSums {
 };
 
 PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits);
+// Of one row behind each decode piece: what a further pass of a draft layer runs on.
+PlanSums sum_drafts(const StepPlan& plan, const ViewLimits& limits);
 
 // sum over n = 1..last of min(limit, floor(n / per_entry)); limit >= 0, per_entry >= 1, 0 <= last <
 // 2^31.

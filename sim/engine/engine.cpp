@@ -30,13 +30,17 @@ RequestRecord record_of(const LiveRequest& request, RequestEnd how) {
 }  // namespace
 
 Engine::Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
-               std::unique_ptr<SchedulerRules> rules, bool reuse_generated)
+               std::unique_ptr<SchedulerRules> rules, bool reuse_generated, Acceptance acceptance)
     : limits_(limits),
       cache_(std::move(cache)),
       rules_(std::move(rules)),
-      reuse_generated_(reuse_generated) {
+      reuse_generated_(reuse_generated),
+      acceptance_(std::move(acceptance)) {
   V4CAP_CHECK(limits.max_running > 0 && limits.step_tokens >= Tokens{1},
               "an engine that cannot run");
+  V4CAP_CHECK(acceptance_.drafts() == limits.draft_tokens,
+              std::to_string(limits.draft_tokens) + " drafts, and chances for " +
+                  std::to_string(acceptance_.drafts()));
 }
 
 bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
@@ -111,7 +115,14 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
     return;
   }
   V4CAP_CHECK(piece.past == request.computed, "a step was computed out of order");
-  request.computed += piece.tokens;
+  Tokens kept = piece.tokens;
+  if (piece.kind == PieceKind::decode) {
+    kept = std::min(acceptance_.tokens(request.id, request.decode_steps++),
+                    request.output - request.generated);
+    ++decode_steps_;
+    decoded_ += kept;
+  }
+  request.computed += kept;
   if (piece.past < request.reached) {
     request.recomputed_after_preemption += std::min(request.computed, request.reached) - piece.past;
   }
@@ -120,7 +131,7 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
     cache_->commit(request.sequence, request.computed);
   }
   if (!piece.emits_token) return;
-  emit_token(request, now);
+  emit_tokens(request, piece.kind == PieceKind::decode ? kept : Tokens{1}, now);
   if (request.generated >= request.output) {
     end(piece.request, now, ended);
   } else if (request.state == RequestState::prefilling) {
@@ -129,12 +140,13 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   }
 }
 
-void Engine::emit_token(LiveRequest& request, SimTime now) {
+void Engine::emit_tokens(LiveRequest& request, Tokens tokens, SimTime now) {
   if (request.output == Tokens{0})
     return;  // aborted when its prompt was read: no token reaches anyone
-  request.generated += Tokens{1};
-  if (request.generated == Tokens{1}) request.first_token = now;
-  if (request.generated == Tokens{2}) request.second_token = now;
+  const Tokens before = request.generated;
+  request.generated += tokens;
+  if (before < Tokens{1}) request.first_token = now;
+  if (before < Tokens{2} && request.generated >= Tokens{2}) request.second_token = now;
 }
 
 void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended) {

@@ -15,6 +15,7 @@
 
 #include "sim/cache/kv_cache.h"
 #include "sim/core/time.h"
+#include "sim/engine/acceptance.h"
 #include "sim/engine/request.h"
 #include "sim/engine/request_record.h"
 #include "sim/engine/scheduler.h"
@@ -24,8 +25,9 @@ namespace v4cap {
 
 class Engine {
  public:
+  // `acceptance` says what becomes of the drafts of `limits.draft_tokens`.
   Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
-         std::unique_ptr<SchedulerRules> rules, bool reuse_generated);
+         std::unique_ptr<SchedulerRules> rules, bool reuse_generated, Acceptance acceptance = {});
 
   // A request arrives. False: it can never run here (longer than the context limit or than all
   // memory); its record is in `refused`.
@@ -48,19 +50,23 @@ class Engine {
   const KvCache& cache() const { return *cache_; }
   const LiveRequest& request(RequestIndex slot) const { return slots_[slot]; }
   std::int64_t preemptions() const { return preemptions_; }
+  // Decode steps of single requests, and the tokens that they yielded.
+  std::int64_t decode_steps() const { return decode_steps_; }
+  Tokens decoded() const { return decoded_; }
 
   // Everything ended: all memory is free or cached, and the books balance.
   void check_drained() const;
 
  private:
   void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
-  void emit_token(LiveRequest& request, SimTime now);
+  void emit_tokens(LiveRequest& request, Tokens tokens, SimTime now);
   void end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended);
 
   EngineLimits limits_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<SchedulerRules> rules_;
   bool reuse_generated_;
+  Acceptance acceptance_;
   std::vector<LiveRequest> slots_;
   std::vector<RequestIndex> free_slots_;
   std::vector<RequestIndex> running_;  // in order of admission
@@ -69,7 +75,8 @@ class Engine {
   bool step_open_ = false;
   WaitReason wait_reason_ = WaitReason::nothing_waits;
   Tokens prompt_tokens_;
-  std::int64_t preemptions_ = 0;
+  std::int64_t preemptions_ = 0, decode_steps_ = 0;
+  Tokens decoded_;
 };
 
 }  // namespace v4cap

@@ -43,11 +43,13 @@ struct LiveRequest {
   std::uint32_t id = 0;
   RequestState state = RequestState::waiting;
   Tokens prompt, output;
-  Tokens generated;       // tokens produced so far
-  Tokens computed;        // positions whose state is in the cache
-  Tokens reached;         // most that `computed` has ever been
-  Tokens prefill_target;  // prompt, plus generated tokens after a preemption
-  Tokens rebuild_left;    // positions still to run again before `computed`
+  Tokens generated;               // tokens produced so far
+  Tokens computed;                // positions whose state is in the cache
+  Tokens points_reserved;         // up to where the cache was asked for points
+  std::int64_t decode_steps = 0;  // over all its life
+  Tokens reached;                 // most that `computed` has ever been
+  Tokens prefill_target;          // prompt, plus generated tokens after a preemption
+  Tokens rebuild_left;            // positions still to run again before `computed`
   CachedSequence sequence;
 
   // The words of the cache, fixed at first admission.

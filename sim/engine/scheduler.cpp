@@ -21,18 +21,25 @@ SchedulerTraits scheduler_traits(const std::string& scheduler) {
   return traits == nullptr ? SchedulerTraits{} : *traits;
 }
 
+// No token is kept behind the end of the output.
+Tokens Batch::after_decode(const LiveRequest& request) const {
+  const Tokens rows{1 + limits_.draft_tokens};
+  return std::min(request.computed + rows, request.prompt + request.output);
+}
+
 bool Batch::make_room(RequestIndex r) {
   LiveRequest& request = slots_[r];
-  return cache_.grow(request.sequence, request.computed + Tokens{1});
+  return cache_.grow(request.sequence, after_decode(request));
 }
 
 bool Batch::decode(RequestIndex r) {
   LiveRequest& request = slots_[r];
-  const Tokens after = request.computed + Tokens{1};
+  const Tokens rows{1 + limits_.draft_tokens};
+  const Tokens after = after_decode(request);
   if (!cache_.grow(request.sequence, after)) return false;
-  plan_.copies.points_written += cache_.reserve_points(request.sequence, request.computed, after);
-  plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, Tokens{1}});
-  budget_ -= Tokens{1};
+  reserve_points(request, after);
+  plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, rows});
+  budget_ -= rows;
   return true;
 }
 
@@ -52,7 +59,7 @@ void Batch::prefill(RequestIndex r, Tokens most) {
   const Tokens chunk = std::min(allowed, request.prefill_target - request.computed);
   const Tokens after = request.computed + chunk;
   const bool last = after == request.prefill_target;
-  plan_.copies.points_written += cache_.reserve_points(request.sequence, request.computed, after);
+  reserve_points(request, after);
   plan_.pieces.push_back({r, PieceKind::prefill, last, request.computed, chunk});
   budget_ -= chunk;
 }
@@ -77,6 +84,14 @@ Tokens Batch::to_run(const Lookup& found) const {
 
 bool Batch::head_would_fit(const Lookup& found, Tokens growth) const {
   return cache_.would_fit(found, head_target(), head_in_flight(found), growth);
+}
+
+// Drafts that were not accepted leave positions behind whose points are reserved already.
+void Batch::reserve_points(LiveRequest& request, Tokens after) {
+  const Tokens from = std::max(request.computed, request.points_reserved);
+  if (after <= from) return;
+  plan_.copies.points_written += cache_.reserve_points(request.sequence, from, after);
+  request.points_reserved = after;
 }
 
 bool Batch::admit_head(SimTime now, const Lookup& found) {
@@ -112,7 +127,7 @@ bool Batch::admit_head(SimTime now, const Lookup& found) {
 void Batch::preempt(RequestIndex r) {
   LiveRequest& request = slots_[r];
   cache_.release(request.sequence);
-  request.computed = request.rebuild_left = {};
+  request.computed = request.rebuild_left = request.points_reserved = {};
   ++request.preemptions;
   advance(request, RequestState::waiting);
   running_.erase(std::find(running_.begin(), running_.end(), r));

@@ -20,8 +20,9 @@ namespace v4cap {
 
 struct EngineLimits {
   std::int64_t max_running = 0;
-  Tokens step_tokens;  // new tokens of all sequences in one step
-  Tokens max_context;  // prompt + output
+  Tokens step_tokens;             // new tokens of all sequences in one step
+  Tokens max_context;             // prompt + output
+  std::int64_t draft_tokens = 0;  // that a decode verifies beside the next token
 };
 
 // Why requests are still waiting after a step was planned.
@@ -62,9 +63,11 @@ class Batch {
   bool prefill_allowed() const { return prefill_allowed_; }
   void allow_prefill(bool allowed) { prefill_allowed_ = allowed; }
 
-  // Room for the next token of a decoding request, which decode() then finds. False: there is none.
+  // Room for the next token of a decoding request and its drafts, which decode() then finds. False:
+  // there is none.
   bool make_room(RequestIndex r);
-  // One decode token of a decoding request. False: the cache has no room for it.
+  // The next token of a decoding request with its drafts, for all of which room is made. They run
+  // together also where less than that is left of the budget. False: the cache has no room.
   bool decode(RequestIndex r);
   // As much of what a rebuilding or prefilling request still has to run as the budget allows, and
   // no more than `most`.
@@ -88,8 +91,10 @@ class Batch {
   WaitReason reason() const { return reason_; }
 
  private:
+  Tokens after_decode(const LiveRequest& request) const;
   Tokens head_target() const;
   Tokens head_in_flight(const Lookup& found) const;
+  void reserve_points(LiveRequest& request, Tokens after);
 
   std::vector<LiveRequest>& slots_;
   std::vector<RequestIndex>& running_;

@@ -13,18 +13,20 @@ namespace v4cap {
 using RequestIndex = std::uint32_t;
 
 enum class PieceKind : std::uint8_t {
-  decode,   // one new token of a sequence that is generating
+  decode,   // the next token of a sequence that is generating, and its drafts to verify
   prefill,  // a chunk of prompt tokens
   rebuild,  // a chunk of tokens run again only to restore window and compressor state: reads and
             // writes no compressed entries of its own, produces no token
 };
 
-// `tokens` new positions of one sequence, after `past` positions that are already in its cache.
+// `tokens` new positions of one sequence, after `past` positions that are already in its cache. A
+// decode piece has one for the next token and one for each draft, so its length is the same in every
+// step; how many of them turn out right is known when the step ends.
 struct StepPiece {
   RequestIndex request = 0;
   PieceKind kind{};
   bool emits_token =
-      false;  // its last position yields a generated token (decode; a prompt's last chunk)
+      false;  // it yields generated tokens (decode) or the first one (a prompt's last chunk)
   Tokens past;
   Tokens tokens;
   bool operator==(const StepPiece&) const = default;

@@ -57,6 +57,8 @@ struct ModelSpec {
   Tokens window;                                    // 0 = no layer keeps a window
   std::vector<LayerKind> layers;                    // decoder layers in order, without MTP
   std::int64_t mtp_layers = 0;
+  // Mean tokens of a decode step that verifies 1, 2, ... drafts; empty = none published.
+  std::vector<double> acceptance_lengths;
   IndexerSpec indexer;
   MoeSpec moe;
   WeightFormat weights;

@@ -58,6 +58,9 @@ struct RunTotals {
   bool saturated = false;     // open loop: the queue grew as long as requests came
   double mean_in_system = 0;  // time average, for Little's law
   double mean_batch = 0;      // sequences per step
+  // Decode steps of single requests, and the tokens that they yielded.
+  std::int64_t decode_steps = 0;
+  Tokens decoded;
   std::uint64_t result_hash = 0;
   double wall_s = 0;  // of the simulator; not part of any hash
 };

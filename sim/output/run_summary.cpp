@@ -33,6 +33,11 @@ TimeShareFractions fractions(const TimeShare& share) {
           share.transferred_s / total, share.roofline_s / total,     share.host_s / total};
 }
 
+std::optional<double> accepted_length_mean(const RunTotals& totals) {
+  if (totals.decode_steps == 0) return std::nullopt;
+  return static_cast<double>(totals.decoded.value) / static_cast<double>(totals.decode_steps);
+}
+
 std::string hash_text(std::uint64_t hash) {
   return fmt::format("{:016x}", hash);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "sim/output/metrics.h"
@@ -37,6 +38,10 @@ struct TimeShareFractions {
   double measured = 0, interpolated = 0, extrapolated = 0, transferred = 0, roofline = 0, host = 0;
 };
 TimeShareFractions fractions(const TimeShare& share);
+
+// Mean tokens that a decode step of a request yielded, 1 without drafts; empty when none decoded. The
+// last step of an output counts what was left of it.
+std::optional<double> accepted_length_mean(const RunTotals& totals);
 
 // 16 hexadecimal digits.
 std::string hash_text(std::uint64_t hash);

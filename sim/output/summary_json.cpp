@@ -78,6 +78,7 @@ void write_findings(JsonWriter& json, const RunSummary& summary) {
   json.member("verdict", summary.verdict.text);
   json.member("mean_in_system", summary.totals.mean_in_system);
   json.member("mean_batch", summary.totals.mean_batch);
+  json.member("accepted_length_mean", accepted_length_mean(summary.totals));
   const TimeShareFractions share = fractions(summary.totals.share);
   json.key("time_share").begin_object();
   json.member("measured", share.measured).member("interpolated", share.interpolated);

@@ -119,6 +119,36 @@ TEST_CASE("expert imbalance is a factor or a histogram, and reads back as writte
   CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
 }
 
+TEST_CASE("drafts have the acceptance of the model, of the scenario, or none that is known") {
+  const auto engine = [](const std::string& keys, const std::string& model = "deepseek-v4-pro") {
+    const Scenario s =
+        parsed("model: " + model + "\nhardware: hgx-b200\nworkload: {trace: t.jsonl}\nengine: {" +
+               keys + "}\n");
+    CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
+    CHECK(parsed(s.resolved_yaml).engine.acceptance == s.engine.acceptance);
+    return s.engine;
+  };
+  CHECK(engine("draft_tokens: 0").acceptance == std::vector<double>{1});
+  CHECK(engine("draft_tokens: 0").draft_steps == 0);
+  CHECK(engine("draft_tokens: 3").draft_steps == 3);
+  CHECK(engine("draft_tokens: 3, draft_steps: 1").draft_steps == 1);
+  const auto mean = [](const EngineConfig& e) {
+    double sum = 0;
+    for (std::size_t i = 0; i < e.acceptance.size(); ++i) {
+      sum += static_cast<double>(i + 1) * e.acceptance[i];
+    }
+    return sum;
+  };
+  CHECK(mean(engine("draft_tokens: 1")) == doctest::Approx(1.92));
+  CHECK(mean(engine("draft_tokens: 3")) == doctest::Approx(2.97));
+  CHECK(mean(engine("draft_tokens: 3", "deepseek-v4-flash")) == doctest::Approx(2.97));
+  CHECK(mean(engine("draft_tokens: 3, acceptance_length: 2.49")) == doctest::Approx(2.49));
+  CHECK(engine("draft_tokens: 2, acceptance: [0.2, 0.3, 0.5]").acceptance ==
+        std::vector<double>{0.2, 0.3, 0.5});
+  CHECK(engine("draft_tokens: 9").acceptance.empty());
+  CHECK(engine("draft_tokens: 1", "deepseek-v3.2").acceptance.empty());
+}
+
 TEST_CASE("every key is read") {
   const Scenario s = parsed(
       "model: deepseek-v4-flash\nhardware: hgx-h200\ndeployment: {tensor_parallel: 4}\n"

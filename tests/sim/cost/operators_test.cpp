@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "sim/model/parameters.h"
 #include "tests/models.h"
@@ -197,6 +198,93 @@ TEST_CASE("bins of expert imbalance are operators of their own, by their share o
   CHECK(list[4].share == 0.25);
   CHECK(list[4].work.flops() == doctest::Approx(1.5 * even));
   CHECK(list[4].launches() == 61 * 0.25);
+}
+
+StepPlan verify(std::int64_t past, std::int64_t rows, int batch = 1) {
+  StepPlan plan;
+  for (int i = 0; i < batch; ++i) {
+    plan.pieces.push_back({.kind = PieceKind::decode,
+                           .emits_token = true,
+                           .past = Tokens{past},
+                           .tokens = Tokens{rows}});
+  }
+  return plan;
+}
+
+TEST_CASE("a draft layer runs on the rows of the step, then on one row of each sequence") {
+  StepSetting setting = known_setting("deepseek-v4-pro", 8);
+  const OperatorList plain = StepOperators(setting).list(verify(5000, 4, 3));
+  setting.draft_steps = 3;
+  const OperatorList list = StepOperators(setting).list(verify(5000, 4, 3));
+  const auto all = [&](std::string_view name) {
+    std::vector<const Operator*> out;
+    for (const Operator& op : list) {
+      if (op.name == name) out.push_back(&op);
+    }
+    return out;
+  };
+  // The model's own operators are those of a step without a draft layer.
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    CHECK(list[i].name == plain[i].name);
+    CHECK(list[i].work.flops() == plain[i].work.flops());
+  }
+  for (std::size_t i = plain.size(); i < list.size(); ++i) {
+    CAPTURE(std::string(list[i].name));
+    CHECK(list[i].name.substr(0, 4) == "mtp ");
+  }
+  for (const std::string name : {"mtp linear q_b", "mtp attention_window", "mtp experts",
+                                 "mtp router", "mtp linear embedding", "mtp head"}) {
+    CAPTURE(name);
+    const auto passes = all(name);
+    REQUIRE(passes.size() == 2);
+    CHECK(passes[0]->count == 1);
+    CHECK(passes[1]->count == 2);
+  }
+  // 12 rows, then 3; the second projection sees all four residual streams.
+  CHECK(all("mtp linear embedding")[0]->work.flops() == 12 * 2.0 * 7168 * 7168);
+  CHECK(all("mtp linear embedding")[1]->work.flops() == 3 * 2.0 * 7168 * 7168);
+  CHECK(all("mtp linear hidden")[0]->work.flops() == 48 * 2.0 * 7168 * 7168);
+  CHECK(all("mtp head")[0]->work.flops() == 12 * 2.0 * 7168 * 16160);
+  CHECK(all("mtp head")[1]->work.flops() == 3 * 2.0 * 7168 * 16160);
+  CHECK(all("mtp attention_csa").empty());
+  CHECK(all("mtp mhc_pre")[0]->count == 2);
+  // A prompt's rows pass through it once: its later passes need their entries.
+  const OperatorList filling = StepOperators(setting).list(prefill(0, 4096, false));
+  CHECK(find(filling, "mtp attention_window")->count == 1);
+  CHECK(find(filling, "mtp head") == nullptr);
+}
+
+TEST_CASE("a draft layer's experts see the tokens of all ranks") {
+  StepSetting setting = ranks_setting(2, 2);
+  setting.draft_steps = 2;
+  const StepPlan plan = verify(5000, 3, 10);
+  const RankTokens of_plan = rank_tokens(plan);
+  CHECK(of_plan.tokens == 30);
+  CHECK(of_plan.sequences == 10);
+  const RankTokens tokens[] = {of_plan, {100, 0}};
+  const OperatorList list = StepOperators(setting).joint_list(tokens);
+  std::vector<double> flops;
+  for (const Operator& op : list) {
+    if (op.name == "mtp experts") flops.push_back(op.work.flops());
+  }
+  REQUIRE(flops.size() == 2);
+  CHECK(flops[0] == doctest::Approx(130 * 6 / 2.0 * 6 * 7168 * 3072));
+  CHECK(flops[1] == doctest::Approx(10 * 6 / 2.0 * 6 * 7168 * 3072));
+  CHECK(find(list, "mtp expert_dispatch")->count == 1);
+}
+
+TEST_CASE("a decode that verifies drafts asks for logits of every row and reads entries once") {
+  const StepOperators pro(known_setting("deepseek-v4-pro", 8));
+  const OperatorList one = pro.list(decode(65536, 1)), four = pro.list(verify(65535, 4));
+  CHECK(find(four, "head")->work.flops() == 4 * find(one, "head")->work.flops());
+  CHECK(find(four, "attention_hca")->work.flops() ==
+        doctest::Approx(4 * find(one, "attention_hca")->work.flops()).epsilon(0.01));
+  CHECK(find(four, "attention_hca")->work.cache_read_bytes <
+        1.1 * find(one, "attention_hca")->work.cache_read_bytes);
+  // V3 decodes absorbed whatever it verifies.
+  const OperatorList v3 = StepOperators(known_setting("deepseek-v3", 8)).list(verify(4096, 4));
+  CHECK(find(v3, "attention_mla absorbed") != nullptr);
+  CHECK(find(v3, "attention_mla expanded") == nullptr);
 }
 
 TEST_CASE("operators run as often as their layers") {

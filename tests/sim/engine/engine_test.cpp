@@ -364,6 +364,126 @@ TEST_CASE("engine: decisions depend on what is submitted, not on when") {
   }
 }
 
+TEST_CASE("engine: a decode verifies its drafts and keeps those that were accepted") {
+  ToyEngine settings;
+  settings.acceptance = {0, 0, 1};  // two drafts, both always right
+  ToyDriver driver(settings);
+  driver.submit(toy_request(1, 100, 8, 0));
+  driver.run();
+  // One token from the prompt, then 3 + 3 and the one that is left.
+  const std::vector<std::vector<SeenPiece>> expected = {{{1, prefill, 0, 100, true}},
+                                                        {{1, decode, 100, 3, true}},
+                                                        {{1, decode, 103, 3, true}},
+                                                        {{1, decode, 106, 3, true}}};
+  CHECK(driver.steps == expected);
+  CHECK(driver.record(1).first_token == ms(1));
+  CHECK(driver.record(1).second_token == ms(2));
+  CHECK(driver.record(1).finished == ms(4));
+  CHECK(driver.engine().decode_steps() == 3);
+  CHECK(driver.engine().decoded() == Tokens{7});
+}
+
+TEST_CASE("engine: drafts that are never accepted change steps in nothing but their rows") {
+  ToyEngine plain, drafting;
+  drafting.acceptance = {1, 0, 0, 0};
+  ToyDriver a(plain), b(drafting);
+  for (ToyDriver* driver : {&a, &b}) {
+    for (std::uint32_t id = 0; id < 3; ++id) {
+      driver->submit(toy_request(id, 100 * id + 1, 70, 1000 * id));
+    }
+    driver->run();
+  }
+  REQUIRE(a.steps.size() == b.steps.size());
+  for (std::size_t i = 0; i < a.steps.size(); ++i) {
+    for (SeenPiece& piece : b.steps[i]) piece.tokens = piece.kind == decode ? 1 : piece.tokens;
+    CHECK(a.steps[i] == b.steps[i]);
+  }
+}
+
+TEST_CASE("engine: what a request's drafts yield does not depend on who runs beside it") {
+  ToyEngine settings;
+  settings.acceptance = acceptance_of_mean(3, 2.5);
+  const auto yields = [&](std::uint32_t beside, Tokens step_tokens) {
+    ToyEngine engine = settings;
+    engine.step_tokens = step_tokens;
+    ToyDriver driver(engine);
+    for (std::uint32_t id = 0; id < beside; ++id) {
+      driver.submit(toy_request(100 + id, 300, 40, 50'000 + 1000 * id));
+    }
+    driver.submit(toy_request(7, 200, 150, 0));
+    driver.run();
+    std::vector<std::int64_t> past;
+    for (const auto& step : driver.steps) {
+      for (const SeenPiece& p : step) {
+        if (p.id == 7 && p.kind == decode) past.push_back(p.past);
+      }
+    }
+    return past;
+  };
+  const std::vector<std::int64_t> alone = yields(0, Tokens{256});
+  CHECK(alone.size() > 40);
+  CHECK(alone.size() < 80);
+  CHECK(yields(5, Tokens{256}) == alone);
+  CHECK(yields(2, Tokens{37}) == alone);
+}
+
+TEST_CASE("engine: room is made for drafts, up to the end of the output and not beyond") {
+  ToyEngine settings;
+  settings.acceptance = {1, 0, 0, 0};
+  settings.costs.capacity = 2;  // 128 tokens
+  ToyDriver driver(settings);
+  driver.submit(toy_request(1, 62, 66, 0));  // fits to the last token
+  driver.step();
+  CHECK(driver.engine().cache().in_use().total() == Bytes{1});
+  driver.step();  // 62 + 4 rows reach into the second block
+  CHECK(driver.engine().cache().in_use().total() == Bytes{2});
+  driver.run();
+  CHECK(driver.record(1).preemptions == 0);
+  CHECK(driver.record(1).end == RequestEnd::finished);
+}
+
+TEST_CASE("engine: drafts under memory pressure, with preemption, yield every token once") {
+  for (const std::string policy : {"full", "checkpoint=128", "checkpoint=128+ends", "recompute"}) {
+    CAPTURE(policy);
+    std::int64_t preemptions = 0;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+      CAPTURE(seed);
+      ToyEngine settings;
+      settings.policy = policy;
+      settings.costs = {40, 1, 1, 2, 3};
+      settings.acceptance = acceptance_of_mean(4, 3);
+      settings.acceptance_seed = seed;
+      ToyDriver driver(settings);
+      RandomEngine random = RandomStreams(seed).stream("submissions");
+      const auto draw = [&](std::int64_t low, std::int64_t high) {
+        return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
+      };
+      std::int64_t decoded = 0;
+      std::vector<std::uint32_t> taken;
+      for (std::uint32_t id = 0; id < 40; ++id) {
+        const std::int64_t output = draw(0, 300);
+        if (!driver.submit(toy_request(id, draw(1, 500), output, draw(0, 3) * 1000))) continue;
+        taken.push_back(id);
+        decoded += std::max<std::int64_t>(output - 1, 0);
+        for (std::int64_t steps = draw(0, 9); steps > 0; --steps) driver.step();
+      }
+      driver.run();
+      std::int64_t first_tokens_again = 0;
+      for (const std::uint32_t id : taken) {
+        const RequestRecord& r = driver.record(id);
+        CHECK(r.end == RequestEnd::finished);
+        CHECK(r.hit + r.computed == r.prompt);
+        first_tokens_again += r.preemptions;
+      }
+      // Computing a prompt again yields a token that no decode step has to.
+      CHECK(driver.engine().decoded().value <= decoded);
+      CHECK(driver.engine().decoded().value >= decoded - first_tokens_again);
+      preemptions += driver.engine().preemptions();
+    }
+    CHECK(preemptions > 50);
+  }
+}
+
 TEST_CASE("engine: out of turn or out of range is our mistake") {
   const auto with = [](const auto& body) {
     return dies([&] {

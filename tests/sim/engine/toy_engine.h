@@ -22,15 +22,18 @@ struct ToyEngine {
   Tokens block{64};
   std::string scheduler = "fcfs";
   SchedulerParameters rules;
-  std::size_t layers = 2;  // `recompute` rebuilds layers x 128 tokens
+  std::size_t layers = 2;             // `recompute` rebuilds layers x 128 tokens
+  std::vector<double> acceptance{1};  // chances of 1, 2, ... tokens a decode step
+  std::uint64_t acceptance_seed = 1;
 
   std::unique_ptr<Engine> make() const {
     auto cache =
         std::make_unique<KvCache>(std::make_unique<ToyLayout>(costs),
                                   make_policy(policy, toy_geometry(layers), block, {}), block);
-    return std::make_unique<Engine>(EngineLimits{max_running, step_tokens, max_context},
-                                    std::move(cache), make_scheduler(scheduler, rules),
-                                    reuse_generated);
+    const Acceptance drawn(acceptance, acceptance_seed);
+    return std::make_unique<Engine>(
+        EngineLimits{max_running, step_tokens, max_context, drawn.drafts()}, std::move(cache),
+        make_scheduler(scheduler, rules), reuse_generated, drawn);
   }
 };
 

@@ -107,6 +107,8 @@ inline RunTotals sample_totals() {
   t.binding.idle = Duration{100'500'000};
   t.mean_in_system = 1.5;
   t.mean_batch = 1.25;
+  t.decode_steps = 4;
+  t.decoded = Tokens{10};
   t.result_hash = 0x0123456789abcdefULL;
   t.wall_s = 0.75;
   return t;
