@@ -21,6 +21,21 @@ namespace {
 
 namespace k = kernels;
 
+// Sparse attention kernels run at least this many heads at once, as rows of a tensor-core product:
+// fewer local heads are padded, and the work does not fall below it. Source: FlashMLA (sm90 and
+// sm100 sparse decode and prefill), SGLang's padding of local heads.
+constexpr std::int64_t kHeadsAtOnce = 64;
+
+// The products of V4's core attention with padded heads; what it reads and writes stays.
+k::Work with_padded_heads(k::Work work, std::int64_t heads) {
+  const std::int64_t padded = (heads + kHeadsAtOnce - 1) / kHeadsAtOnce * kHeadsAtOnce;
+  const double factor = k::real(padded) / k::real(heads);
+  work.flops_bf16 *= factor;
+  work.flops_fp8 *= factor;
+  work.flops_fp4 *= factor;
+  return work;
+}
+
 }  // namespace
 
 void StepOperators::attention_v4(Builder& b) const {
@@ -60,14 +75,15 @@ void StepOperators::attention_v4(Builder& b) const {
           compress(m.indexer.head_dim, entry_.indexer_bytes));
     indexer(b, s.csa_scores, s.csa_selected, b.layers.csa);
     b.add("attention_csa"_op, OperatorPart::attention_csa, b.layers.csa,
-          k::attention_csa::work({.queries = s.tokens,
-                                  .heads = heads_,
-                                  .head_dim = m.head_dim,
-                                  .window_pairs = s.window.pairs,
-                                  .selected_pairs = s.csa_selected.pairs,
-                                  .window_entries = s.window.entries,
-                                  .selected_entries = s.csa_selected.entries,
-                                  .entry_bytes = entry_.entry_bytes}));
+          with_padded_heads(k::attention_csa::work({.queries = s.tokens,
+                                                    .heads = heads_,
+                                                    .head_dim = m.head_dim,
+                                                    .window_pairs = s.window.pairs,
+                                                    .selected_pairs = s.csa_selected.pairs,
+                                                    .window_entries = s.window.entries,
+                                                    .selected_entries = s.csa_selected.entries,
+                                                    .entry_bytes = entry_.entry_bytes}),
+                            heads_));
   }
   if (b.layers.hca > 0) {
     b.add("compressor_hca"_op, OperatorPart::compressors, b.layers.hca,
@@ -78,22 +94,24 @@ void StepOperators::attention_v4(Builder& b) const {
                                    .entry_bytes = entry_.entry_bytes,
                                    .bytes_per_weight = m.weights.other_bytes}));
     b.add("attention_hca"_op, OperatorPart::attention_hca, b.layers.hca,
-          k::attention_hca::work({.queries = s.tokens,
-                                  .heads = heads_,
-                                  .head_dim = m.head_dim,
-                                  .window_pairs = s.window.pairs,
-                                  .compressed_pairs = s.hca.pairs,
-                                  .window_entries = s.window.entries,
-                                  .compressed_entries = s.hca.entries,
-                                  .entry_bytes = entry_.entry_bytes}));
+          with_padded_heads(k::attention_hca::work({.queries = s.tokens,
+                                                    .heads = heads_,
+                                                    .head_dim = m.head_dim,
+                                                    .window_pairs = s.window.pairs,
+                                                    .compressed_pairs = s.hca.pairs,
+                                                    .window_entries = s.window.entries,
+                                                    .compressed_entries = s.hca.entries,
+                                                    .entry_bytes = entry_.entry_bytes}),
+                            heads_));
   }
   b.add("attention_window"_op, OperatorPart::attention_window, b.layers.window,
-        k::attention_window::work({.queries = s.tokens,
-                                   .heads = heads_,
-                                   .head_dim = m.head_dim,
-                                   .pairs = s.window.pairs,
-                                   .entries = s.window.entries,
-                                   .entry_bytes = entry_.entry_bytes}));
+        with_padded_heads(k::attention_window::work({.queries = s.tokens,
+                                                     .heads = heads_,
+                                                     .head_dim = m.head_dim,
+                                                     .pairs = s.window.pairs,
+                                                     .entries = s.window.entries,
+                                                     .entry_bytes = entry_.entry_bytes}),
+                          heads_));
   // Each group of heads has its own first output matrix. A rank holds whole heads, hence whole or
   // partial groups: the input channels of a group follow from the rank's heads.
   const std::int64_t group_in = heads_ * m.head_dim / output_groups_;
