@@ -85,6 +85,7 @@ def totals(records, finished, gpus):
 def main(directory):
     lines = (directory / "profile_export.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
+    records = [r for r in records if r["metadata"]["benchmark_phase"] == "profiling"]
     written, summary = (json.loads((directory / name).read_text(encoding="utf-8"))
                         for name in ("profile_export_aiperf.json", "summary.json"))
     compare = Comparison()

@@ -65,6 +65,12 @@ Tokens Replica::decoded() const {
   return sum;
 }
 
+std::size_t Replica::decoding() const {
+  std::size_t sum = 0;
+  for (const auto& rank : ranks_) sum += rank->decoding();
+  return sum;
+}
+
 const Engine& Replica::rank_that_waits() const {
   for (const auto& rank : ranks_) {
     if (rank->wait_reason() != WaitReason::nothing_waits) return *rank;

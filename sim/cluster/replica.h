@@ -40,6 +40,7 @@ class Replica {
   bool has_work() const;
   std::size_t running() const;
   std::size_t waiting() const;
+  std::size_t decoding() const;  // of those that run
 
   // After the last plan: why requests wait on the first rank where some do, and the pool that is
   // short there.

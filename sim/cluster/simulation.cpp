@@ -78,10 +78,16 @@ Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
 
 RunResult Simulation::run(const ProgressFunction& progress) {
   const auto wall_start = std::chrono::steady_clock::now();
+  const auto requests = static_cast<double>(result_.records.size());
   std::int64_t next_progress = kStepsPerProgress;
   while (!queue_.empty()) {
     const Event event = queue_.pop();
     const SimTime now = event.at;
+    const auto passed = static_cast<Int128>((now - last_event_).count());
+    waiting_ns_ += passed * static_cast<Int128>(replica_.waiting());
+    running_ns_ += passed * static_cast<Int128>(replica_.running());
+    decoding_ns_ += passed * static_cast<Int128>(replica_.decoding());
+    last_event_ = now;
     if (event.kind == EventKind::step_end) {
       replica_.finish_step(now, just_ended_);
       busy_ = false;
@@ -97,7 +103,8 @@ RunResult Simulation::run(const ProgressFunction& progress) {
     start_step(now);
     if (progress && result_.totals.steps >= next_progress) {
       next_progress += kStepsPerProgress;
-      const double done = static_cast<double>(ended_) / static_cast<double>(result_.records.size());
+      const bool warming = result_.warmup.size() < workload_.warmups();
+      const double done = warming ? 0.0 : static_cast<double>(ended_) / requests;
       if (!progress(done)) throw Interrupted{};
     }
   }
@@ -114,9 +121,10 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   if (arrived_++ == 0) totals.first_arrival = idle_since_ = now;
   totals.last_arrival = now;
 
-  const TraceRequest& wanted = trace_.requests[request];
-  RequestSpec spec{request, wanted.prompt, wanted.output, {}};
-  sequence_keys(trace_, request, replica_.block(), id_scratch_, spec.keys);
+  RequestSpec spec{request, workload_.source(request).prompt, workload_.output(request), {}};
+  // A warm-up request is the first one of the trace with its output cut.
+  const std::uint32_t named = workload_.is_warmup(request) ? 0 : request;
+  sequence_keys(trace_, named, replica_.block(), id_scratch_, spec.keys);
   RequestRecord refused;
   if (!replica_.submit(std::move(spec), now, refused)) note_ended(refused, now);
 }
@@ -125,13 +133,44 @@ void Simulation::note_ended(const RequestRecord& record, SimTime now) {
   in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
   last_change_ = now;
   ++ended_;
-  RequestRecord& kept = result_.records[record.id];
+  const bool warmup = workload_.is_warmup(record.id);
+  RequestRecord& kept = warmup ? result_.warmup.emplace_back() : result_.records[record.id];
   kept = record;
-  kept.session = trace_.requests[record.id].session;
-  kept.turn = trace_.requests[record.id].turn;
+  kept.session = workload_.source(record.id).session;
+  kept.turn = workload_.source(record.id).turn;
+  if (warmup && result_.warmup.size() == workload_.warmups()) begin_measuring();
   released_.clear();
   workload_.ended(record.id, now, released_);
   for (const Arrival& a : released_) queue_.push(a.at, EventKind::arrival, a.request);
+}
+
+Simulation::Counters Simulation::counters() const {
+  return {.evicted = replica_.evicted(),
+          .written = replica_.written(),
+          .reused = replica_.reused(),
+          .rebuilt = replica_.rebuilt(),
+          .decode_steps = replica_.decode_steps(),
+          .events = static_cast<std::int64_t>(queue_.scheduled()),
+          .decoded = replica_.decoded()};
+}
+
+// The warm-up is over, nothing is in the system: what it counted is forgotten, what it left in the
+// caches stays.
+void Simulation::begin_measuring() {
+  Int128 times_ns = 0;
+  for (const RequestRecord& r : result_.warmup) times_ns += (r.finished - r.arrival).count();
+  V4CAP_CHECK(
+      arrived_ == ended_ && in_system_ns_ == times_ns && waiting_ns_ + running_ns_ == times_ns,
+      "Little's law does not hold in the warm-up");
+  RunTotals fresh;
+  fresh.kv_capacity = result_.totals.kv_capacity;
+  fresh.binding.memory_pools = result_.totals.binding.memory_pools;
+  for (auto& pool : fresh.binding.memory_pools) pool.second = Duration{0};
+  result_.totals = std::move(fresh);
+  occupancy_ = OccupancyRecorder{};
+  arrived_ = ended_ = sequences_in_steps_ = 0;
+  in_system_ns_ = waiting_ns_ = running_ns_ = decoding_ns_ = 0;
+  before_ = counters();
 }
 
 void Simulation::start_step(SimTime now) {
@@ -195,7 +234,8 @@ void Simulation::finish(RunResult& result) {
   RunTotals& totals = result.totals;
   replica_.check_drained();
   totals.requests = static_cast<std::int64_t>(result.records.size());
-  totals.events = static_cast<std::int64_t>(queue_.scheduled());
+  const Counters after = counters();
+  totals.events = after.events - before_.events;
   totals.open_loop = workload_.open_loop();
   Int128 times_ns = 0;
   for (const RequestRecord& r : result.records) {
@@ -216,21 +256,28 @@ void Simulation::finish(RunResult& result) {
               "requests in differ from finished + refused: a request was lost");
   V4CAP_CHECK(totals.prompt_tokens == totals.hit_tokens + totals.computed_tokens,
               "prompted != hit + computed");
-  V4CAP_CHECK(in_system_ns_ == times_ns, "Little's law does not hold");
+  V4CAP_CHECK(in_system_ns_ == times_ns && waiting_ns_ + running_ns_ == times_ns,
+              "Little's law does not hold");
   const Duration span = totals.last_finish - totals.first_arrival;
   if (span > Duration{0}) {
-    totals.mean_in_system = static_cast<double>(in_system_ns_) / static_cast<double>(span.count());
+    const auto mean = [&](Int128 integral_ns) {
+      return static_cast<double>(integral_ns) / static_cast<double>(span.count());
+    };
+    totals.mean_in_system = mean(in_system_ns_);
+    totals.waiting_mean = mean(waiting_ns_);
+    totals.running_mean = mean(running_ns_);
+    totals.decoding_mean = mean(decoding_ns_);
   }
   if (totals.steps > 0) {
     totals.mean_batch =
         static_cast<double>(sequences_in_steps_) / static_cast<double>(totals.steps);
   }
-  totals.decode_steps = replica_.decode_steps();
-  totals.decoded = replica_.decoded();
-  totals.evicted = replica_.evicted();
-  totals.written = replica_.written();
-  totals.hit_bytes = replica_.reused();
-  totals.rebuilt_bytes = replica_.rebuilt();
+  totals.decode_steps = after.decode_steps - before_.decode_steps;
+  totals.decoded = after.decoded - before_.decoded;
+  totals.evicted = after.evicted - before_.evicted;
+  totals.written = after.written - before_.written;
+  totals.hit_bytes = after.reused - before_.reused;
+  totals.rebuilt_bytes = after.rebuilt - before_.rebuilt;
   totals.saturated =
       totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
   result.occupancy = occupancy_.take();

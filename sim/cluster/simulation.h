@@ -36,6 +36,7 @@ class Simulation {
   void note_ended(const RequestRecord& record, SimTime now);
   void start_step(SimTime now);
   void account_step(std::span<const StepPlan* const> ranks, const StepTime& time);
+  void begin_measuring();
   void finish(RunResult& result);
 
   const Trace& trace_;
@@ -48,7 +49,16 @@ class Simulation {
   bool busy_ = false;
   std::int64_t ended_ = 0, arrived_ = 0;
   Int128 in_system_ns_ = 0;  // integral of requests in the system over time
-  SimTime last_change_, idle_since_;
+  SimTime last_change_, idle_since_, last_event_;
+  Int128 waiting_ns_ = 0, running_ns_ = 0, decoding_ns_ = 0;  // its parts
+  // What engines and queue had counted when the warm-up was over.
+  struct Counters {
+    KindBytes evicted, written, reused, rebuilt;
+    std::int64_t decode_steps = 0, events = 0;
+    Tokens decoded;
+  };
+  Counters counters() const;
+  Counters before_;
   std::int64_t sequences_in_steps_ = 0;
   std::vector<RequestRecord> just_ended_;
   std::vector<Arrival> released_;

@@ -24,6 +24,8 @@ Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64
   build_dependencies();
   if (config.arrivals == ArrivalMode::closed_loop) {
     begin_closed_loop();
+  } else if (config.arrivals == ArrivalMode::client) {
+    begin_client();
   } else {
     begin_open_loop(seed);
   }
@@ -53,6 +55,36 @@ void Workload::begin_closed_loop() {
   for (std::int64_t i = 0; i < config_.sessions_at_a_time && next_unit_ < unit_left_.size(); ++i) {
     start_session(next_unit_++, kSimStart, initial_);
   }
+}
+
+void Workload::begin_client() {
+  if (!trace_.after.empty()) {
+    throw InputError(Place{trace_.name},
+                     "the trace has requests that wait for others; a client sends single ones: set "
+                     "workload.arrivals.mode to closed_loop");
+  }
+  warmups_ = trace_.requests.empty() ? 0 : static_cast<std::size_t>(config_.warmup_requests);
+  send_next(static_cast<std::size_t>(config_.concurrency), kSimStart, initial_);
+}
+
+// The next ones of the phase: warm-up requests while there are any, else those of the trace.
+void Workload::send_next(std::size_t count, SimTime now, std::vector<Arrival>& released) {
+  const bool warming = warmups_ended_ < warmups_;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (warming) {
+      if (warmups_sent_ == warmups_) return;
+      const std::size_t request = trace_.requests.size() + warmups_sent_++;
+      released.push_back({now, static_cast<std::uint32_t>(request)});
+    } else {
+      if (sent_ == trace_.requests.size()) return;
+      released.push_back({now, static_cast<std::uint32_t>(sent_++)});
+    }
+  }
+}
+
+Tokens Workload::output(std::uint32_t request) const {
+  const Tokens whole = source(request).output;
+  return is_warmup(request) ? std::min(whole, kWarmupOutput) : whole;
 }
 
 void Workload::begin_open_loop(std::uint64_t seed) {
@@ -107,6 +139,11 @@ void Workload::start_session(std::size_t unit, SimTime now, std::vector<Arrival>
 }
 
 void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released) {
+  if (config_.arrivals == ArrivalMode::client) {
+    const bool last_warmup = is_warmup(request) && ++warmups_ended_ == warmups_;
+    const std::int64_t count = last_warmup ? config_.concurrency : 1;
+    return send_next(static_cast<std::size_t>(count), now, released);
+  }
   for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
     const std::uint32_t waiter = dependents_[i];
     if (--waits_for_[waiter] > 0) continue;

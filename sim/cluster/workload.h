@@ -1,5 +1,6 @@
-// Turns a trace into arrivals: open loop (times of the trace, Poisson, a burst) or closed loop (a
-// fixed number of sessions at a time). In each a request that waits for others arrives a think time
+// Turns a trace into arrivals: open loop (times of the trace, Poisson, a burst), closed loop (a
+// fixed number of sessions at a time) or a load client (a fixed number of single requests in
+// flight, as sglang.bench_serving, vllm bench serve and AIPerf send them). In each a request that waits for others arrives a think time
 // after the last of them ended; under the trace's own times not before its time there either. Times
 // handed out are absolute; it never looks at a clock.
 #pragma once
@@ -15,13 +16,16 @@ namespace v4cap {
 
 struct Arrival {
   SimTime at;
-  std::uint32_t request = 0;  // index into the trace
+  std::uint32_t request = 0;  // index into the trace; from its size on: a warm-up request
 };
+
+inline constexpr Tokens kWarmupOutput{32};
 
 class Workload {
  public:
   // `trace` must outlive the workload. Throws InputError when the trace cannot be played as asked
-  // (no arrival times for ArrivalMode::trace).
+  // (no arrival times for ArrivalMode::trace, requests that wait for others for
+  // ArrivalMode::client).
   Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed);
 
   // Arrivals that do not wait for anything, in order of time.
@@ -30,12 +34,23 @@ class Workload {
   void ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released);
 
   std::size_t requests() const { return trace_.requests.size(); }
+  // Warm-up requests, which end before the first request of the trace arrives: copies of that one
+  // with at most kWarmupOutput tokens of output, as sglang.bench_serving sends them.
+  std::size_t warmups() const { return warmups_; }
+  bool is_warmup(std::uint32_t request) const { return request >= trace_.requests.size(); }
+  // What request `request` asks for, a warm-up among them.
+  const TraceRequest& source(std::uint32_t request) const {
+    return trace_.requests[is_warmup(request) ? 0 : request];
+  }
+  Tokens output(std::uint32_t request) const;
   bool open_loop() const;
 
  private:
   void build_dependencies();
   void begin_closed_loop();
   void begin_open_loop(std::uint64_t seed);
+  void begin_client();
+  void send_next(std::size_t count, SimTime now, std::vector<Arrival>& released);
   SimTime time_in_trace(std::uint32_t request) const;
   void start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released);
 
@@ -50,6 +65,8 @@ class Workload {
   std::vector<std::vector<std::uint32_t>> unit_roots_;  // requests that start with the unit
   std::vector<std::uint32_t> unit_left_;                // requests of the unit that have not ended
   std::size_t next_unit_ = 0;
+  // Client: what is sent next, warm-up requests first.
+  std::size_t warmups_ = 0, warmups_sent_ = 0, warmups_ended_ = 0, sent_ = 0;
 };
 
 }  // namespace v4cap

@@ -90,6 +90,7 @@ enum class ArrivalMode : std::uint8_t {
   closed_loop,  // a fixed number of sessions at a time; think times of the trace
   poisson,      // open loop at `rate_per_s`, order of the trace
   burst,        // everything at once
+  client,       // a load client: single requests in order, so many in flight, after a warm-up
 };
 
 struct WorkloadConfig {
@@ -99,6 +100,8 @@ struct WorkloadConfig {
   ArrivalMode arrivals = ArrivalMode::trace;
   std::int64_t sessions_at_a_time = 1;  // closed_loop
   double rate_per_s = 0;                // poisson
+  std::int64_t concurrency = 1;         // client: requests in flight, at most
+  std::int64_t warmup_requests = 0;     // client: sent and awaited before the first that counts
   double time_scale = 1;                // arrival times are multiplied by it
   bool spread_instants = false;         // spread requests of one instant evenly up to the next
   std::int64_t max_requests = 0;        // 0 = all; sessions are cut at the request

@@ -108,18 +108,28 @@ void read_arrivals(Section section, WorkloadConfig& workload) {
                                                   {{"trace", ArrivalMode::trace},
                                                    {"closed_loop", ArrivalMode::closed_loop},
                                                    {"poisson", ArrivalMode::poisson},
-                                                   {"burst", ArrivalMode::burst}},
+                                                   {"burst", ArrivalMode::burst},
+                                                   {"client", ArrivalMode::client}},
                                                   ArrivalMode::trace);
   if (workload.arrivals == ArrivalMode::closed_loop) {
     workload.sessions_at_a_time =
         section.required<std::int64_t>("sessions_at_a_time", between<std::int64_t>(1, kCountMax));
   } else if (workload.arrivals == ArrivalMode::poisson) {
     workload.rate_per_s = section.required<double>("rate_per_s", above_up_to(0.0, kRateMax));
+  } else if (workload.arrivals == ArrivalMode::client) {
+    workload.concurrency =
+        section.required<std::int64_t>("concurrency", between<std::int64_t>(1, kCountMax));
+    workload.warmup_requests =
+        section.optional<std::int64_t>("warmup_requests", 0, between<std::int64_t>(0, 1'000'000));
   }
   reject_unused(section, "sessions_at_a_time", workload.arrivals == ArrivalMode::closed_loop,
                 "only mode closed_loop uses this key");
   reject_unused(section, "rate_per_s", workload.arrivals == ArrivalMode::poisson,
                 "only mode poisson uses this key");
+  for (const std::string_view key : {"concurrency", "warmup_requests"}) {
+    reject_unused(section, key, workload.arrivals == ArrivalMode::client,
+                  "only mode client uses this key");
+  }
   section.reject_unknown();
 }
 

@@ -91,6 +91,10 @@ const StepPlan& Engine::plan_step(SimTime now) {
   Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_);
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
+  if (batch.preempted() > 0) {
+    decoding_ = static_cast<std::size_t>(std::ranges::count_if(
+        running_, [&](RequestIndex slot) { return slots_[slot].state == RequestState::decoding; }));
+  }
   wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
   V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed(),
               "the scheduler is idle although requests wait");
@@ -117,8 +121,10 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   V4CAP_CHECK(piece.past == request.computed, "a step was computed out of order");
   Tokens kept = piece.tokens;
   if (piece.kind == PieceKind::decode) {
-    kept = std::min(acceptance_.tokens(request.id, request.decode_steps++),
-                    request.output - request.generated);
+    const std::int64_t step = request.decode_steps++;
+    if (limits_.draft_tokens > 0) {
+      kept = std::min(acceptance_.tokens(request.id, step), request.output - request.generated);
+    }
     ++decode_steps_;
     decoded_ += kept;
   }
@@ -137,6 +143,7 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   } else if (request.state == RequestState::prefilling) {
     cache_->decodes(request.sequence);
     advance(request, RequestState::decoding);
+    ++decoding_;
   }
 }
 
@@ -152,6 +159,7 @@ void Engine::emit_tokens(LiveRequest& request, Tokens tokens, SimTime now) {
 void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended) {
   LiveRequest& request = slots_[slot];
   cache_->release(request.sequence);
+  if (request.state == RequestState::decoding) --decoding_;
   advance(request, RequestState::finished);
   request.ended = now;
   V4CAP_CHECK(request.prompt == request.hit + request.computed_at_admission,

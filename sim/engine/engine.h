@@ -42,6 +42,7 @@ class Engine {
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size(); }
+  std::size_t decoding() const { return decoding_; }  // running, with their prompt read
   std::size_t requests() const { return running_.size() + waiting_.size(); }
   Tokens prompt_tokens() const { return prompt_tokens_; }  // of all requests in the engine
   // Where a request that arrived now could resume.
@@ -73,6 +74,7 @@ class Engine {
   std::deque<RequestIndex> waiting_;
   StepPlan plan_;
   bool step_open_ = false;
+  std::size_t decoding_ = 0;
   WaitReason wait_reason_ = WaitReason::nothing_waits;
   Tokens prompt_tokens_;
   std::int64_t preemptions_ = 0, decode_steps_ = 0;

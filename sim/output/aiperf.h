@@ -7,10 +7,12 @@
 // Times are simulated nanoseconds from 0, dates therefore of 1 January 1970. Nothing of the machine
 // or the moment that produced a file is in it: equal runs give equal bytes.
 //
-//   profile_export.jsonl          one line a request, finished or refused, in the workload's order
+//   profile_export.jsonl          one line a request, finished or refused: a client's warm-up in
+//                                 order of its end, then the others in the workload's order
 //   profile_export_aiperf.json    one document a run
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,10 +28,15 @@ inline constexpr const char* kRefusedType = "RequestRefused";
 inline constexpr const char* kRefusedMessage =
     "prompt and output exceed the context limit or the KV memory of the deployment";
 
-// One line of profile_export.jsonl, without the newline.
-std::string aiperf_record(const RequestRecord& record);
+// AIPerf's benchmark_phase. Warm-up requests are in no summary.
+enum class BenchmarkPhase : std::uint8_t { warmup, profiling };
 
-void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink);
+// One line of profile_export.jsonl, without the newline.
+std::string aiperf_record(const RequestRecord& record,
+                          BenchmarkPhase phase = BenchmarkPhase::profiling);
+
+void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink,
+                          BenchmarkPhase phase = BenchmarkPhase::profiling);
 
 // The whole of profile_export_aiperf.json. `std` is the sample standard deviation, as AIPerf
 // defines it.

@@ -18,7 +18,7 @@ std::string conversation(const RequestRecord& record) {
                              : fmt::format("request-{}", record.id);
 }
 
-void write_metadata(JsonWriter& json, const RequestRecord& r) {
+void write_metadata(JsonWriter& json, const RequestRecord& r, BenchmarkPhase phase) {
   const bool refused = r.end == RequestEnd::refused;
   const std::int64_t start_ns = r.arrival.time_since_epoch().count();
   const std::int64_t end_ns = refused ? start_ns : r.finished.time_since_epoch().count();
@@ -34,7 +34,7 @@ void write_metadata(JsonWriter& json, const RequestRecord& r) {
   json.member("request_end_ns", end_ns);
   json.member("worker_id", "v4cap");
   json.member("record_processor_id", "v4cap");
-  json.member("benchmark_phase", "profiling");
+  json.member("benchmark_phase", phase == BenchmarkPhase::warmup ? "warmup" : "profiling");
   json.member("was_cancelled", false);
   json.member("cancellation_time_ns", nullptr);
   json.end_object();
@@ -81,10 +81,10 @@ void write_refusal(JsonWriter& json) {
 
 }  // namespace
 
-std::string aiperf_record(const RequestRecord& record) {
+std::string aiperf_record(const RequestRecord& record, BenchmarkPhase phase) {
   JsonWriter json;
   json.begin_object();
-  write_metadata(json, record);
+  write_metadata(json, record, phase);
   json.key("metrics").begin_object();
   if (record.end == RequestEnd::finished) {
     write_finished(json, record);
@@ -98,8 +98,9 @@ std::string aiperf_record(const RequestRecord& record) {
   return json.text();
 }
 
-void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink) {
-  for (const RequestRecord& record : records) sink(aiperf_record(record) + '\n');
+void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink,
+                          BenchmarkPhase phase) {
+  for (const RequestRecord& record : records) sink(aiperf_record(record, phase) + '\n');
 }
 
 }  // namespace v4cap

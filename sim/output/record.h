@@ -55,9 +55,12 @@ struct RunTotals {
   std::int64_t clamped_steps = 0;  // whose samples were below the roofline, which then counted
   BindingTime binding;
   bool open_loop = false;
-  bool saturated = false;     // open loop: the queue grew as long as requests came
-  double mean_in_system = 0;  // time average, for Little's law
-  double mean_batch = 0;      // sequences per step
+  bool saturated = false;  // open loop: the queue grew as long as requests came
+  // Requests by time average over the span from first arrival to last finish. Waiting and running
+  // ones make up those in the system; decoding ones are running with their prompt read.
+  double mean_in_system = 0;
+  double waiting_mean = 0, running_mean = 0, decoding_mean = 0;
+  double mean_batch = 0;  // sequences per step
   // Decode steps of single requests, and the tokens that they yielded.
   std::int64_t decode_steps = 0;
   Tokens decoded;
@@ -66,7 +69,8 @@ struct RunTotals {
 };
 
 struct RunResult {
-  std::vector<RequestRecord> records;      // by id
+  std::vector<RequestRecord> records;      // by id; a client's warm-up is not among them
+  std::vector<RequestRecord> warmup;       // in order of their end; in no total and no metric
   std::vector<OccupancySample> occupancy;  // at most a few thousand, evenly thinned
   RunTotals totals;
   std::int64_t gpus = 1;

@@ -11,7 +11,10 @@ std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summar
   return {
       {"scenario.resolved.yaml", [&](const TextSink& sink) { sink(resolved_yaml); }},
       {"profile_export.jsonl",
-       [&](const TextSink& sink) { write_aiperf_records(result.records, sink); }},
+       [&](const TextSink& sink) {
+         write_aiperf_records(result.warmup, sink, BenchmarkPhase::warmup);
+         write_aiperf_records(result.records, sink);
+       }},
       {"profile_export_aiperf.json", [&](const TextSink& sink) { sink(aiperf_summary(summary)); }},
       {"summary.json",
        [&](const TextSink& sink) { sink(summary_json(summary, WallTime::left_out)); }},

@@ -77,6 +77,9 @@ void write_findings(JsonWriter& json, const RunSummary& summary) {
   json.member("saturated", summary.verdict.saturated);
   json.member("verdict", summary.verdict.text);
   json.member("mean_in_system", summary.totals.mean_in_system);
+  json.member("waiting_mean", summary.totals.waiting_mean);
+  json.member("running_mean", summary.totals.running_mean);
+  json.member("decoding_mean", summary.totals.decoding_mean);
   json.member("mean_batch", summary.totals.mean_batch);
   json.member("accepted_length_mean", accepted_length_mean(summary.totals));
   const TimeShareFractions share = fractions(summary.totals.share);

@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 
 #include "tests/sim/cluster/random_sessions.h"
+#include "traces/generate.h"
 
 namespace v4cap {
 namespace {
@@ -222,6 +224,121 @@ TEST_CASE("simulation: progress rises to the end and can stop the run") {
   const ConstantCost cost(Duration{1'000'000});
   Simulation stopped(trace, again, replica, cost);
   CHECK_THROWS_AS(stopped.run([](double) { return false; }), Simulation::Interrupted);
+}
+
+WorkloadConfig client(std::int64_t concurrency, std::int64_t warmups = 0) {
+  WorkloadConfig config;
+  config.arrivals = ArrivalMode::client;
+  config.concurrency = concurrency;
+  config.warmup_requests = warmups;
+  return config;
+}
+
+// Prompts of bench_serving's random data set: lengths even from 1, nothing in common.
+Trace random_prompts(std::int64_t count, double longest_prompt, double longest_output) {
+  SyntheticSpec spec;
+  spec.sessions = count;
+  spec.first_prompt.kind = spec.output.kind = "uniform";
+  spec.first_prompt.min = spec.output.min = 1;
+  spec.first_prompt.max = longest_prompt;
+  spec.output.max = longest_output;
+  return generate_trace(spec, 5);
+}
+
+TEST_CASE("simulation: a client's requests come in waves when all take equally long") {
+  // 10 requests of 5 steps, 4 at a time: waves at 0, 5 and 10 ms, the last of two.
+  Trace trace;
+  for (int i = 0; i < 10; ++i) add_request(trace, 1, 5);
+  const RunResult result = play(trace, client(4), {}, ConstantCost(Duration{1'000'000}));
+  for (const RequestRecord& r : result.records) CHECK(r.arrival == ms(5 * (r.id / 4)));
+  CHECK(result.totals.steps == 15);
+  CHECK(result.totals.last_finish == ms(15));
+  // 4 for two thirds of the time and 2 for one; the first step of each wave reads prompts.
+  CHECK(result.totals.mean_in_system == doctest::Approx(10.0 / 3));
+  CHECK(result.totals.running_mean == doctest::Approx(10.0 / 3));
+  CHECK(result.totals.waiting_mean == 0);
+  CHECK(result.totals.decoding_mean == doctest::Approx(0.8 * 10 / 3));
+}
+
+TEST_CASE("simulation: a client never has more in flight than asked for") {
+  const Trace trace = random_prompts(200, 900, 120);
+  for (const std::int64_t concurrency : {1, 7, 300}) {
+    CAPTURE(concurrency);
+    ToyEngine settings;
+    settings.max_running = 5;
+    settings.acceptance = acceptance_of_mean(2, 2);
+    const RunResult result = play(trace, client(concurrency), settings, LinearCost{});
+    std::map<SimTime, std::int64_t> changes;
+    for (const RequestRecord& r : result.records) {
+      ++changes[r.arrival];
+      --changes[r.finished];
+    }
+    std::int64_t inside = 0, most = 0;
+    for (const auto& [at, change] : changes) most = std::max(most, inside += change);
+    CHECK(most == std::min<std::int64_t>(concurrency, 200));
+    // Little's law: the parts of the mean number in the system, and of what each request took.
+    const RunTotals& t = result.totals;
+    CHECK(t.waiting_mean + t.running_mean == doctest::Approx(t.mean_in_system).epsilon(1e-12));
+    CHECK(t.decoding_mean < t.running_mean);
+    double waiting_ns = 0, decoding_ns = 0;
+    for (const RequestRecord& r : result.records) {
+      waiting_ns += static_cast<double>((r.admitted - r.arrival).count());
+      decoding_ns += static_cast<double>((r.finished - r.first_token).count());
+    }
+    const auto span = static_cast<double>((t.last_finish - t.first_arrival).count());
+    REQUIRE(t.preemptions == 0);  // else requests wait and decode more than once
+    CHECK(t.waiting_mean * span == doctest::Approx(waiting_ns).epsilon(1e-12));
+    CHECK(t.decoding_mean * span == doctest::Approx(decoding_ns).epsilon(1e-12));
+    CHECK(t.mean_in_system <= static_cast<double>(concurrency));
+  }
+}
+
+TEST_CASE("simulation: a client's warm-up fills caches and is in no figure") {
+  const Trace trace = random_prompts(30, 900, 120);
+  const ToyEngine settings;
+  const RunResult cold = play(trace, client(4), settings, ConstantCost(Duration{1'000'000}));
+  const RunResult warm = play(trace, client(4, 6), settings, ConstantCost(Duration{1'000'000}));
+  REQUIRE(warm.warmup.size() == 6);
+  SimTime last_warmup;
+  for (const RequestRecord& r : warm.warmup) {
+    CHECK(r.prompt == trace.requests[0].prompt);
+    CHECK(r.output == std::min(trace.requests[0].output, kWarmupOutput));
+    CHECK(r.id >= 30);
+    last_warmup = std::max(last_warmup, r.finished);
+  }
+  const RunTotals &t = warm.totals, &c = cold.totals;
+  CHECK(t.first_arrival == last_warmup);
+  CHECK(t.requests == 30);
+  CHECK(t.finished == 30);
+  CHECK(t.busy + t.binding.idle == t.last_finish - t.first_arrival);
+  CHECK(t.prompt_tokens == c.prompt_tokens);
+  CHECK(t.output_tokens == c.output_tokens);
+  // Prompts have nothing in common: only the first finds what its copies left, nobody else any.
+  const Tokens first = trace.requests[0].prompt;
+  CHECK(c.hit_tokens == Tokens{0});
+  CHECK(t.hit_tokens == round_down(first - Tokens{1}, Tokens{64}));
+  CHECK(t.hit_tokens == warm.records[0].hit);
+  CHECK(t.hit_tokens > Tokens{0});
+  CHECK(t.steps <= c.steps);
+  CHECK(t.mean_in_system <= 4);
+  CHECK(t.decode_steps == c.decode_steps);
+}
+
+TEST_CASE("simulation: the tokens of a run with drafts are exact, their mean is as configured") {
+  const Trace trace = random_prompts(60, 300, 2000);
+  ToyEngine settings;
+  settings.max_running = 64;
+  settings.acceptance = acceptance_of_mean(3, 2.97);
+  const RunTotals t = play(trace, client(64), settings, LinearCost{}).totals;
+  Tokens outputs;
+  for (const TraceRequest& r : trace.requests) outputs += r.output;
+  CHECK(t.output_tokens == outputs);
+  CHECK(t.decoded == outputs - Tokens{60});  // the first token comes with the prompt
+  // About 20,000 steps of deviation 1.2; the last of each request may be cut by up to three tokens.
+  const double mean = static_cast<double>(t.decoded.value) / static_cast<double>(t.decode_steps);
+  const double error = 3.29 * 1.25 / std::sqrt(static_cast<double>(t.decode_steps));
+  CHECK(mean < 2.97 + error);
+  CHECK(mean > 2.97 - error - 3.0 * 60 / static_cast<double>(t.decode_steps));
 }
 
 }  // namespace

@@ -156,5 +156,42 @@ TEST_CASE("workload: a closed loop over requests without sessions plays them one
   CHECK(pairs(released) == Expected{{at_s(1), 2}});
 }
 
+TEST_CASE("workload: a client sends in waves of a warm-up, then the next as one ends") {
+  Trace trace;
+  for (int i = 0; i < 4; ++i) add_request(trace, 10 + i, 50 + i, at_s(100 * i));
+  WorkloadConfig config;
+  config.arrivals = ArrivalMode::client;
+  config.concurrency = 2;
+  config.warmup_requests = 3;
+  Workload client(trace, config, 1);
+  CHECK_FALSE(client.open_loop());
+  CHECK(pairs(client.initial()) == Expected{{kSimStart, 4}, {kSimStart, 5}});
+  CHECK(client.is_warmup(4));
+  CHECK_FALSE(client.is_warmup(3));
+  CHECK(client.source(6).prompt == Tokens{10});
+  CHECK(client.output(6) == kWarmupOutput);
+  CHECK(client.output(2) == Tokens{52});
+  const auto released = [&](std::uint32_t request, double s) {
+    std::vector<Arrival> out;
+    client.ended(request, at_s(s), out);
+    return pairs(out);
+  };
+  CHECK(released(4, 1) == Expected{{at_s(1), 6}});
+  CHECK(released(6, 2) == Expected{});  // one is still in flight
+  CHECK(released(5, 3) == Expected{{at_s(3), 0}, {at_s(3), 1}});
+  CHECK(released(1, 4) == Expected{{at_s(4), 2}});
+  CHECK(released(0, 5) == Expected{{at_s(5), 3}});
+  CHECK(released(2, 6) == Expected{});
+  CHECK(released(3, 7) == Expected{});
+}
+
+TEST_CASE("workload: a client refuses requests that wait for others") {
+  Trace trace;
+  add_fork_and_join(trace);
+  WorkloadConfig config;
+  config.arrivals = ArrivalMode::client;
+  CHECK_THROWS_AS(Workload(trace, config, 1), InputError);
+}
+
 }  // namespace
 }  // namespace v4cap

@@ -149,6 +149,20 @@ TEST_CASE("drafts have the acceptance of the model, of the scenario, or none tha
   CHECK(engine("draft_tokens: 1", "deepseek-v3.2").acceptance.empty());
 }
 
+TEST_CASE("a load client has its concurrency and its warm-up") {
+  const auto client = [](const std::string& keys) {
+    const Scenario s =
+        parsed(kHead.substr(0, kHead.find("workload")) +
+               "workload: {trace: t.jsonl, arrivals: {mode: client, " + keys + "}}\n");
+    CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
+    return s.workload;
+  };
+  CHECK(client("concurrency: 64").arrivals == ArrivalMode::client);
+  CHECK(client("concurrency: 64").concurrency == 64);
+  CHECK(client("concurrency: 64").warmup_requests == 0);
+  CHECK(client("concurrency: 64, warmup_requests: 9").warmup_requests == 9);
+}
+
 TEST_CASE("every key is read") {
   const Scenario s = parsed(
       "model: deepseek-v4-flash\nhardware: hgx-h200\ndeployment: {tensor_parallel: 4}\n"

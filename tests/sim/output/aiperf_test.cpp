@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/golden.h"
 #include "tests/sim/output/sample_run.h"
 
@@ -11,6 +13,16 @@ TEST_CASE("aiperf: per-request records") {
   std::string text;
   write_aiperf_records(sample_records(), [&](std::string_view piece) { text += piece; });
   check_golden("profile_export.jsonl", text);
+}
+
+TEST_CASE("aiperf: a warm-up request says so and is like any other") {
+  const RequestRecord record = sample_records()[0];
+  std::string warmup = aiperf_record(record, BenchmarkPhase::warmup);
+  const std::string phase = "\"benchmark_phase\":\"warmup\"";
+  const std::size_t at = warmup.find(phase);
+  REQUIRE(at != std::string::npos);
+  warmup.replace(at, phase.size(), "\"benchmark_phase\":\"profiling\"");
+  CHECK(warmup == aiperf_record(record));
 }
 
 TEST_CASE("aiperf: summary") {

@@ -106,6 +106,9 @@ inline RunTotals sample_totals() {
   t.binding.nothing_waits_decode = Duration{50'000'000};
   t.binding.idle = Duration{100'500'000};
   t.mean_in_system = 1.5;
+  t.waiting_mean = 0.25;
+  t.running_mean = 1.25;
+  t.decoding_mean = 0.75;
   t.mean_batch = 1.25;
   t.decode_steps = 4;
   t.decoded = Tokens{10};
