@@ -6,8 +6,12 @@
 
 namespace v4cap {
 
-Replica::Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router)
-    : ranks_(std::move(ranks)), router_(std::move(router)), plans_(ranks_.size()) {
+Replica::Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router,
+                 RankRules rules)
+    : ranks_(std::move(ranks)),
+      router_(std::move(router)),
+      rules_(rules),
+      plans_(ranks_.size()) {
   V4CAP_CHECK(!ranks_.empty(), "a deployment without an engine");
   V4CAP_CHECK(ranks_.size() == 1 || router_ != nullptr, "several ranks without a router");
 }
@@ -17,18 +21,54 @@ Replica::Replica(std::unique_ptr<Engine> only) {
   plans_.resize(1);
 }
 
-bool Replica::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+bool Replica::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused) {
   std::size_t rank = 0;
   if (ranks_.size() > 1) {
     rank = router_->choose(spec, ranks_);
     V4CAP_CHECK(rank < ranks_.size(), "a router chose rank " + std::to_string(rank));
   }
-  return ranks_[rank]->submit(std::move(spec), now, refused);
+  return ranks_[rank]->submit(std::move(spec), arrival, now, refused);
 }
 
 std::span<const StepPlan* const> Replica::plan_step(SimTime now) {
-  for (std::size_t i = 0; i < ranks_.size(); ++i) plans_[i] = &ranks_[i]->plan_step(now);
+  if (ranks_.size() == 1 || (!rules_.prefill_alone && rules_.delay_steps == 0)) {
+    for (std::size_t i = 0; i < ranks_.size(); ++i) plans_[i] = &ranks_[i]->plan_step(now);
+    return plans_;
+  }
+  std::size_t wanting = 0;
+  for (const auto& rank : ranks_) wanting += rank->wants_prefill() ? 1 : 0;
+  const bool delayed =
+      wanting > 0 && wanting < ranks_.size() && delayed_steps_ < rules_.delay_steps;
+  delayed_steps_ = delayed ? delayed_steps_ + 1 : 0;
+  if (delayed) {
+    for (std::size_t i = 0; i < ranks_.size(); ++i) {
+      plans_[i] = &ranks_[i]->plan_step(now, {.prefill = false});
+    }
+    if (std::ranges::any_of(plans_, [](const StepPlan* plan) { return !plan->empty(); })) {
+      return plans_;
+    }
+    delayed_steps_ = 0;  // nobody decodes meanwhile: there is nothing to wait for
+  }
+  // Those that want to prefill plan first: whether they can is known only then.
+  bool prefills = false;
+  std::vector<bool> planned(ranks_.size(), false);
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    if (!ranks_[i]->wants_prefill()) continue;
+    plans_[i] = &ranks_[i]->plan_step(now);
+    planned[i] = true;
+    prefills = prefills || std::ranges::any_of(plans_[i]->pieces, [](const StepPiece& piece) {
+                 return piece.kind != PieceKind::decode;
+               });
+  }
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    if (planned[i]) continue;
+    plans_[i] = &ranks_[i]->plan_step(now, {.any = !(prefills && rules_.prefill_alone)});
+  }
   return plans_;
+}
+
+void Replica::stamp(SimTime seen) {
+  for (const auto& rank : ranks_) rank->stamp(seen);
 }
 
 void Replica::finish_step(SimTime now, std::vector<RequestRecord>& ended) {

@@ -20,22 +20,34 @@
 
 namespace v4cap {
 
+// What ranks agree on before a step.
+struct RankRules {
+  // Ranks stand by while another one prefills (SGLang's DP attention with drafts: one step cannot
+  // hold both).
+  bool prefill_alone = false;
+  // Prefill waits until every rank has some, for at most so many steps in a row; 0: it does not.
+  std::int64_t delay_steps = 0;
+};
+
 class Replica {
  public:
   // At least one rank; all are alike in their limits and memory.
-  Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router);
+  Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router,
+          RankRules rules = {});
   // One rank, which takes every request.
   explicit Replica(std::unique_ptr<Engine> only);
 
   // A request arrives and is given to a rank for good. False: it can never run; its record is in
   // `refused`.
-  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused);
+  // `arrival`: when its client sent it.
+  bool submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused);
 
   // The next step of every rank. Valid until finish_step(); all are empty when nothing can run.
   std::span<const StepPlan* const> plan_step(SimTime now);
   // The last plans have been performed. Records of requests that ended are appended to `ended`, in
   // order of ranks.
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
+  void stamp(SimTime seen);  // as Engine::stamp()
 
   bool has_work() const;
   std::size_t running() const;
@@ -72,6 +84,8 @@ class Replica {
 
   std::vector<std::unique_ptr<Engine>> ranks_;
   std::unique_ptr<Router> router_;  // null with one rank
+  RankRules rules_;
+  std::int64_t delayed_steps_ = 0;
   std::vector<const StepPlan*> plans_;
 };
 

@@ -1,5 +1,6 @@
 #include "sim/cluster/run_scenario.h"
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -8,7 +9,9 @@
 #include "sim/config/profile_file.h"
 #include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
+#include "sim/engine/scheduler_traits.h"
 #include "sim/model/node_memory.h"
+#include "traces/bench_serving.h"
 #include "traces/generate.h"
 #include "traces/prefix_stats.h"
 #include "traces/reader.h"
@@ -98,7 +101,9 @@ void check_can_run(const Scenario& scenario) {
 Trace load_workload(const Scenario& scenario) {
   const WorkloadConfig& workload = scenario.workload;
   Trace trace;
-  if (workload.synthetic) {
+  if (workload.bench_serving) {
+    trace = bench_serving_trace(*workload.bench_serving);
+  } else if (workload.synthetic) {
     trace = generate_trace(*workload.synthetic, scenario.seed);
   } else {
     TraceReadOptions options;
@@ -108,6 +113,7 @@ Trace load_workload(const Scenario& scenario) {
     options.seed = scenario.seed;
     trace = read_trace(workload.trace, options);
   }
+  if (workload.arrivals == ArrivalMode::client) add_warmups(workload, trace);
   check_blocks(scenario, trace);
   return trace;
 }
@@ -206,6 +212,17 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
       std::move(rules), kv.reuse_generated, acceptance);
 }
 
+RankRules rank_rules(const Scenario& scenario) {
+  const EngineConfig& e = scenario.engine;
+  RankRules rules;
+  rules.prefill_alone = e.draft_tokens > 0 && scheduler_traits(e.scheduler).prefill_alone;
+  if (e.prefill_delayer) {
+    const auto it = e.scheduler_options.find("prefill_delay_steps");
+    rules.delay_steps = it == e.scheduler_options.end() ? 1 : std::llround(it->second);
+  }
+  return rules;
+}
+
 std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
   auto router = at_place(scenario, "deployment.router",
                          [&] { return make_router(scenario.deployment.router); });
@@ -213,7 +230,7 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
   for (std::int64_t i = 0; i < scenario.deployment.data_parallel; ++i) {
     ranks.push_back(make_engine(scenario));
   }
-  return std::make_unique<Replica>(std::move(ranks), std::move(router));
+  return std::make_unique<Replica>(std::move(ranks), std::move(router), rank_rules(scenario));
 }
 
 ScenarioCost make_cost(const Scenario& scenario) {
@@ -239,16 +256,18 @@ ScenarioCost make_cost(const Scenario& scenario) {
 }
 
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
-                       const ProgressFunction& progress) {
+                       const ProgressFunction& progress, StepLedgers* explained) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
   const auto replica = make_replica(scenario);
   const ScenarioCost cost = make_cost(scenario);
   Workload workload(trace, scenario.workload, scenario.seed);
-  Simulation simulation(trace, workload, *replica, *cost.model);
+  const HostCost& host = scenario.engine.host;
+  Simulation simulation(trace, workload, *replica, *cost.model,
+                        {host.overlapped, host.prompt_token, explained});
   RunResult result = simulation.run(progress);
   result.gpus = scenario.deployment.gpus();
-  if (trace.block > Tokens{0}) {
+  if (trace.block > Tokens{0} && trace.phases.size() <= 1) {
     result.totals.ideal_hit_rate =
         ideal_hit_rate(trace, scenario.kv_cache.reuse_generated ? GeneratedTokens::kept
                                                                 : GeneratedTokens::forgotten);

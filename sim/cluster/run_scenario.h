@@ -65,7 +65,8 @@ struct ScenarioCost {
 ScenarioCost make_cost(const Scenario& scenario);
 
 // One run. Several runs may share a trace.
+// `explained` gets the time of its steps by what takes it.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
-                       const ProgressFunction& progress = {});
+                       const ProgressFunction& progress = {}, StepLedgers* explained = nullptr);
 
 }  // namespace v4cap

@@ -66,9 +66,10 @@ bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, Sim
 }  // namespace
 
 Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
-                       const CostModel& cost)
-    : trace_(trace), workload_(workload), replica_(replica), cost_(cost) {
-  result_.records.resize(trace.requests.size());
+                       const CostModel& cost, HostRules host)
+    : trace_(trace), workload_(workload), replica_(replica), cost_(cost), host_(host) {
+  result_.records.resize(workload.measured());
+  if (host.prompt_token > Duration{0}) sent_.resize(trace.requests.size());
   for (const PoolSpec& pool : replica.layout().pools()) {
     result_.totals.binding.memory_pools.emplace_back(pool.name, Duration{0});
     result_.totals.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
@@ -84,21 +85,29 @@ RunResult Simulation::run(const ProgressFunction& progress) {
     const Event event = queue_.pop();
     const SimTime now = event.at;
     const auto passed = static_cast<Int128>((now - last_event_).count());
-    waiting_ns_ += passed * static_cast<Int128>(replica_.waiting());
-    running_ns_ += passed * static_cast<Int128>(replica_.running());
+    waiting_ns_ += passed * static_cast<Int128>(replica_.waiting() + reading_);
+    // Whose last token nobody has seen yet still runs for its client.
+    running_ns_ += passed * static_cast<Int128>(replica_.running() + unseen_ended_.size());
     decoding_ns_ += passed * static_cast<Int128>(replica_.decoding());
     last_event_ = now;
     if (event.kind == EventKind::step_end) {
-      replica_.finish_step(now, just_ended_);
-      busy_ = false;
-      idle_since_ = now;
-      for (const RequestRecord& record : just_ended_) note_ended(record, now);
-      just_ended_.clear();
+      step_ended(now);
+    } else if (event.kind == EventKind::read) {
+      --reading_;
+      submit(event.target, sent_[event.target], now);
     } else {
       arrive(event.target, now);
     }
     // Everything that happens at this instant is known before the next step is planned.
-    if (busy_ || (!queue_.empty() && queue_.top().at == now) || !replica_.has_work()) continue;
+    if (busy_ || (!queue_.empty() && queue_.top().at == now)) continue;
+    if (!replica_.has_work()) {
+      // Nothing is launched behind it: its tokens are seen when the GPU is done.
+      if (unseen_) {
+        queue_.push(std::max(now, gpu_end_of_unseen_), EventKind::step_end, 0);
+        busy_ = true;
+      }
+      continue;
+    }
     result_.totals.binding.idle += now - idle_since_;
     start_step(now);
     if (progress && result_.totals.steps >= next_progress) {
@@ -121,12 +130,53 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   if (arrived_++ == 0) totals.first_arrival = idle_since_ = now;
   totals.last_arrival = now;
 
-  RequestSpec spec{request, workload_.source(request).prompt, workload_.output(request), {}};
-  // A warm-up request is the first one of the trace with its output cut.
-  const std::uint32_t named = workload_.is_warmup(request) ? 0 : request;
-  sequence_keys(trace_, named, replica_.block(), id_scratch_, spec.keys);
+  if (host_.prompt_token == Duration{0}) return submit(request, now, now);
+  reader_free_ = std::max(reader_free_, now) +
+                 host_.prompt_token * trace_.requests[request].prompt.value;
+  sent_[request] = now;
+  ++reading_;
+  queue_.push(reader_free_, EventKind::read, request);
+}
+
+void Simulation::submit(std::uint32_t request, SimTime arrival, SimTime now) {
+  const TraceRequest& wanted = trace_.requests[request];
+  RequestSpec spec{request, wanted.prompt, wanted.output, {}};
+  sequence_keys(trace_, request, replica_.block(), id_scratch_, spec.keys);
   RequestRecord refused;
-  if (!replica_.submit(std::move(spec), now, refused)) note_ended(refused, now);
+  if (!replica_.submit(std::move(spec), arrival, now, refused)) note_ended(refused, now);
+}
+
+void Simulation::step_ended(SimTime now) {
+  busy_ = false;
+  idle_since_ = now;
+  if (!host_.overlapped) {
+    replica_.finish_step(now, just_ended_);
+    for (const RequestRecord& record : just_ended_) note_ended(record, now);
+    just_ended_.clear();
+    return;
+  }
+  // The step before the one that is open has ended on the GPU, and the open one is launched: the
+  // tokens of the former are seen. What the open one will have done is taken for granted, so that
+  // the next can be planned.
+  if (unseen_) see_tokens(now);
+  if (!open_) return;
+  replica_.finish_step(kNotSeenYet, unseen_ended_);
+  gpu_end_of_unseen_ = gpu_free_;
+  unseen_ = true;
+  open_ = false;
+}
+
+void Simulation::see_tokens(SimTime now) {
+  replica_.stamp(now);
+  unseen_ = false;
+  just_ended_.swap(unseen_ended_);
+  for (RequestRecord& record : just_ended_) {
+    for (SimTime* time : {&record.first_token, &record.second_token, &record.finished}) {
+      if (*time == kNotSeenYet) *time = now;
+    }
+    note_ended(record, now);
+  }
+  just_ended_.clear();
 }
 
 void Simulation::note_ended(const RequestRecord& record, SimTime now) {
@@ -134,10 +184,12 @@ void Simulation::note_ended(const RequestRecord& record, SimTime now) {
   last_change_ = now;
   ++ended_;
   const bool warmup = workload_.is_warmup(record.id);
-  RequestRecord& kept = warmup ? result_.warmup.emplace_back() : result_.records[record.id];
+  RequestRecord& kept =
+      warmup ? result_.warmup.emplace_back() : result_.records[workload_.place(record.id)];
   kept = record;
-  kept.session = workload_.source(record.id).session;
-  kept.turn = workload_.source(record.id).turn;
+  if (!warmup) kept.id = workload_.place(record.id);
+  kept.session = trace_.requests[record.id].session;
+  kept.turn = trace_.requests[record.id].turn;
   if (warmup && result_.warmup.size() == workload_.warmups()) begin_measuring();
   released_.clear();
   workload_.ended(record.id, now, released_);
@@ -181,14 +233,38 @@ void Simulation::start_step(SimTime now) {
                   " ns is faster than its roofline of " +
                   std::to_string(time.roofline_floor.count()) + " ns");
   account_step(ranks, time);
+  if (host_.explained != nullptr) explain(ranks, time);
   const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
   keep_peak(result_.totals.kv_peak, in_use + cached);
   if (occupancy_.due()) {
     occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
                     static_cast<std::int64_t>(replica_.waiting())});
   }
-  queue_.push(now + time.total, EventKind::step_end, 0);
   busy_ = true;
+  if (!host_.overlapped) {
+    queue_.push(now + time.total, EventKind::step_end, 0);
+    return;
+  }
+  const SimTime launched = now + time.host;
+  const SimTime next_launch = std::max(launched, unseen_ ? gpu_end_of_unseen_ : now);
+  gpu_free_ = std::max(std::max(gpu_free_, now) + time.gpu, launched);
+  open_ = true;
+  queue_.push(next_launch, EventKind::step_end, 0);
+}
+
+void Simulation::explain(std::span<const StepPlan* const> ranks, const StepTime& time) {
+  StepLedgers& out = *host_.explained;
+  if (result_.warmup.size() < workload_.warmups()) return;
+  bool prefills = false;
+  for (const StepPlan* plan : ranks) {
+    for (const StepPiece& piece : plan->pieces) prefills |= piece.kind != PieceKind::decode;
+  }
+  cost_.explain(ranks, prefills ? out.prefill : out.decode);
+  (prefills ? out.prefill_steps : out.decode_steps) += 1;
+  const double sequence_s =
+      to_seconds(time.total) * static_cast<double>(replica_.decoding());
+  out.decoding_s += sequence_s;
+  if (prefills) out.decoding_beside_prefill_s += sequence_s;
 }
 
 void Simulation::account_step(std::span<const StepPlan* const> ranks, const StepTime& time) {

@@ -21,10 +21,31 @@ namespace v4cap {
 // Called now and then during a run with the share of requests that ended; false stops the run.
 using ProgressFunction = std::function<bool(double fraction_done)>;
 
+// The time of a run's steps by what takes it.
+struct StepLedgers {
+  CostLedger decode, prefill;  // of steps without and with prompt tokens
+  std::int64_t decode_steps = 0, prefill_steps = 0;
+  // Sequence-seconds of decoding requests: in all steps, and in those with prompt tokens, whether
+  // they got a token there or stood by.
+  double decoding_s = 0, decoding_beside_prefill_s = 0;
+};
+
+// What of the engine's host the simulated world has to know beside the time of a step.
+struct HostRules {
+  // Steps are launched while the one before runs. With L the launch of step n, C the end of its
+  // launch, G its end on the GPU:
+  //   C = L + host time, G = max(max(G of n - 1, L) + GPU time, C), next L = max(C, G of n - 1);
+  // tokens of step n are seen when step n + 1 is launched and n has ended on the GPU.
+  bool overlapped = false;
+  Duration prompt_token{};  // to read one token of a prompt; one request after the other
+  StepLedgers* explained = nullptr;
+};
+
 class Simulation {
  public:
   // All arguments must outlive the simulation.
-  Simulation(const Trace& trace, Workload& workload, Replica& replica, const CostModel& cost);
+  Simulation(const Trace& trace, Workload& workload, Replica& replica, const CostModel& cost,
+             HostRules host = {});
 
   // Plays the whole workload. Throws Interrupted when `progress` asks to stop.
   RunResult run(const ProgressFunction& progress = {});
@@ -33,6 +54,10 @@ class Simulation {
 
  private:
   void arrive(std::uint32_t request, SimTime now);
+  void submit(std::uint32_t request, SimTime arrival, SimTime now);
+  void step_ended(SimTime now);
+  void see_tokens(SimTime now);
+  void explain(std::span<const StepPlan* const> ranks, const StepTime& time);
   void note_ended(const RequestRecord& record, SimTime now);
   void start_step(SimTime now);
   void account_step(std::span<const StepPlan* const> ranks, const StepTime& time);
@@ -46,7 +71,15 @@ class Simulation {
   EventQueue queue_;
   OccupancyRecorder occupancy_;
   RunResult result_;
+  HostRules host_;
   bool busy_ = false;
+  // Overlapped: the step that was launched last, and whose tokens nobody has seen yet.
+  bool open_ = false, unseen_ = false;
+  SimTime gpu_free_, gpu_end_of_unseen_;
+  std::vector<RequestRecord> unseen_ended_;
+  std::size_t reading_ = 0;  // requests that the host has not read yet
+  SimTime reader_free_;
+  std::vector<SimTime> sent_;  // when each of them was sent, by request
   std::int64_t ended_ = 0, arrived_ = 0;
   Int128 in_system_ns_ = 0;  // integral of requests in the system over time
   SimTime last_change_, idle_since_, last_event_;

@@ -19,8 +19,24 @@ Duration scaled(Duration d, double factor) {
 
 }  // namespace
 
+void add_warmups(const WorkloadConfig& workload, Trace& trace) {
+  if (!trace.phases.empty() || trace.requests.empty()) return;
+  const auto measured = static_cast<std::uint32_t>(trace.requests.size());
+  TraceRequest warmup = trace.requests.front();
+  warmup.output = std::min(warmup.output, kWarmupOutput);
+  warmup.session = kNoSession;
+  warmup.continued_by = kNoRequest;
+  trace.requests.insert(trace.requests.end(), static_cast<std::size_t>(workload.warmup_requests),
+                        warmup);
+  const auto all = static_cast<std::uint32_t>(trace.requests.size());
+  if (all > measured) trace.phases.push_back({measured, all, workload.concurrency, false});
+  trace.phases.push_back({0, measured, workload.concurrency, true});
+}
+
 Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed)
-    : trace_(trace), config_(config) {
+    : trace_(trace),
+      config_(config),
+      measured_end_(static_cast<std::uint32_t>(trace.requests.size())) {
   build_dependencies();
   if (config.arrivals == ArrivalMode::closed_loop) {
     begin_closed_loop();
@@ -63,28 +79,21 @@ void Workload::begin_client() {
                      "the trace has requests that wait for others; a client sends single ones: set "
                      "workload.arrivals.mode to closed_loop");
   }
-  warmups_ = trace_.requests.empty() ? 0 : static_cast<std::size_t>(config_.warmup_requests);
-  send_next(static_cast<std::size_t>(config_.concurrency), kSimStart, initial_);
-}
-
-// The next ones of the phase: warm-up requests while there are any, else those of the trace.
-void Workload::send_next(std::size_t count, SimTime now, std::vector<Arrival>& released) {
-  const bool warming = warmups_ended_ < warmups_;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (warming) {
-      if (warmups_sent_ == warmups_) return;
-      const std::size_t request = trace_.requests.size() + warmups_sent_++;
-      released.push_back({now, static_cast<std::uint32_t>(request)});
-    } else {
-      if (sent_ == trace_.requests.size()) return;
-      released.push_back({now, static_cast<std::uint32_t>(sent_++)});
-    }
+  phases_ = trace_.phases;
+  if (phases_.empty()) phases_.push_back({0, measured_end_, config_.concurrency, true});
+  for (const TracePhase& phase : phases_) {
+    if (!phase.measured) continue;
+    measured_begin_ = phase.begin;
+    measured_end_ = phase.end;
   }
+  if (!trace_.requests.empty()) send_next(phases_.front().concurrency, kSimStart, initial_);
 }
 
-Tokens Workload::output(std::uint32_t request) const {
-  const Tokens whole = source(request).output;
-  return is_warmup(request) ? std::min(whole, kWarmupOutput) : whole;
+void Workload::send_next(std::int64_t count, SimTime now, std::vector<Arrival>& released) {
+  const TracePhase& phase = phases_[phase_];
+  for (; count > 0 && phase.begin + sent_ < phase.end; --count) {
+    released.push_back({now, phase.begin + sent_++});
+  }
 }
 
 void Workload::begin_open_loop(std::uint64_t seed) {
@@ -140,9 +149,11 @@ void Workload::start_session(std::size_t unit, SimTime now, std::vector<Arrival>
 
 void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released) {
   if (config_.arrivals == ArrivalMode::client) {
-    const bool last_warmup = is_warmup(request) && ++warmups_ended_ == warmups_;
-    const std::int64_t count = last_warmup ? config_.concurrency : 1;
-    return send_next(static_cast<std::size_t>(count), now, released);
+    const TracePhase& phase = phases_[phase_];
+    if (++phase_ended_ < phase.end - phase.begin) return send_next(1, now, released);
+    if (++phase_ == phases_.size()) return;
+    sent_ = phase_ended_ = 0;
+    return send_next(phases_[phase_].concurrency, now, released);
   }
   for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
     const std::uint32_t waiter = dependents_[i];

@@ -16,10 +16,14 @@ namespace v4cap {
 
 struct Arrival {
   SimTime at;
-  std::uint32_t request = 0;  // index into the trace; from its size on: a warm-up request
+  std::uint32_t request = 0;  // index into the trace
 };
 
-inline constexpr Tokens kWarmupOutput{32};
+inline constexpr Tokens kWarmupOutput{32};  // of a warm-up request, as sglang.bench_serving sends it
+
+// A client's warm-up in the trace that it plays: copies of the first request with little output,
+// before all others. Nothing where the trace says its phases itself.
+void add_warmups(const WorkloadConfig& workload, Trace& trace);
 
 class Workload {
  public:
@@ -34,15 +38,15 @@ class Workload {
   void ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released);
 
   std::size_t requests() const { return trace_.requests.size(); }
-  // Warm-up requests, which end before the first request of the trace arrives: copies of that one
-  // with at most kWarmupOutput tokens of output, as sglang.bench_serving sends them.
-  std::size_t warmups() const { return warmups_; }
-  bool is_warmup(std::uint32_t request) const { return request >= trace_.requests.size(); }
-  // What request `request` asks for, a warm-up among them.
-  const TraceRequest& source(std::uint32_t request) const {
-    return trace_.requests[is_warmup(request) ? 0 : request];
+  // Requests of phases that no metric counts (Trace::phases): they end before the measured ones
+  // arrive.
+  std::size_t warmups() const { return trace_.requests.size() - measured(); }
+  bool is_warmup(std::uint32_t request) const {
+    return request < measured_begin_ || request >= measured_end_;
   }
-  Tokens output(std::uint32_t request) const;
+  std::size_t measured() const { return measured_end_ - measured_begin_; }
+  // The place of a measured request among those.
+  std::uint32_t place(std::uint32_t request) const { return request - measured_begin_; }
   bool open_loop() const;
 
  private:
@@ -50,7 +54,7 @@ class Workload {
   void begin_closed_loop();
   void begin_open_loop(std::uint64_t seed);
   void begin_client();
-  void send_next(std::size_t count, SimTime now, std::vector<Arrival>& released);
+  void send_next(std::int64_t count, SimTime now, std::vector<Arrival>& released);
   SimTime time_in_trace(std::uint32_t request) const;
   void start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released);
 
@@ -65,8 +69,11 @@ class Workload {
   std::vector<std::vector<std::uint32_t>> unit_roots_;  // requests that start with the unit
   std::vector<std::uint32_t> unit_left_;                // requests of the unit that have not ended
   std::size_t next_unit_ = 0;
-  // Client: what is sent next, warm-up requests first.
-  std::size_t warmups_ = 0, warmups_sent_ = 0, warmups_ended_ = 0, sent_ = 0;
+  // Client: phases in order, the one that runs, what of it was sent and has ended.
+  std::vector<TracePhase> phases_;
+  std::size_t phase_ = 0;
+  std::uint32_t sent_ = 0, phase_ended_ = 0;
+  std::uint32_t measured_begin_ = 0, measured_end_ = 0;
 };
 
 }  // namespace v4cap

@@ -19,6 +19,7 @@
 #include "sim/model/hardware.h"
 #include "sim/model/model.h"
 #include "sim/model/node_memory.h"
+#include "traces/bench_serving.h"
 #include "traces/generate.h"
 
 namespace v4cap {
@@ -97,6 +98,7 @@ struct WorkloadConfig {
   std::string trace;   // path, resolved; empty = synthetic
   std::string format;  // reader; empty = told from the content
   std::optional<SyntheticSpec> synthetic;
+  std::optional<BenchServingSpec> bench_serving;  // with arrivals of mode client
   ArrivalMode arrivals = ArrivalMode::trace;
   std::int64_t sessions_at_a_time = 1;  // closed_loop
   double rate_per_s = 0;                // poisson

@@ -1,6 +1,7 @@
 #include "sim/config/workload_section.h"
 
 #include "sim/config/trace_files.h"
+#include "traces/reader.h"
 
 namespace v4cap {
 
@@ -98,6 +99,60 @@ SyntheticSpec read_synthetic(Section section, const Folders& folders) {
   return spec;
 }
 
+BenchRun read_bench_run(Section& section) {
+  const auto count = between<std::int64_t>(1, kCountMax);
+  BenchRun run;
+  run.prompts = section.required<std::int64_t>("prompts", count);
+  run.concurrency = section.required<std::int64_t>("concurrency", count);
+  return run;
+}
+
+// [{prompts: 32, concurrency: 1}, ...]: each a document of its own, because a list has no sections.
+std::vector<BenchRun> read_earlier_runs(Section& section) {
+  std::vector<BenchRun> runs;
+  const YamlNode* list = section.node("earlier");
+  if (list == nullptr) {
+    section.record("earlier", "[]");
+    return runs;
+  }
+  if (list->kind != YamlNode::Kind::list) {
+    section.error("earlier", "expected a list of {prompts, concurrency}, got " + shown(*list));
+    return runs;
+  }
+  std::string text;
+  for (const YamlNode& node : list->children) {
+    try {
+      Document document(node, node.place.file);
+      Section one = document.root();
+      runs.push_back(read_bench_run(one));
+      one.reject_unknown();
+      document.checkpoint();
+      text += (text.empty() ? "{prompts: " : ", {prompts: ") + std::to_string(runs.back().prompts) +
+              ", concurrency: " + std::to_string(runs.back().concurrency) + '}';
+    } catch (const InputError& error) {
+      section.add_errors(error);
+    }
+  }
+  section.record("earlier", '[' + text + ']');
+  return runs;
+}
+
+BenchServingSpec read_bench_serving(Section section) {
+  const auto length = between(Tokens{1}, Tokens{kTraceTokensMax});
+  BenchServingSpec spec;
+  spec.run = read_bench_run(section);
+  spec.input = section.required<Tokens>("input_tokens", length);
+  spec.output = section.required<Tokens>("output_tokens", length);
+  spec.range_ratio = section.optional<double>("range_ratio", 0, between(0.0, 1.0));
+  spec.seed = static_cast<std::uint32_t>(
+      section.optional<std::int64_t>("seed", 1, between<std::int64_t>(0, 0xffffffff)));
+  spec.warmup_requests =
+      section.optional<std::int64_t>("warmup_requests", 0, between<std::int64_t>(0, 1'000'000));
+  spec.earlier = read_earlier_runs(section);
+  section.reject_unknown();
+  return spec;
+}
+
 // A key that nothing looks at would be a wrong answer: it is refused.
 void reject_unused(Section& section, std::string_view key, bool used, const char* why) {
   if (section.node(key) != nullptr && !used) section.error(key, why);
@@ -140,20 +195,31 @@ WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
   const Folders folders{scenario_dir, trace_dir, find_files};
   WorkloadConfig workload;
   const bool has_trace = section.has("trace"), has_synthetic = section.has("synthetic");
+  const bool has_client = section.has("bench_serving");
   if (has_trace && has_synthetic) {
     section.error("synthetic", "expected either trace or synthetic, got both");
-  } else if (!has_trace && !has_synthetic) {
+  } else if (has_client && (has_trace || has_synthetic)) {
+    section.error("bench_serving", "expected either it or a trace, got both");
+  } else if (!has_trace && !has_synthetic && !has_client) {
     section.error("trace",
-                  "expected a value, the key is missing ('synthetic' may stand in its place)");
+                  "expected a value, the key is missing ('synthetic' or 'bench_serving' may stand "
+                  "in its place)");
   }
   if (has_trace) {
     workload.trace = read_path(section, "trace", folders);
     workload.format = section.optional_or<std::string>("format", "auto").value_or("");
   }
   if (has_synthetic) workload.synthetic = read_synthetic(section.child("synthetic"), folders);
+  if (has_client) workload.bench_serving = read_bench_serving(section.child("bench_serving"));
   section.node("trace");
   section.node("synthetic");
-  read_arrivals(section.child("arrivals"), workload);
+  section.node("bench_serving");
+  if (has_client) {
+    workload.arrivals = ArrivalMode::client;
+    reject_unused(section, "arrivals", false, "bench_serving brings its own");
+  } else {
+    read_arrivals(section.child("arrivals"), workload);
+  }
   const bool scales = workload.arrivals == ArrivalMode::trace;
   if (scales) {
     workload.time_scale = section.optional<double>("time_scale", 1, above_up_to(0.0, kRateMax));

@@ -19,6 +19,7 @@ namespace v4cap {
 enum class EventKind : std::uint8_t {
   step_end = 0,  // target: replica
   arrival = 1,   // target: request
+  read = 2,      // target: request, whose prompt the engine's host has read
 };
 
 struct Event {

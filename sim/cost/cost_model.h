@@ -57,6 +57,7 @@ struct StepTime {
                               // never below
   TimeShare share;
   Duration host{};       // what the host needs to launch the step; the GPU may hide it
+  Duration gpu{};        // what the GPU needs for it
   bool clamped = false;  // samples were below the roofline and gave way to it
 };
 

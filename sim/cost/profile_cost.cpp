@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <optional>
 #include <utility>
 
 #include "sim/core/error.h"
@@ -144,9 +145,11 @@ class ProfileCost::Tables {
     module("attention HCA", LayerKind::hca, "hca", false);
     module("attention window", LayerKind::window, "hca", true);
     module("attention DSA", LayerKind::dsa, "dsa", false);
-    if (m.mtp_layers > 0 && m.window.value > 0) {
+    if (setting.draft_steps > 0 && m.window.value > 0) {
       const Keys keys{{"model", model_}, {"tp", tp}};
-      draft_attention = std::make_unique<DecodeGrid>(series("attention_hca_decode", keys));
+      draft.emplace(AttentionModule{
+          "drafts: attention", 1, DecodeGrid(series("attention_hca_decode", keys)),
+          Lookup3(series("attention_hca_prefill", keys)), Lookup3(), true});
     }
 
     const std::string hidden = std::to_string(m.hidden);
@@ -184,7 +187,7 @@ class ProfileCost::Tables {
   }
 
   std::vector<AttentionModule> attention;
-  std::unique_ptr<DecodeGrid> draft_attention;
+  std::optional<AttentionModule> draft;  // the draft layer's, a window-only layer
   Lookup1 mhc_pre, mhc_post, experts, shared_up, shared_down;
   std::array<Lookup1, 2> all_reduce;  // eager, from a graph
   Lookup1 joint_all_reduce, all_gather, reduce_scatter;
@@ -195,6 +198,9 @@ class ProfileCost::Tables {
   bool hyper_connections = false, shared_expert = false, all_reduce_known = false;
   bool dispatch_known = false, gather_known = false;
 
+  bool covers_drafts() const {
+    return draft && draft->decode.known() && draft->prefill.known() && hyper_connections;
+  }
   bool covers_attention(bool decodes, bool prefills) const {
     return (!decodes || attention_decode) && (!prefills || attention_prefill);
   }
@@ -242,6 +248,7 @@ struct ProfileCost::Account {
 struct ProfileCost::RankShape {
   std::int64_t sequences = 0;    // that decode
   std::int64_t decode_rows = 0;  // theirs, drafts to verify included; padded in a graph
+  std::int64_t draft_rows = 0;   // of a later pass of the draft layer: one a sequence, padded
   std::int64_t prefill_tokens = 0;
   std::int64_t tokens() const { return decode_rows + prefill_tokens; }
 };
@@ -253,6 +260,7 @@ struct ProfileCost::Shape {
   std::int64_t tokens = 0;       // of all ranks
   std::int64_t most_tokens = 0;  // of one
   std::int64_t most_sequences = 0;
+  std::int64_t draft_rows = 0, most_draft_rows = 0;  // of all ranks, of one
 };
 
 ProfileCost::~ProfileCost() = default;
@@ -317,9 +325,13 @@ ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks)
   const std::int64_t padded = shape.graph ? host_.padded(shape.most_sequences) : 0;
   for (RankShape& rank : shape.ranks) {
     // All ranks run the graph of the fullest one; an idle one has nothing to wait for.
+    rank.draft_rows = rank.sequences;
     if (shape.graph && rank.sequences > 0) {
       rank.decode_rows = rank.decode_rows * padded / rank.sequences;
+      rank.draft_rows = padded;
     }
+    shape.draft_rows += rank.draft_rows;
+    shape.most_draft_rows = std::max(shape.most_draft_rows, rank.draft_rows);
     shape.tokens += rank.tokens();
     shape.most_tokens = std::max(shape.most_tokens, rank.tokens());
   }
@@ -393,58 +405,107 @@ void ProfileCost::rank_time(const StepPlan& plan, const Shape& shape, const Rank
     account.add("all-reduce", sums,
                 t.all_reduce[shape.graph].at(tokens * kernels::real(m.hidden) * kBytesOfBf16));
   }
+  if (setting_.draft_steps > 0 && t.covers_drafts()) draft_time(plan, shape, rank, account);
   const StepOperators& operators = roofline_.operators();
   uncovered(operators.ranks() == 1 ? operators.list(plan) : operators.rank_list(plan), shape, rank,
             account);
 }
 
-void ProfileCost::joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
+// Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one row
+// a sequence.
+void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
                              Account& account) const {
   const Tables& t = *tables_;
+  attention_time(*t.draft, plan, rank, account);
+  const auto pass = [&](double passes, std::int64_t rows) {
+    if (passes <= 0 || rows == 0) return;
+    const double tokens = kernels::real(rows);
+    account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_pre.at(tokens));
+    account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_post.at(tokens));
+    if (setting_.tensor_parallel > 1 && t.all_reduce_known) {
+      const double bytes = tokens * kernels::real(setting_.model.hidden) * kBytesOfBf16;
+      account.add("drafts: all-reduce", passes * (setting_.data_parallel > 1 ? 1 : 2),
+                  t.all_reduce[shape.graph].at(bytes));
+    }
+  };
+  pass(1, rank.tokens());
+  const double later = kernels::real(setting_.draft_steps - 1);
+  pass(later, rank.draft_rows);
+  if (later > 0 && rank.draft_rows > 0) {
+    const double window = kernels::real(setting_.model.window.value);
+    account.add("drafts: attention", later,
+                t.draft->decode.row(rank.draft_rows).at(window - 1));
+  }
+}
+
+void ProfileCost::joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
+                             Account& account) const {
   const ModelSpec& m = setting_.model;
   const double layers = kernels::real(m.layer_count() - m.moe.dense_layers);
-  const double row_bytes = kernels::real(m.hidden) * kBytesOfBf16;
-  double tokens = kernels::real(shape.tokens);
+  experts_time({"experts", "expert dispatch", "expert combine", "exchange between ranks"}, layers,
+               shape.tokens, shape.most_tokens, shape, account);
+  if (setting_.draft_steps > 0 && tables_->covers_drafts()) {
+    const ExpertParts parts{"drafts: experts", "drafts: expert dispatch", "drafts: expert combine",
+                            "drafts: exchange between ranks"};
+    experts_time(parts, 1, shape.tokens, shape.most_tokens, shape, account);
+    experts_time(parts, kernels::real(setting_.draft_steps - 1), shape.draft_rows,
+                 shape.most_draft_rows, shape, account);
+  }
+  if (setting_.data_parallel == 1) return;
+  std::vector<RankTokens> tokens;
+  tokens.reserve(plans.size());
+  for (const StepPlan* plan : plans) tokens.push_back(rank_tokens(*plan));
+  uncovered(roofline_.operators().joint_list(tokens), shape, {}, account);
+}
+
+// Routed experts of `layers` layers on the tokens of all ranks, and what moves them there and back.
+void ProfileCost::experts_time(const ExpertParts& parts, double layers, std::int64_t all,
+                               std::int64_t most, const Shape& shape, Account& account) const {
+  if (layers <= 0 || all == 0) return;
+  const Tables& t = *tables_;
+  const double row_bytes = kernels::real(setting_.model.hidden) * kBytesOfBf16;
+  double tokens = kernels::real(all);
   const std::int64_t ranks = setting_.data_parallel;
   if (ranks > 1 && setting_.expert_parallel > 1 && t.dispatch_known) {
-    const double most = kernels::real(shape.most_tokens);
-    account.add("expert dispatch", layers, t.dispatch[shape.graph].at(most));
-    account.add("expert combine", layers, t.combine[shape.graph].at(most));
+    const double of_rank = kernels::real(most);
+    account.add(parts.dispatch, layers, t.dispatch[shape.graph].at(of_rank));
+    account.add(parts.combine, layers, t.combine[shape.graph].at(of_rank));
   } else if (ranks > 1 && setting_.expert_parallel == 1 && t.gather_known) {
     if (shape.prefills) {
-      // Rows of all ranks are summed into one buffer, and what the experts made of them again.
-      account.add("all-reduce over ranks", 2 * layers, t.joint_all_reduce.at(tokens * row_bytes));
+      // Rows of all ranks are summed into one buffer, and so is what the experts made of them.
+      account.add(parts.exchange, 2 * layers, t.joint_all_reduce.at(tokens * row_bytes));
     } else {
       // Every rank is padded to the fullest.
-      tokens = kernels::real(ranks * shape.most_tokens);
-      account.add("all-gather", layers, t.all_gather.at(tokens * row_bytes));
-      account.add("reduce-scatter", layers, t.reduce_scatter.at(tokens * row_bytes));
+      tokens = kernels::real(ranks * most);
+      account.add(parts.exchange, layers, t.all_gather.at(tokens * row_bytes));
+      account.add(parts.exchange, layers, t.reduce_scatter.at(tokens * row_bytes));
     }
   }
-  if (t.experts.known()) account.add("experts", layers, t.experts.at(tokens));
-  if (ranks == 1) return;
-  std::vector<RankTokens> rank_tokens_of;
-  rank_tokens_of.reserve(plans.size());
-  for (const StepPlan* plan : plans) rank_tokens_of.push_back(rank_tokens(*plan));
-  uncovered(roofline_.operators().joint_list(rank_tokens_of), shape, {}, account);
+  if (t.experts.known()) account.add(parts.experts, layers, t.experts.at(tokens));
 }
 
 bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape& rank) const {
   const Tables& t = *tables_;
+  constexpr std::string_view kInDraft = "mtp ";
+  const bool draft = op.name.starts_with(kInDraft);
+  const std::string_view name = draft ? op.name.substr(kInDraft.size()) : op.name;
+  if (draft && !t.covers_drafts()) return false;
   if (is_attention(op.part)) {
+    // What brings the draft layer its input is no part of the attention module.
+    if (draft) return !name.starts_with("linear embedding") && !name.starts_with("linear hidden");
     return t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
   }
   switch (op.part) {
     case OperatorPart::hyper_connections:
-      return t.hyper_connections && (op.name == "mhc_pre" || op.name == "mhc_post");
+      return t.hyper_connections && (name == "mhc_pre" || name == "mhc_post");
     case OperatorPart::experts:
-      if (op.name == "experts") return t.experts.known();
+      if (name == "experts") return t.experts.known();
       // In a graph the shared expert runs beside the routed ones.
-      return op.name == "mlp shared expert" &&
-             (shape.graph ? t.experts.known() : t.shared_expert);
+      return name == "mlp shared expert" &&
+             (shape.graph ? t.experts.known() : t.shared_expert && !draft);
     case OperatorPart::collectives:
-      if (op.name == "all_reduce") return t.all_reduce_known;
-      if (op.name == "expert_dispatch" || op.name == "expert_combine") return t.dispatch_known;
+      if (name == "all_reduce") return t.all_reduce_known;
+      if (name == "expert_dispatch" || name == "expert_combine") return t.dispatch_known;
       return t.gather_known;
     default:
       return false;
@@ -486,25 +547,26 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
   }
   joint_time(shape, ranks, step);
 
+  // A step from a graph is launched at once and waits for the host on the GPU's side.
   const auto us = [](Duration d) { return to_seconds(d) * kUsPerSecond; };
-  double host_us = us(host_.graph_step);
+  double host_us = 0;
   if (shape.graph) {
-    step.add("host", host_us, TimeSource::host);
+    step.add("host", us(host_.graph_step), TimeSource::host);
   } else {
     host_us = us(host_.eager_layer) * kernels::real(setting_.model.layer_count());
-    if (host_us > step.total()) step.add("host", host_us - step.total(), TimeSource::host);
   }
-
   StepTime out;
   out.roofline_floor = roofline_.step_time(ranks).roofline_floor;
-  out.total = duration_from_seconds(step.total() / kUsPerSecond);
-  if (out.total < out.roofline_floor) {
-    const double below_s = to_seconds(out.roofline_floor - out.total);
+  out.gpu = duration_from_seconds(step.total() / kUsPerSecond);
+  if (out.gpu < out.roofline_floor) {
+    const double below_s = to_seconds(out.roofline_floor - out.gpu);
     step.add("raised to the roofline", below_s * kUsPerSecond, TimeSource::roofline);
-    out.total = out.roofline_floor;
+    out.gpu = out.roofline_floor;
     out.clamped = true;
   }
-  out.host = std::min(duration_from_seconds(host_us / kUsPerSecond), out.total);
+  if (host_us > step.total()) step.add("host", host_us - step.total(), TimeSource::host);
+  out.host = duration_from_seconds(host_us / kUsPerSecond);
+  out.total = std::max(out.gpu, out.host);
   const auto seconds = [&](TimeSource source) {
     return step.us[static_cast<std::size_t>(source)] / kUsPerSecond;
   };

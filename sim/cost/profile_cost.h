@@ -71,6 +71,14 @@ class ProfileCost final : public CostModel {
                  Account& account) const;
   void joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
                   Account& account) const;
+  void draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
+                  Account& account) const;
+  // Names of the entries of one kind of layer in a ledger.
+  struct ExpertParts {
+    std::string_view experts, dispatch, combine, exchange;
+  };
+  void experts_time(const ExpertParts& parts, double layers, std::int64_t all, std::int64_t most,
+                    const Shape& shape, Account& account) const;
   bool covers(const Operator& op, const Shape& shape, const RankShape& rank) const;
   void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
                  Account& account) const;

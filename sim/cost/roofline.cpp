@@ -108,6 +108,7 @@ StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {
   StepTime out;
   out.total = duration_from_seconds(time.reached);
   out.roofline_floor = duration_from_seconds(time.peak);
+  out.gpu = out.total;
   out.share.roofline_s = to_seconds(out.total);
   V4CAP_CHECK(out.total >= out.roofline_floor,
               "step of " + std::to_string(out.total.count()) + " ns under its roofline of " +

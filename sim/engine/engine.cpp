@@ -43,7 +43,7 @@ Engine::Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
                   std::to_string(acceptance_.drafts()));
 }
 
-bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused) {
   RequestIndex slot;
   if (free_slots_.empty()) {
     slot = static_cast<RequestIndex>(slots_.size());
@@ -57,7 +57,7 @@ bool Engine::submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
   request.id = spec.id;
   request.prompt = spec.prompt;
   request.output = spec.output;
-  request.arrival = now;
+  request.arrival = arrival;
   request.sequence.keys = std::move(spec.keys);
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
@@ -85,10 +85,19 @@ Tokens Engine::would_hit(const RequestSpec& spec) const {
   return cache_->lookup(spec.keys, spec.prompt / cache_->block(), spec.prompt).resume.position;
 }
 
-const StepPlan& Engine::plan_step(SimTime now) {
+bool Engine::wants_prefill() {
+  return rules_->wants_prefill(Batch(slots_, running_, waiting_, *cache_, limits_, plan_));
+}
+
+const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
   V4CAP_CHECK(!step_open_, "a step was planned before the last one was finished");
   plan_.clear();
+  if (!permit.any) {
+    wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : WaitReason::prefill_delayed;
+    return plan_;
+  }
   Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_);
+  batch.allow_prefill(permit.prefill);
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
   if (batch.preempted() > 0) {
@@ -106,8 +115,19 @@ const StepPlan& Engine::plan_step(SimTime now) {
 
 void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   V4CAP_CHECK(step_open_, "no step is open");
+  V4CAP_CHECK(not_seen_.empty(), "a step was finished before the last one's tokens were seen");
   for (const StepPiece& piece : plan_.pieces) finish_piece(piece, now, ended);
   step_open_ = false;
+}
+
+// A slot whose request has ended may have another one by now, without times to be stamped.
+void Engine::stamp(SimTime seen) {
+  for (const RequestIndex slot : not_seen_) {
+    LiveRequest& request = slots_[slot];
+    if (request.first_token == kNotSeenYet) request.first_token = seen;
+    if (request.second_token == kNotSeenYet) request.second_token = seen;
+  }
+  not_seen_.clear();
 }
 
 void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended) {
@@ -152,6 +172,9 @@ void Engine::emit_tokens(LiveRequest& request, Tokens tokens, SimTime now) {
     return;  // aborted when its prompt was read: no token reaches anyone
   const Tokens before = request.generated;
   request.generated += tokens;
+  if (before < Tokens{2} && now == kNotSeenYet) {
+    not_seen_.push_back(static_cast<RequestIndex>(&request - slots_.data()));
+  }
   if (before < Tokens{1}) request.first_token = now;
   if (before < Tokens{2} && request.generated >= Tokens{2}) request.second_token = now;
 }

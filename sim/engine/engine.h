@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sim/cache/kv_cache.h"
@@ -23,6 +24,15 @@
 
 namespace v4cap {
 
+// What a rank may do in a step, as agreed between ranks that run in lockstep.
+struct StepPermit {
+  bool prefill = true;  // admit waiting requests: Batch::prefill_allowed()
+  bool any = true;      // do anything at all; false: it stands by while another rank prefills
+};
+
+// Stands for a time that is not known yet: Engine::stamp().
+inline constexpr SimTime kNotSeenYet = SimTime::max();
+
 class Engine {
  public:
   // `acceptance` says what becomes of the drafts of `limits.draft_tokens`.
@@ -31,13 +41,22 @@ class Engine {
 
   // A request arrives. False: it can never run here (longer than the context limit or than all
   // memory); its record is in `refused`.
-  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused);
+  // `arrival`: when its client sent it, at most `now`.
+  bool submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused);
+  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+    return submit(std::move(spec), now, now, refused);
+  }
 
   // The next step. The plan stays valid, and no other may be asked for, until finish_step().
-  const StepPlan& plan_step(SimTime now);
+  const StepPlan& plan_step(SimTime now, StepPermit permit = {});
+  // Whether the next plan would run prompt tokens if it were allowed to.
+  bool wants_prefill();
 
-  // The last plan has been performed. Records of requests that ended are appended to `ended`.
+  // The last plan has been performed. Records of requests that ended are appended to `ended`. With
+  // `now` = kNotSeenYet its tokens are looked at later: stamp() then says when, before the next
+  // finish_step(); the records have that value where the time belongs.
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
+  void stamp(SimTime seen);
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   std::size_t running() const { return running_.size(); }
@@ -73,6 +92,7 @@ class Engine {
   std::vector<RequestIndex> running_;  // in order of admission
   std::deque<RequestIndex> waiting_;
   StepPlan plan_;
+  std::vector<RequestIndex> not_seen_;  // running requests with a time to be stamped
   bool step_open_ = false;
   std::size_t decoding_ = 0;
   WaitReason wait_reason_ = WaitReason::nothing_waits;

@@ -22,6 +22,7 @@ struct SchedulerParameter {
 struct SchedulerTraits {
   bool mixes_chunks = false;       // takes SchedulerParameters::mixed_chunk
   bool delays_prefill = false;     // honours Batch::prefill_allowed()
+  bool prefill_alone = false;      // with drafts, ranks stand by while another one prefills
   bool caps_long_prompts = false;  // takes SchedulerParameters::long_prefill_token_threshold
   std::vector<SchedulerParameter> parameters{};
 };

@@ -283,6 +283,7 @@ const bool described = SchedulerTraitsRegistry::add(
     kName,
     {.mixes_chunks = true,
      .delays_prefill = true,
+     .prefill_alone = true,  // managers/scheduler.py, get_next_batch_to_run
      .caps_long_prompts = false,
      .parameters = {
          {"max_prefill_tokens", "prompt tokens of a batch that takes further requests", 1,
@@ -296,6 +297,8 @@ const bool described = SchedulerTraitsRegistry::add(
           false},
          {"new_token_ratio_least", "share of new_token_ratio that is left in the end", 0, 1, false},
          {"new_token_ratio_decay_steps", "decode steps until then", 1, kMostTokens},
+         {"prefill_delay_steps", "steps that the prefill delayer waits for other ranks", 1,
+          kMostTokens},
          {"retract_decode_steps",
           "tokens that each request left is expected to generate after a retraction", 0,
           kMostTokens},

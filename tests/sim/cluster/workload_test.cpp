@@ -163,14 +163,16 @@ TEST_CASE("workload: a client sends in waves of a warm-up, then the next as one 
   config.arrivals = ArrivalMode::client;
   config.concurrency = 2;
   config.warmup_requests = 3;
+  add_warmups(config, trace);
   Workload client(trace, config, 1);
   CHECK_FALSE(client.open_loop());
   CHECK(pairs(client.initial()) == Expected{{kSimStart, 4}, {kSimStart, 5}});
   CHECK(client.is_warmup(4));
   CHECK_FALSE(client.is_warmup(3));
-  CHECK(client.source(6).prompt == Tokens{10});
-  CHECK(client.output(6) == kWarmupOutput);
-  CHECK(client.output(2) == Tokens{52});
+  CHECK(trace.requests[6].prompt == Tokens{10});
+  CHECK(trace.requests[6].output == kWarmupOutput);
+  CHECK(trace.requests[2].output == Tokens{52});
+  CHECK(client.warmups() == 3);
   const auto released = [&](std::uint32_t request, double s) {
     std::vector<Arrival> out;
     client.ended(request, at_s(s), out);
