@@ -21,6 +21,7 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
       block_(block),
       window_(policy_->stores_window_of_every_token()),
       windows_in_pool_(policy_->window_pool_ratio().has_value()),
+      windows_stay_(layout_->running_windows_stay()),
       point_limit_(point_budget(*layout_, policy_->retention())),
       scores_(policy_->make_scores()),
       index_(*layout_, block, window_, point_retention(*policy_, *layout_), scores_.get()) {}
@@ -127,6 +128,7 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   sequence.shared = lookup.match.blocks;
   sequence.own = blocks - lookup.match.blocks;
   sequence.running = true;
+  ++running_;
   sequence.points.cached = lookup.cached;
   index_.use_points(sequence.cursor, lookup.cached, lookup.resume.position,
                     policy_->points_a_hit());
@@ -137,8 +139,9 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
 bool KvCache::would_fit(const Lookup& lookup, Tokens length, Tokens in_flight, Tokens growth) {
   const std::int64_t begin = lookup.match.blocks;
   const std::int64_t end = blocks_for(length, block_) + blocks_for(growth, block_);
-  return fits_beside(index_.unlocked_on_path(lookup.match),
-                     blocks_charge(begin, end) + layout_->running(window_, in_flight));
+  KindBytes wanted = blocks_charge(begin, end) + layout_->running(window_, in_flight);
+  if (windows_stay_) wanted += layout_->windows(0, blocks_for(growth, block_));
+  return fits_beside(index_.unlocked_on_path(lookup.match), wanted);
 }
 
 void KvCache::plan_points(CachedSequence& sequence, Tokens prompt) const {
@@ -146,6 +149,7 @@ void KvCache::plan_points(CachedSequence& sequence, Tokens prompt) const {
 }
 
 void KvCache::decodes(CachedSequence& sequence) {
+  if (windows_stay_) return;
   const KindBytes state = layout_->running(window_, Tokens{1});
   own_ -= sequence.state;
   own_ += state;
@@ -156,9 +160,14 @@ bool KvCache::grow(CachedSequence& sequence, Tokens length) {
   const std::int64_t blocks = blocks_for(length, block_);
   const std::int64_t have = sequence.shared + sequence.own;
   if (blocks <= have) return true;
-  const KindBytes more = blocks_charge(have, blocks);
+  KindBytes more = blocks_charge(have, blocks);
+  // A sequence that has all the memory to itself gives up its oldest windows instead of stopping.
+  const KindBytes windows =
+      windows_stay_ && running_ > 1 ? layout_->windows(have, blocks) : KindBytes{};
+  more += windows;
   if (!make_room_on_path(sequence, more)) return false;
   own_ += more;
+  sequence.state += windows;
   sequence.own = blocks - sequence.shared;
   return true;
 }
@@ -264,6 +273,7 @@ void KvCache::release(CachedSequence& sequence) {
   sequence.cursor = kRootNode;
   sequence.shared = sequence.own = 0;
   sequence.running = false;
+  --running_;
 }
 
 void KvCache::count_resume(const Resume& resume) {

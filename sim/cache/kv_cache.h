@@ -149,6 +149,8 @@ class KvCache {
   Tokens block_;
   bool window_;
   bool windows_in_pool_;      // points are the windows of single blocks
+  bool windows_stay_;         // of running sequences: Layout::running_windows_stay()
+  std::int64_t running_ = 0;  // sequences
   std::int64_t point_limit_;  // bytes that points may take; the policy's retention
   std::unique_ptr<PointScores> scores_;
   PrefixIndex index_;

@@ -68,6 +68,9 @@ class Layout {
   // steps run at once (a chunk of prefill, 1 in decode); what an engine must then hold besides the
   // window. Never less for more tokens.
   virtual KindBytes running(bool window, Tokens in_flight) const = 0;
+  // Does a running sequence keep the windows of all that its steps ran until it ends, not just the
+  // last one? Its last chunk of prefill and all that it generated then stay charged.
+  virtual bool running_windows_stay() const { return false; }
   // Where windows have a pool of their own: tokens that it holds for each token of the main pool.
   virtual std::optional<double> window_pool_ratio() const { return {}; }
   // What the engine says of this memory when it starts; nothing where no engine lays out so.

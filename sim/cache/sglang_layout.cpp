@@ -51,6 +51,7 @@ class SglangLayout final : public Layout {
     hca_ring_ = std::llround(option(drafts ? "hca_ring_rows_draft" : "hca_ring_rows"));
     const double ratio = context.window_pool_ratio.value_or(option("swa_full_tokens_ratio"));
     const bool by_slot = option("hca_state_by_slot") != 0;
+    windows_stay_ = option("running_windows_stay") != 0;
     set_token_bytes(context.entry, std::llround(option("draft_entry_counted")), by_slot);
     const double slots = option("request_slots");
     slots_ = slots == kNoSlotsGiven ? context.max_running : std::llround(slots);
@@ -86,6 +87,8 @@ class SglangLayout final : public Layout {
     const std::int64_t flight = (in_flight.value + draft_) * steps_in_flight_;
     return window_page_ * (ceil_div(layers_.window.value - 1 + flight, page_.value) + 1);
   }
+
+  bool running_windows_stay() const override { return windows_stay_; }
 
   std::vector<LogFigure> engine_log() const override {
     const double full = static_cast<double>(logged_.full_tokens);
@@ -199,6 +202,7 @@ class SglangLayout final : public Layout {
   std::int64_t draft_, steps_in_flight_;
   Tokens step_tokens_, max_context_;
   std::int64_t csa_ring_ = 0, hca_ring_ = 0, slots_ = 0;
+  bool windows_stay_ = false;
   double compressed_bytes_ = 0, window_bytes_ = 0, spread_ = 1;  // of a token, without the draft
   Bytes reserve_;
   Split logged_, split_;  // as the engine divides the memory, and as the pools are
@@ -227,6 +231,8 @@ const bool declared = LayoutParameters::add(
         {"hca_state_by_slot", "1: HCA state is reserved by request slot, 0: by window", 1, 0, 1},
         {"draft_entry_counted", "1: the MTP layer counts as a window layer even if unused", 0, 0,
          1},
+        {"running_windows_stay",
+         "1: windows of a running request's last chunk and output stay until it ends", 0, 0, 1},
         {"request_slots", "slots that HCA state is reserved for; -1: engine.max_running",
          kNoSlotsGiven, kNoSlotsGiven, 1 << 20},
     });
