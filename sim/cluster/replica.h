@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "sim/cluster/router.h"
@@ -41,6 +42,9 @@ class Replica {
   // `refused`.
   // `arrival`: when its client sent it.
   bool submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused);
+  bool submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
+    return submit(std::move(spec), now, now, refused);
+  }
 
   // The next step of every rank. Valid until finish_step(); all are empty when nothing can run.
   std::span<const StepPlan* const> plan_step(SimTime now);

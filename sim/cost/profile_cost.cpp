@@ -1,10 +1,12 @@
 #include "sim/cost/profile_cost.h"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <optional>
 #include <utility>
 
+#include "kernels/experts/work.h"
 #include "sim/core/error.h"
 
 namespace v4cap {
@@ -100,14 +102,34 @@ class Lookup3 {
   const SampleGrid* grid_;
 };
 
+// How tables of measurements name experts, and the bytes of one of their parameters: half a byte
+// with a byte of scale per 32 values or per 16, one byte, two.
+struct ExpertFormat {
+  std::string_view name;
+  double bytes = 0;
+};
+
+constexpr std::array<ExpertFormat, 4> kExpertFormats = {
+    {{"w4a8_mxfp4_mxfp8", 0.53125}, {"nvfp4", 0.5625}, {"fp8_block", 1}, {"bf16", 2}}};
+
+std::vector<ExpertFormat> nearest_formats(double bytes) {
+  std::vector<ExpertFormat> formats(kExpertFormats.begin(), kExpertFormats.end());
+  std::ranges::stable_sort(formats, {}, [bytes](const ExpertFormat& format) {
+    return std::abs(std::log(format.bytes / bytes));
+  });
+  return formats;
+}
+
+// A GPU without units for FP4 expands such weights to 16 bits.
+kernels::Precision precision_of_experts(double bytes, bool has_fp4) {
+  if (bytes > 1.5 || (bytes < 0.75 && !has_fp4)) return kernels::Precision::bf16;
+  return kernels::Precision::fp8;
+}
+
 }  // namespace
 
 std::string expert_format(const ModelSpec& model) {
-  // Half a byte with one byte of scale per 32 values, per 16 values, one byte, two.
-  const double bytes = model.weights.expert_bytes;
-  if (bytes < 0.55) return "w4a8_mxfp4_mxfp8";
-  if (bytes < 0.75) return "nvfp4";
-  return bytes < 1.5 ? "fp8_block" : "bf16";
+  return std::string(nearest_formats(model.weights.expert_bytes).front().name);
 }
 
 // An attention module and the layers that it stands for.
@@ -163,6 +185,16 @@ class ProfileCost::Tables {
                                          {"moe_tp", moe_tp},
                                          {"moe_ep", moe_ep},
                                          {"distribution", choice.distribution}}));
+    // The nearest format that was measured stands in, scaled to the work of the model's own.
+    for (const ExpertFormat& format : nearest_formats(m.weights.expert_bytes)) {
+      if (experts.known()) break;
+      experts = Lookup1(series("experts", {{"model", model_},
+                                           {"dtype", format.name},
+                                           {"moe_tp", moe_tp},
+                                           {"moe_ep", moe_ep},
+                                           {"distribution", choice.distribution}}));
+      if (experts.known()) expert_stand_in = format;
+    }
     const std::int64_t intermediate = m.moe.shared_experts * m.moe.expert_intermediate;
     shared_up = gemm(2 * intermediate, m.hidden);
     shared_down = gemm(m.hidden, intermediate);
@@ -193,6 +225,7 @@ class ProfileCost::Tables {
   Lookup1 joint_all_reduce, all_gather, reduce_scatter;
   std::array<Lookup1, 2> dispatch, combine;  // normal, low latency
 
+  std::optional<ExpertFormat> expert_stand_in;  // measured in this one: expert_scale()
   // Whole parts: used only when all that they consist of is there.
   bool attention_decode = false, attention_prefill = false;
   bool hyper_connections = false, shared_expert = false, all_reduce_known = false;
@@ -271,6 +304,7 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
       setting_(setting),
       host_(host),
       transferred_(profile.gpu != hardware.gpu.name),
+      has_fp4_(hardware.gpu.flop_per_s_peak_fp4 > 0),
       tables_(std::make_unique<Tables>(setting, profile, choice)) {
   Tables& t = *tables_;
   const auto need = [&](bool known, std::string_view part) {
@@ -287,7 +321,7 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
   if (setting.model.residual_streams > 1) {
     t.hyper_connections = need(t.mhc_pre.known() && t.mhc_post.known(), "hyper-connections");
   }
-  if (setting.model.moe.routed_experts > 0) need(t.experts.known(), "experts");
+  if (setting.model.moe.routed_experts > 0) need(t.experts.known() && !t.expert_stand_in, "experts");
   if (setting.model.moe.shared_experts > 0) {
     t.shared_expert = need(t.shared_up.known() && t.shared_down.known(), "shared expert");
   }
@@ -481,7 +515,31 @@ void ProfileCost::experts_time(const ExpertParts& parts, double layers, std::int
       account.add(parts.exchange, layers, t.reduce_scatter.at(tokens * row_bytes));
     }
   }
-  if (t.experts.known()) account.add(parts.experts, layers, t.experts.at(tokens));
+  if (!t.experts.known()) return;
+  const SampleTime time = t.experts.at(tokens);
+  if (!t.expert_stand_in) return account.add(parts.experts, layers, time);
+  account.add(parts.experts, layers * time.us * expert_scale(tokens), TimeSource::transferred);
+}
+
+// What the work of the model's experts on so many tokens takes at datasheet peaks, over that of the
+// format that was measured.
+double ProfileCost::expert_scale(double tokens) const {
+  const ModelSpec& m = setting_.model;
+  const auto all = std::llround(tokens);
+  const auto seconds = [&](double bytes) {
+    return roofline_.peak_seconds(kernels::experts::work(
+        {.tokens = all,
+         .hidden = m.hidden,
+         .intermediate = m.moe.expert_intermediate,
+         .active = m.moe.active_experts,
+         .touched =
+             kernels::experts::touched_experts(m.moe.routed_experts, m.moe.active_experts, all),
+         .ranks = setting_.gpus(),
+         .imbalance = 1,
+         .bytes_per_weight = bytes,
+         .precision = precision_of_experts(bytes, has_fp4_)}));
+  };
+  return seconds(m.weights.expert_bytes) / seconds(tables_->expert_stand_in->bytes);
 }
 
 bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape& rank) const {

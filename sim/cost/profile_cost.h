@@ -79,6 +79,7 @@ class ProfileCost final : public CostModel {
   };
   void experts_time(const ExpertParts& parts, double layers, std::int64_t all, std::int64_t most,
                     const Shape& shape, Account& account) const;
+  double expert_scale(double tokens) const;
   bool covers(const Operator& op, const Shape& shape, const RankShape& rank) const;
   void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
                  Account& account) const;
@@ -87,7 +88,7 @@ class ProfileCost final : public CostModel {
   RooflineCost roofline_;
   StepSetting setting_;
   HostCost host_;
-  bool transferred_ = false;
+  bool transferred_ = false, has_fp4_ = false;
   std::unique_ptr<Tables> tables_;
   std::vector<std::string> missing_;
 };

@@ -50,6 +50,13 @@ class RooflineCost final : public CostModel {
     return fixed_seconds(op) + launch_time(op, reached_).longest();
   }
 
+  // The same at datasheet peaks, without fixed costs.
+  double peak_seconds(const kernels::Work& work) const {
+    Operator op;
+    op.work = work;
+    return launch_time(op, peak_).longest();
+  }
+
   void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
 
  private:

@@ -57,15 +57,17 @@ inline Replica toy_ranks(const ToyEngine& settings, std::size_t ranks,
 }
 
 inline RunResult play_on(Replica& replica, const Trace& trace, const WorkloadConfig& config,
-                         const CostModel& cost, std::uint64_t seed = 1) {
-  Workload workload(trace, config, seed);
-  return Simulation(trace, workload, replica, cost).run();
+                         const CostModel& cost, std::uint64_t seed = 1, HostRules host = {}) {
+  Trace played = trace;
+  if (config.arrivals == ArrivalMode::client) add_warmups(config, played);
+  Workload workload(played, config, seed);
+  return Simulation(played, workload, replica, cost, host).run();
 }
 
 inline RunResult play(const Trace& trace, const WorkloadConfig& config, const ToyEngine& settings,
-                      const CostModel& cost, std::uint64_t seed = 1) {
+                      const CostModel& cost, std::uint64_t seed = 1, HostRules host = {}) {
   Replica replica(settings.make());
-  return play_on(replica, trace, config, cost, seed);
+  return play_on(replica, trace, config, cost, seed, host);
 }
 
 }  // namespace v4cap
