@@ -9,6 +9,9 @@
 // v4cap fit STEPS.jsonl: an engine's log of steps (sim/app/step_log.h) becomes a profile of one
 // family `step`.
 //
+// v4cap fit --transfer PROFILE.. --to HARDWARE: measured profiles become one of another GPU
+// (sim/app/transfer_report.h).
+//
 // What is printed is the error of the code that will look the times up.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -19,6 +22,7 @@
 
 #include "sim/app/command.h"
 #include "sim/app/step_log.h"
+#include "sim/app/transfer_report.h"
 #include "sim/config/profile_file.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
@@ -244,12 +248,33 @@ class FitCommand final : public Command {
         ->check(CLI::Range(1.0, 1e6));
     app.add_option("--experts-per-token", shape_.per_token, "of them per token (default 6)")
         ->check(CLI::Range(0.0, 1e6));
+    app.add_option("--transfer", transfer_.donors,
+                   "one or two profiles of an engine to transfer to another GPU instead, "
+                   "the nearest first")
+        ->expected(1, 2);
+    app.add_option("--to", transfer_.target, "hardware to transfer to: a name or a file");
+    app.add_option("--against", transfer_.measured, "measured profile to compare the result with");
     app.add_option("--out", out_, "folder for the profile; nothing is written without it");
   }
 
   ExitCode run(CommandContext& context) override {
-    if (steps_.empty() == samples_.empty()) {
-      throw InputError(Place{"v4cap fit"}, "expected either STEPS or --samples");
+    const Place place{"v4cap fit"};
+    const int given = !steps_.empty() + !samples_.empty() + !transfer_.donors.empty();
+    if (given != 1) {
+      throw InputError(place, "expected either STEPS, --samples or --transfer");
+    }
+    if (transfer_.donors.empty() != transfer_.target.empty()) {
+      throw InputError(place, "expected --transfer and --to together");
+    }
+    if (transfer_.donors.empty() && !transfer_.measured.empty()) {
+      throw InputError(place, "--against: expected together with --transfer");
+    }
+    if (!transfer_.donors.empty()) {
+      const TransferReport report = transfer_report(transfer_);
+      if (!out_.empty()) write_profile(report.profile, out_);
+      context.out << (context.options.json ? transfer_json(report) + '\n'
+                                           : transfer_text(report, style(context)));
+      return ExitCode::done;
     }
     if (shape_.per_token > shape_.experts) {
       throw InputError(Place{"v4cap fit"}, "--experts-per-token: expected at most --experts");
@@ -265,13 +290,16 @@ class FitCommand final : public Command {
     if (context.options.json) {
       context.out << json(families) << '\n';
     } else {
-      context.out << text(families, text_style(context.out_is_terminal, context.options.no_color,
-                                               std::getenv("NO_COLOR")));
+      context.out << text(families, style(context));
     }
     return ExitCode::done;
   }
 
  private:
+  static TextStyle style(const CommandContext& context) {
+    return text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
+  }
+
   RawProfile fitted_steps() const {
     const std::vector<StepRecord> steps = read_step_log(steps_);
     const StepValues c = fit_steps(steps, shape_);
@@ -298,6 +326,7 @@ class FitCommand final : public Command {
                       engine_version_ = "not recorded";
   ExpertShape shape_;
   std::string samples_, out_;
+  TransferQuestion transfer_;
 };
 
 [[maybe_unused]] const bool registered = CommandRegistry::add(

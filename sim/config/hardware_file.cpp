@@ -33,6 +33,20 @@ RooflineEfficiency read_efficiency(Section section) {
   return e;
 }
 
+ReachedFractions read_reached(Section section) {
+  const auto fraction = above_up_to(0.0, 1.0);
+  ReachedFractions r;
+  const auto read = [&](const char* key) {
+    return section.optional_or<double>(key, "none", fraction).value_or(0);
+  };
+  r.matrix_product = read("matrix_product");
+  r.index_scores = read("index_scores");
+  r.sparse_attention = read("sparse_attention");
+  r.hca_attention = read("hca_attention");
+  section.reject_unknown();
+  return r;
+}
+
 }  // namespace
 
 HardwareSpec read_hardware(Section section) {
@@ -47,6 +61,10 @@ HardwareSpec read_hardware(Section section) {
   h.link_latency = link.required<Duration>("latency");
   link.reject_unknown();
   h.efficiency = read_efficiency(section.child("efficiency", true));
+  h.reached = read_reached(section.child("reached"));
+  if (section.has("transfer_from")) {
+    h.transfer_from = section.required_list<std::string>("transfer_from");
+  }
   h.reserve = section.optional<Bytes>("reserve", Bytes{0});
   section.reject_unknown();
   if (h.reserve >= h.gpu.memory) {
@@ -62,6 +80,18 @@ HardwareSpec load_hardware(const std::string& name_or_path) {
   HardwareSpec hardware = read_hardware(document.root());
   document.checkpoint();
   return hardware;
+}
+
+HardwareSpec load_hardware_of_gpu(const std::string& gpu, const std::string& scenario_dir,
+                                  const Place& place) {
+  for (const std::string& name : data_names(DataKind::hardware, scenario_dir)) {
+    const std::string path = find_data_file(DataKind::hardware, name, scenario_dir, place);
+    Document document(parse_yaml(read_text_file(path), path), path);
+    HardwareSpec hardware = read_hardware(document.root());
+    document.checkpoint();
+    if (hardware.gpu.name == gpu) return hardware;
+  }
+  throw InputError(place, "expected a hardware file that describes the GPU " + gpu + ", got none");
 }
 
 }  // namespace v4cap

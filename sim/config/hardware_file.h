@@ -17,4 +17,9 @@ HardwareSpec read_hardware(Section section);
 // InputError.
 HardwareSpec load_hardware(const std::string& name_or_path);
 
+// The first by name that describes this GPU ("B200"). Throws InputError, at `place` when there is
+// none.
+HardwareSpec load_hardware_of_gpu(const std::string& gpu, const std::string& scenario_dir,
+                                  const Place& place);
+
 }  // namespace v4cap

@@ -2,8 +2,10 @@
 // so wherever a result depends on them; efficiencies are what a roofline reaches of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sim/core/time.h"
 #include "sim/core/units.h"
@@ -26,6 +28,18 @@ struct RooflineEfficiency {
   Duration fixed_per_step{};  // host work between steps that nothing hides
 };
 
+// What large kernels reach of the peak of their precision, as published: fractions in (0, 1], 0 where
+// nothing is stated. Ratios of them between two GPUs say what peaks alone do not.
+struct ReachedFractions {
+  double matrix_product = 0;    // FP8 GEMM
+  double index_scores = 0;      // of the FP8 peak, in prefill
+  double sparse_attention = 0;  // of the BF16 peak, in prefill over selected entries
+  double hca_attention = 0;     // of the BF16 peak, in prefill over all compressed entries
+};
+inline constexpr std::array kReachedMembers = {
+    &ReachedFractions::matrix_product, &ReachedFractions::index_scores,
+    &ReachedFractions::sparse_attention, &ReachedFractions::hca_attention};
+
 struct HardwareSpec {
   std::string name;
   GpuSpec gpu;
@@ -33,6 +47,9 @@ struct HardwareSpec {
   double link_bytes_per_s_peak = 0;  // NVLink, one direction, per GPU
   Duration link_latency{};           // of one collective
   RooflineEfficiency efficiency;
+  ReachedFractions reached;
+  // GPUs whose measured profiles stand in where this one has none, nearest first: "B200".
+  std::vector<std::string> transfer_from;
   Bytes reserve;  // of each GPU, for activations, graphs, communication; a scenario may override it
   std::string provenance;  // where the figures come from; none is a measurement of ours
 };

@@ -67,5 +67,37 @@ TEST_CASE("malformed samples are refused at their place") {
         std::string::npos);
 }
 
+TEST_CASE("fit transfers profiles to another GPU and compares with its own") {
+  const std::vector<std::string> command{
+      "fit", "--transfer", "h200-vllm-0.24.0", "h100-vllm-0.24.0", "--to", "hgx-b200"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return run_v4cap(more);
+  };
+  const TempDir dir;
+  const ProgramRun written = with({"--out", dir.path()});
+  CHECK(written.code == ExitCode::done);
+  CHECK(written.out.find("median %") == std::string::npos);
+  const Profile p =
+      load_profile("./hgx-b200-from-h200-vllm-0.24.0-and-h100-vllm-0.24.0.yaml", dir.path());
+  CHECK(p.gpu == "B200");
+  CHECK(p.find("gemm")->has_mark("transferred"));
+
+  const ProgramRun compared = with({"--against", "b200-vllm-0.24.0"});
+  CHECK(compared.out.find("median %") != std::string::npos);
+  CHECK(with({"--against", "b200-vllm-0.24.0"}).out == compared.out);
+  const ProgramRun json = with({"--against", "b200-vllm-0.24.0", "--json"});
+  CHECK(json.out.find("\"signed_median_pct\"") != std::string::npos);
+
+  const ProgramRun other = with({"--against", "h200-vllm-0.24.0"});
+  CHECK(other.code == ExitCode::bad_input);
+  CHECK(other.err.find("--against: expected a profile of B200 under vllm, h200-vllm-0.24.0 is of "
+                       "H200 under vllm") != std::string::npos);
+  const ProgramRun nowhere = run_v4cap({"fit", "--transfer", "h200-vllm-0.24.0"});
+  CHECK(nowhere.err.find("expected --transfer and --to together") != std::string::npos);
+  const ProgramRun both = with({"--samples", "s.jsonl"});
+  CHECK(both.err.find("expected either STEPS, --samples or --transfer") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace v4cap

@@ -119,7 +119,8 @@ TEST_CASE("malformed steps are refused at their place") {
   CHECK(error_of(R"({"ms": "1", "decode_tokens": 1})").find("log.jsonl:1:8") == 0);
   CHECK(error_of(R"({"ms": 1, "decode_tokens": 1})").find("expected at least 20 steps, got 1") !=
         std::string::npos);
-  CHECK(run_v4cap({"fit"}).err.find("expected either STEPS or --samples") != std::string::npos);
+  CHECK(run_v4cap({"fit"}).err.find("expected either STEPS, --samples or --transfer") !=
+        std::string::npos);
 }
 
 }  // namespace
