@@ -1,12 +1,16 @@
 #include "sim/cluster/run_scenario.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "sim/cache/block_keys.h"
+#include "sim/config/data_files.h"
 #include "sim/config/profile_file.h"
+#include "sim/config/transferred_profile.h"
 #include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
 #include "sim/engine/scheduler_traits.h"
@@ -233,6 +237,26 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
   return std::make_unique<Replica>(std::move(ranks), std::move(router), rank_rules(scenario));
 }
 
+namespace {
+
+// The scenario's profile, measured on another GPU, rescaled to its own.
+Profile transferred(const Scenario& scenario, const Profile& nearest, const std::string& folder,
+                    const Place& place) {
+  const std::string& layout = scenario.kv_cache.layout;
+  const auto engines = data_names(DataKind::engine, folder);
+  if (nearest.engine != layout && std::ranges::find(engines, layout) != engines.end()) {
+    throw InputError(place, "profile: expected one of " + layout + " to transfer from " +
+                                nearest.gpu + " to " + scenario.hardware.gpu.name + ", " +
+                                nearest.name + " is of " + nearest.engine);
+  }
+  std::vector<std::string> donors{scenario.profile};
+  donors.insert(donors.end(), scenario.profile_donors.begin(), scenario.profile_donors.end());
+  const TransferModel model{scenario.model, scenario.kv_cache.entry};
+  return load_transferred(donors, folder, scenario.hardware, std::span(&model, 1), place);
+}
+
+}  // namespace
+
 ScenarioCost make_cost(const Scenario& scenario) {
   ScenarioCost out;
   if (scenario.profile.empty()) {
@@ -240,12 +264,10 @@ ScenarioCost make_cost(const Scenario& scenario) {
     return out;
   }
   const std::string folder = std::filesystem::path(scenario.file).parent_path().string();
-  out.profile = std::make_unique<Profile>(
-      load_profile(scenario.profile, folder, place_of(scenario, "profile")));
+  const Place place = place_of(scenario, "profile");
+  out.profile = std::make_unique<Profile>(load_profile(scenario.profile, folder, place));
   if (out.profile->gpu != scenario.hardware.gpu.name) {
-    throw InputError(place_of(scenario, "profile"),
-                     "profile: expected one measured on " + scenario.hardware.gpu.name + ", " +
-                         scenario.profile + " was on " + out.profile->gpu);
+    out.profile = std::make_unique<Profile>(transferred(scenario, *out.profile, folder, place));
   }
   const ProfileChoice choice{expert_format(scenario.model), scenario.engine.expert_distribution};
   auto model = std::make_unique<ProfileCost>(step_setting(scenario), scenario.hardware,

@@ -55,8 +55,10 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 // Throws InputError for any other.
 void check_can_run(const Scenario& scenario);
 
-// How long steps take: from the scenario's profile, else from the roofline. Throws InputError for a
-// profile that is not there, broken, or of another GPU.
+// How long steps take: from the scenario's profile, else from the roofline. A profile of another GPU
+// is transferred to the scenario's (sim/cost/transfer.h); its families are then marked so and its
+// source says from what. Throws InputError for a profile that is not there, broken, or of another
+// GPU and another engine than the cache layout's.
 struct ScenarioCost {
   std::unique_ptr<Profile> profile;  // null under a roofline
   std::unique_ptr<CostModel> model;

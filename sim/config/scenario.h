@@ -122,6 +122,9 @@ struct Scenario {
   EngineConfig engine;
   KvCacheConfig kv_cache;
   std::string profile;  // measured times, by name; "" = roofline
+  // Under `profile: auto` on a GPU without a profile: further ones that its times are transferred
+  // from, beside `profile`.
+  std::vector<std::string> profile_donors;
   WorkloadConfig workload;
   Slo slo;
   std::uint64_t seed = 1;

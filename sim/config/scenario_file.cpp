@@ -255,8 +255,8 @@ void read_scheduler_keys(Section& section, const SchedulerStated& defaults, Engi
 }
 
 EngineConfig read_engine(Section section, const Scenario& s,
-                         const std::optional<EngineData>& engine,
-                         const SchedulerStated& scheduler, const HostStated& host) {
+                         const std::optional<EngineData>& engine, const SchedulerStated& scheduler,
+                         const HostStated& host) {
   const ModelSpec& model = s.model;
   EngineConfig e;
   if (engine) {
@@ -481,14 +481,29 @@ KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData&
   return kv;
 }
 
-// The name of a profile, "none", or by default the newest one of the GPU under the layout's engine.
-// "" = none.
-std::string read_profile_name(Section& top, const Scenario& s, const std::string& scenario_dir) {
+// The name of a profile, "none" or "auto": the newest one of the GPU under the layout's engine, else
+// those of the GPUs that the hardware file names, else none. "auto" is the default.
+void read_profile(Section& top, Scenario& s, const std::string& scenario_dir) {
   const auto names = data_names(DataKind::profile, scenario_dir);
-  const std::string found = default_profile(names, s.hardware.gpu.name, s.kv_cache.layout);
-  const std::string name =
-      top.optional<std::string>("profile", found.empty() ? "none" : found);
-  return name == "none" ? "" : name;
+  const auto newest = [&](const std::string& gpu) {
+    return default_profile(names, gpu, s.kv_cache.layout);
+  };
+  const std::string own = newest(s.hardware.gpu.name);
+  std::vector<std::string> donors;
+  for (const std::string& gpu : s.hardware.transfer_from) {
+    if (std::string donor = newest(gpu); !donor.empty()) donors.push_back(std::move(donor));
+  }
+  // One that is known by its name is written out by it.
+  const std::string fallback = !own.empty() ? own : donors.empty() ? "none" : "auto";
+  s.profile = top.optional<std::string>("profile", fallback);
+  if (s.profile == "auto") {
+    s.profile = own;
+    if (own.empty() && !donors.empty()) {
+      s.profile = donors.front();
+      s.profile_donors.assign(donors.begin() + 1, donors.end());
+    }
+  }
+  if (s.profile == "none") s.profile.clear();
 }
 
 Slo read_slo(Section section) {
@@ -528,7 +543,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.deployment = read_deployment(top.child("deployment"), s, engine.has_value());
   s.engine = read_engine(top.child("engine"), s, engine, scheduler, host);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
-  s.profile = read_profile_name(top, s, scenario_dir);
+  read_profile(top, s, scenario_dir);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
   s.slo = read_slo(top.child("slo"));

@@ -8,6 +8,7 @@
 
 #include "kernels/experts/work.h"
 #include "sim/core/error.h"
+#include "sim/cost/transfer.h"
 
 namespace v4cap {
 
@@ -303,7 +304,8 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
     : roofline_(setting, hardware),
       setting_(setting),
       host_(host),
-      transferred_(profile.gpu != hardware.gpu.name),
+      transferred_(std::ranges::any_of(
+          profile.families, [](const auto& family) { return family.has_mark(kTransferredMark); })),
       has_fp4_(hardware.gpu.flop_per_s_peak_fp4 > 0),
       tables_(std::make_unique<Tables>(setting, profile, choice)) {
   Tables& t = *tables_;
