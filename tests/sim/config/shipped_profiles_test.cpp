@@ -38,7 +38,7 @@ std::map<std::string, std::string> documented_misses() {
   std::map<std::string, std::string> out;
   bool in_table = false;
   for (std::string line; std::getline(readme, line);) {
-    if (line.starts_with("| family |")) in_table = true;
+    if (line.starts_with("| family |")) in_table = line.starts_with("| family | profiles |");
     if (in_table && line.starts_with("| ")) {
       out[line.substr(2, line.find(' ', 2) - 2)] = line;
     }
