@@ -25,7 +25,7 @@ struct BenchRun {
 
 struct BenchServingSpec {
   BenchRun run;
-  std::vector<BenchRun> earlier;  // on the same server, first one first
+  std::vector<BenchRun> earlier;     // on the same server, first one first
   Tokens input{1024}, output{1024};  // longest; the client's --random-input-len and -output-len
   double range_ratio = 0;            // in [0, 1]
   std::uint32_t seed = 1;

@@ -68,7 +68,7 @@ struct Trace {
   std::vector<std::uint32_t> after;
   std::vector<std::string> session_names;
   std::vector<TracePhase> phases;  // in order, covering all requests; none: no client says when
-  std::int64_t next_free_id = 0;  // larger than every id in use
+  std::int64_t next_free_id = 0;   // larger than every id in use
   std::vector<std::string>
       notes;  // what the reader decided or dropped, with counts, for `trace info`
 

@@ -32,8 +32,8 @@ class CasesCommand final : public Command {
 
   ExitCode run(CommandContext& context) override {
     const CaseRows rows = read_case_rows(file_);
-    const TextStyle style = text_style(context.out_is_terminal, context.options.no_color,
-                                       std::getenv("NO_COLOR"));
+    const TextStyle style =
+        text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     CaseReport report;
     if (is_serving_table(rows)) {
       const ServingRequest request{explain_, scenario_, only_, context.options.set, threads_};

@@ -52,7 +52,8 @@ struct Prediction {
   std::string profile;
 
   const Figure* find(const std::string& metric) const {
-    const auto it = std::ranges::find_if(figures, [&](const Figure& f) { return f.metric == metric; });
+    const auto it =
+        std::ranges::find_if(figures, [&](const Figure& f) { return f.metric == metric; });
     return it == figures.end() ? nullptr : &*it;
   }
 };
@@ -154,9 +155,9 @@ Scenario scenario_of(const std::vector<ServingCase>& all, const ServingCase& c,
   ScenarioOptions options;
   options.set = settings_of(c, constants, earlier_runs(all, c));
   options.set.insert(options.set.end(), set.begin(), set.end());
-  return parse_scenario("model: {base: " + c.model + "}\nhardware: {base: " + hardware +
-                            "}\nworkload: {}\n",
-                        "row " + c.id, options);
+  return parse_scenario(
+      "model: {base: " + c.model + "}\nhardware: {base: " + hardware + "}\nworkload: {}\n",
+      "row " + c.id, options);
 }
 
 // Requests a second, from the output of all GPUs and the mean output of a request.
@@ -173,8 +174,7 @@ void add_figures(Prediction& p) {
   std::optional<double> reported = c.output_tok_s_per_gpu;
   if (!reported && c.total_tok_s_per_gpu) {
     // The same requests: their output's part of the total is that of their lengths.
-    reported = *c.total_tok_s_per_gpu * mean_output /
-               (mean_output + m.input_sequence_length.mean);
+    reported = *c.total_tok_s_per_gpu * mean_output / (mean_output + m.input_sequence_length.mean);
   }
   const double tpot = m.inter_token_latency_ms.mean;
   if (c.ttft_ms) p.figures.push_back({kTtft, *c.ttft_ms, m.time_to_first_token_ms.mean});
@@ -323,20 +323,21 @@ std::string shown_figure(double value) {
 std::string free_numbers(const ServingConstants& constants) {
   std::string out = "\nFree numbers, all of them (scenarios/serving_cases.yaml):\n";
   for (const auto& one : constants.acceptance) {
-    out += fmt::format("  accepted tokens a step, {} {}: {:g}\n", one.model, one.strategy, one.length);
+    out +=
+        fmt::format("  accepted tokens a step, {} {}: {:g}\n", one.model, one.strategy, one.length);
   }
-  return out + "  host time of one layer launched without a graph: engine.host of the engine's "
-               "version (scenarios/engines)\n";
+  return out +
+         "  host time of one layer launched without a graph: engine.host of the engine's "
+         "version (scenarios/engines)\n";
 }
 
 // Where the time of a row's steps goes.
 std::string explanation(const Prediction& p) {
   const StepLedgers& l = p.ledgers;
-  std::string out = fmt::format("\n{}: profile {}\n", p.row.id,
-                                p.profile.empty() ? "none, roofline" : p.profile);
-  for (const auto& [name, ledger, steps] :
-       {std::tuple{"decode", &l.decode, l.decode_steps},
-        std::tuple{"prefill", &l.prefill, l.prefill_steps}}) {
+  std::string out =
+      fmt::format("\n{}: profile {}\n", p.row.id, p.profile.empty() ? "none, roofline" : p.profile);
+  for (const auto& [name, ledger, steps] : {std::tuple{"decode", &l.decode, l.decode_steps},
+                                            std::tuple{"prefill", &l.prefill, l.prefill_steps}}) {
     if (steps == 0) continue;
     double sum = 0;
     for (const auto& [part, seconds] : ledger->seconds()) sum += seconds;
@@ -352,15 +353,17 @@ std::string explanation(const Prediction& p) {
     }
   }
   if (l.decoding_s > 0) {
-    out += fmt::format("  of the time that requests decode, {:.1f} % pass in steps with prompt "
-                       "tokens: that part of TPOT is prefill interference\n",
-                       100 * l.decoding_beside_prefill_s / l.decoding_s);
+    out += fmt::format(
+        "  of the time that requests decode, {:.1f} % pass in steps with prompt "
+        "tokens: that part of TPOT is prefill interference\n",
+        100 * l.decoding_beside_prefill_s / l.decoding_s);
   }
   const TimeShareFractions share = fractions(p.result.totals.share);
-  out += fmt::format("  of the time: measured {:.1f} %, between samples {:.1f} %, outside them "
-                     "{:.1f} %, transferred {:.1f} %, roofline {:.1f} %, host {:.1f} %\n",
-                     100 * share.measured, 100 * share.interpolated, 100 * share.extrapolated,
-                     100 * share.transferred, 100 * share.roofline, 100 * share.host);
+  out += fmt::format(
+      "  of the time: measured {:.1f} %, between samples {:.1f} %, outside them "
+      "{:.1f} %, transferred {:.1f} %, roofline {:.1f} %, host {:.1f} %\n",
+      100 * share.measured, 100 * share.interpolated, 100 * share.extrapolated,
+      100 * share.transferred, 100 * share.roofline, 100 * share.host);
   for (const std::string& part : p.missing) out += "  not in the profile: " + part + '\n';
   return out;
 }
@@ -378,8 +381,8 @@ std::string text_of(const std::vector<Prediction>& predictions, const ServingCon
     std::vector<std::string> cells{p.row.id, p.row.coverage};
     for (const char* metric : kMetrics) {
       const Figure* f = p.find(metric);
-      cells.push_back(f == nullptr ? "-"
-                                   : shown_figure(f->reported) + " > " + shown_figure(f->predicted));
+      cells.push_back(
+          f == nullptr ? "-" : shown_figure(f->reported) + " > " + shown_figure(f->predicted));
       const std::string error = f == nullptr ? "-" : fmt::format("{:+.1f}", f->error_pct());
       cells.push_back(f != nullptr && !counts(p, metric) ? '(' + error + ')' : error);
     }
@@ -395,8 +398,7 @@ std::string text_of(const std::vector<Prediction>& predictions, const ServingCon
       const Errors e = errors_of(predictions, metric, coverage);
       if (e.count == 0) continue;
       out += fmt::format("{}, {} ({}): median error {:.1f} %, p90 {:.1f} %, worst {:+.1f} % ({})\n",
-                         coverage, metric, e.count, e.median, e.p90, e.worst_pct,
-                         e.worst->row.id);
+                         coverage, metric, e.count, e.median, e.p90, e.worst_pct, e.worst->row.id);
     }
   }
   out += free_numbers(constants);
@@ -433,9 +435,8 @@ CaseReport predict_serving(const CaseRows& rows, const ServingRequest& request,
       wanted.size(),
       [&](std::size_t i) { predictions[i] = predict(all, *wanted[i], constants, request); },
       request.threads);
-  const bool any = std::ranges::any_of(predictions, [](const Prediction& p) {
-    return p.refused.empty();
-  });
+  const bool any =
+      std::ranges::any_of(predictions, [](const Prediction& p) { return p.refused.empty(); });
   return {json_of(predictions, constants), text_of(predictions, constants, request, style), any};
 }
 

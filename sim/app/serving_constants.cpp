@@ -47,8 +47,7 @@ ServingConstants load_serving_constants() {
   out.file = data_file();
   const YamlNode root = parse_yaml(read_text_file(out.file), out.file);
   each(root, "acceptance", out.file, [&](Section& s) {
-    out.acceptance.push_back({s.required<std::string>("model"),
-                              s.required<std::string>("strategy"),
+    out.acceptance.push_back({s.required<std::string>("model"), s.required<std::string>("strategy"),
                               s.required<double>("length", between(1.0, 65.0))});
   });
   each(root, "weights", out.file, [&](Section& s) {

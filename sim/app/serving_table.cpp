@@ -7,12 +7,30 @@ namespace v4cap {
 namespace {
 
 const std::vector<std::string>& columns() {
-  static const std::vector<std::string> names = {
-      "id",           "engine",        "engine_version", "hw",          "gpus",
-      "model",        "weights",       "strategy",       "tp",          "dp_attention",
-      "moe_backend",  "speculative",   "mem_fraction",   "prefill_chunk", "swa_full_tokens_ratio",
-      "max_running_requests", "cuda_graph_max_batch", "concurrency", "num_prompts", "input_len",
-      "output_len",   "ttft_ms_mean",  "tpot_ms_mean",   "output_tok_s_per_gpu"};
+  static const std::vector<std::string> names = {"id",
+                                                 "engine",
+                                                 "engine_version",
+                                                 "hw",
+                                                 "gpus",
+                                                 "model",
+                                                 "weights",
+                                                 "strategy",
+                                                 "tp",
+                                                 "dp_attention",
+                                                 "moe_backend",
+                                                 "speculative",
+                                                 "mem_fraction",
+                                                 "prefill_chunk",
+                                                 "swa_full_tokens_ratio",
+                                                 "max_running_requests",
+                                                 "cuda_graph_max_batch",
+                                                 "concurrency",
+                                                 "num_prompts",
+                                                 "input_len",
+                                                 "output_len",
+                                                 "ttft_ms_mean",
+                                                 "tpot_ms_mean",
+                                                 "output_tok_s_per_gpu"};
   return names;
 }
 

@@ -8,10 +8,7 @@ namespace v4cap {
 
 Replica::Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Router> router,
                  RankRules rules)
-    : ranks_(std::move(ranks)),
-      router_(std::move(router)),
-      rules_(rules),
-      plans_(ranks_.size()) {
+    : ranks_(std::move(ranks)), router_(std::move(router)), rules_(rules), plans_(ranks_.size()) {
   V4CAP_CHECK(!ranks_.empty(), "a deployment without an engine");
   V4CAP_CHECK(ranks_.size() == 1 || router_ != nullptr, "several ranks without a router");
 }

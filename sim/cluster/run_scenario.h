@@ -6,8 +6,8 @@
 
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
-#include "sim/cost/profile.h"
 #include "sim/cost/operators.h"
+#include "sim/cost/profile.h"
 #include "sim/model/node_memory.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"

@@ -131,8 +131,8 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   totals.last_arrival = now;
 
   if (host_.prompt_token == Duration{0}) return submit(request, now, now);
-  reader_free_ = std::max(reader_free_, now) +
-                 host_.prompt_token * trace_.requests[request].prompt.value;
+  reader_free_ =
+      std::max(reader_free_, now) + host_.prompt_token * trace_.requests[request].prompt.value;
   sent_[request] = now;
   ++reading_;
   queue_.push(reader_free_, EventKind::read, request);
@@ -261,8 +261,7 @@ void Simulation::explain(std::span<const StepPlan* const> ranks, const StepTime&
   }
   cost_.explain(ranks, prefills ? out.prefill : out.decode);
   (prefills ? out.prefill_steps : out.decode_steps) += 1;
-  const double sequence_s =
-      to_seconds(time.total) * static_cast<double>(replica_.decoding());
+  const double sequence_s = to_seconds(time.total) * static_cast<double>(replica_.decoding());
   out.decoding_s += sequence_s;
   if (prefills) out.decoding_beside_prefill_s += sequence_s;
 }

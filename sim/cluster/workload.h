@@ -19,7 +19,8 @@ struct Arrival {
   std::uint32_t request = 0;  // index into the trace
 };
 
-inline constexpr Tokens kWarmupOutput{32};  // of a warm-up request, as sglang.bench_serving sends it
+inline constexpr Tokens kWarmupOutput{
+    32};  // of a warm-up request, as sglang.bench_serving sends it
 
 // A client's warm-up in the trace that it plays: copies of the first request with little output,
 // before all others. Nothing where the trace says its phases itself.

@@ -93,12 +93,12 @@ HostStated read_host_stated(Section section) {
 HostCost read_host(Section section, const HostStated& defaults, Duration graph_step) {
   HostCost host;
   const auto time = at_least(Duration{0});
-  host.eager_layer = section.optional<Duration>(
-      "eager_layer", defaults.eager_layer.value_or(Duration{0}), time);
+  host.eager_layer =
+      section.optional<Duration>("eager_layer", defaults.eager_layer.value_or(Duration{0}), time);
   host.graph_step =
       section.optional<Duration>("graph_step", defaults.graph_step.value_or(graph_step), time);
-  host.prompt_token = section.optional<Duration>(
-      "prompt_token", defaults.prompt_token.value_or(Duration{0}), time);
+  host.prompt_token =
+      section.optional<Duration>("prompt_token", defaults.prompt_token.value_or(Duration{0}), time);
   host.overlapped = section.optional<bool>("overlapped", defaults.overlapped.value_or(false));
   host.graph_max_batch = section.optional<std::int64_t>(
       "graph_max_batch", defaults.graph_max_batch.value_or(kBatchMax),

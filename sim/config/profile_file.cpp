@@ -502,9 +502,9 @@ std::string default_profile(const std::vector<std::string>& names, const std::st
   std::string newest;
   for (const std::string& name : names) {
     if (!name.starts_with(prefix)) continue;
-    const auto order = newest.empty() ? std::optional(1)
-                                      : compare_versions(name.substr(prefix.size()),
-                                                         newest.substr(prefix.size()));
+    const auto order =
+        newest.empty() ? std::optional(1)
+                       : compare_versions(name.substr(prefix.size()), newest.substr(prefix.size()));
     if (order.value_or(name > newest ? 1 : -1) > 0) newest = name;
   }
   return newest;

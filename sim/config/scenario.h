@@ -45,18 +45,18 @@ struct EngineConfig {
   std::string scheduler = "fcfs";
   std::map<std::string, double> scheduler_options;  // every parameter of it, with its value
   std::int64_t max_running = 256;                   // cap on running requests
-  Tokens step_tokens{8192};          // token budget of a step (prefill chunk + decodes)
-  Tokens max_context;                // longer requests are refused; default: the model's
-  std::int64_t draft_tokens = 0;     // speculative tokens that a step verifies beside the next one
-  std::int64_t draft_steps = 0;      // passes of the draft layer in a step
+  Tokens step_tokens{8192};       // token budget of a step (prefill chunk + decodes)
+  Tokens max_context;             // longer requests are refused; default: the model's
+  std::int64_t draft_tokens = 0;  // speculative tokens that a step verifies beside the next one
+  std::int64_t draft_steps = 0;   // passes of the draft layer in a step
   // Chances that a decode step yields 1..draft_tokens+1 tokens; empty = not known.
   std::vector<double> acceptance{1};
-  std::int64_t steps_in_flight = 1;  // 2 = async scheduling: the next step is prepared early
+  std::int64_t steps_in_flight = 1;      // 2 = async scheduling: the next step is prepared early
   ExpertImbalance expert_imbalance{{}};  // of experts spread over GPUs
   std::string expert_distribution = "power_law_1.01";  // of tokens, in tables of measurements
   HostCost host;
-  bool mixed_chunk = false;          // sglang: decodes run beside prefill instead of waiting for it
-  bool prefill_delayer = false;      // sglang: prefill waits until enough attention ranks have some
+  bool mixed_chunk = false;      // sglang: decodes run beside prefill instead of waiting for it
+  bool prefill_delayer = false;  // sglang: prefill waits until enough attention ranks have some
   Tokens long_prefill_token_threshold;  // vllm: most prompt tokens of one request a step; 0 = all
 };
 

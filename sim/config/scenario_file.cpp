@@ -17,8 +17,8 @@
 #include "sim/config/scheduler_section.h"
 #include "sim/config/section.h"
 #include "sim/config/workload_section.h"
-#include "sim/engine/scheduler.h"
 #include "sim/engine/acceptance.h"
+#include "sim/engine/scheduler.h"
 
 namespace v4cap {
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kUsPerSecond = 1e6;
 constexpr double kBytesOfBf16 = 2;
-constexpr double kSitesOfLayer = 2;            // of hyper-connections, and of norms
+constexpr double kSitesOfLayer = 2;              // of hyper-connections, and of norms
 constexpr std::string_view kDispatchSms = "24";  // the wider of those measured
 // Batches up to this have their decode rows prepared once.
 constexpr std::int64_t kRowsKept = 16384;
@@ -156,8 +156,12 @@ class ProfileCost::Tables {
       if (m.count(kind) == 0) return;
       const Keys keys{{"model", model_}, {"tp", tp}};
       const std::string name = "attention_" + family;
-      AttentionModule one{part, m.count(kind), DecodeGrid(series(name + "_decode", keys)),
-                          Lookup3(series(name + "_prefill", keys)), Lookup3(), window_only};
+      AttentionModule one{part,
+                          m.count(kind),
+                          DecodeGrid(series(name + "_decode", keys)),
+                          Lookup3(series(name + "_prefill", keys)),
+                          Lookup3(),
+                          window_only};
       if (kind == LayerKind::dsa) {
         one.prefill = Lookup3(series(name + "_prefill", with(keys, "path", "sparse")));
         one.short_prefill = Lookup3(series(name + "_prefill", with(keys, "path", "dense")));
@@ -170,9 +174,9 @@ class ProfileCost::Tables {
     module("attention DSA", LayerKind::dsa, "dsa", false);
     if (setting.draft_steps > 0 && m.window.value > 0) {
       const Keys keys{{"model", model_}, {"tp", tp}};
-      draft.emplace(AttentionModule{
-          "drafts: attention", 1, DecodeGrid(series("attention_hca_decode", keys)),
-          Lookup3(series("attention_hca_prefill", keys)), Lookup3(), true});
+      draft.emplace(
+          AttentionModule{"drafts: attention", 1, DecodeGrid(series("attention_hca_decode", keys)),
+                          Lookup3(series("attention_hca_prefill", keys)), Lookup3(), true});
     }
 
     const std::string hidden = std::to_string(m.hidden);
@@ -201,8 +205,8 @@ class ProfileCost::Tables {
     shared_down = gemm(m.hidden, intermediate);
 
     for (const bool graph : {false, true}) {
-      all_reduce[graph] = Lookup1(
-          series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
+      all_reduce[graph] =
+          Lookup1(series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
     }
     const std::string gpus = std::to_string(setting.gpus());
     joint_all_reduce = Lookup1(series("all_reduce", {{"gpus", gpus}, {"mode", "graph"}}));
@@ -245,9 +249,8 @@ class ProfileCost::Tables {
     return found == nullptr ? nullptr : found->find(keys);
   }
   Lookup1 gemm(std::int64_t n, std::int64_t k) const {
-    return Lookup1(series("gemm", {{"dtype", "fp8_block"},
-                                   {"n", std::to_string(n)},
-                                   {"k", std::to_string(k)}}));
+    return Lookup1(series(
+        "gemm", {{"dtype", "fp8_block"}, {"n", std::to_string(n)}, {"k", std::to_string(k)}}));
   }
 
   const Profile& profile_;
@@ -323,7 +326,8 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
   if (setting.model.residual_streams > 1) {
     t.hyper_connections = need(t.mhc_pre.known() && t.mhc_post.known(), "hyper-connections");
   }
-  if (setting.model.moe.routed_experts > 0) need(t.experts.known() && !t.expert_stand_in, "experts");
+  if (setting.model.moe.routed_experts > 0)
+    need(t.experts.known() && !t.expert_stand_in, "experts");
   if (setting.model.moe.shared_experts > 0) {
     t.shared_expert = need(t.shared_up.known() && t.shared_down.known(), "shared expert");
   }
@@ -469,8 +473,7 @@ void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const Ran
   pass(later, rank.draft_rows);
   if (later > 0 && rank.draft_rows > 0) {
     const double window = kernels::real(setting_.model.window.value);
-    account.add("drafts: attention", later,
-                t.draft->decode.row(rank.draft_rows).at(window - 1));
+    account.add("drafts: attention", later, t.draft->decode.row(rank.draft_rows).at(window - 1));
   }
 }
 
@@ -529,17 +532,17 @@ double ProfileCost::expert_scale(double tokens) const {
   const ModelSpec& m = setting_.model;
   const auto all = std::llround(tokens);
   const auto seconds = [&](double bytes) {
-    return roofline_.peak_seconds(kernels::experts::work(
-        {.tokens = all,
-         .hidden = m.hidden,
-         .intermediate = m.moe.expert_intermediate,
-         .active = m.moe.active_experts,
-         .touched =
-             kernels::experts::touched_experts(m.moe.routed_experts, m.moe.active_experts, all),
-         .ranks = setting_.gpus(),
-         .imbalance = 1,
-         .bytes_per_weight = bytes,
-         .precision = precision_of_experts(bytes, has_fp4_)}));
+    return roofline_.peak_seconds(
+        kernels::experts::work({.tokens = all,
+                                .hidden = m.hidden,
+                                .intermediate = m.moe.expert_intermediate,
+                                .active = m.moe.active_experts,
+                                .touched = kernels::experts::touched_experts(
+                                    m.moe.routed_experts, m.moe.active_experts, all),
+                                .ranks = setting_.gpus(),
+                                .imbalance = 1,
+                                .bytes_per_weight = bytes,
+                                .precision = precision_of_experts(bytes, has_fp4_)}));
   };
   return seconds(m.weights.expert_bytes) / seconds(tables_->expert_stand_in->bytes);
 }
@@ -574,8 +577,7 @@ bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape
 
 void ProfileCost::uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
                             Account& account) const {
-  const bool attention =
-      tables_->covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
+  const bool attention = tables_->covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
   for (const Operator& op : list) {
     if (covers(op, shape, rank)) continue;
     double launches = op.launches();

@@ -25,9 +25,8 @@ RunSummary summarise(const RunResult& result, RunIdentity identity) {
 }
 
 TimeShareFractions fractions(const TimeShare& share) {
-  const double total =
-      share.measured_s + share.interpolated_s + share.extrapolated_s + share.transferred_s +
-      share.roofline_s + share.host_s;
+  const double total = share.measured_s + share.interpolated_s + share.extrapolated_s +
+                       share.transferred_s + share.roofline_s + share.host_s;
   if (total <= 0) return {};
   return {share.measured_s / total,    share.interpolated_s / total, share.extrapolated_s / total,
           share.transferred_s / total, share.roofline_s / total,     share.host_s / total};

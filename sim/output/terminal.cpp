@@ -143,7 +143,7 @@ void verdict_rows(Rows& rows) {
 }
 
 // Largest share of any run, by `part` of the fractions.
-double largest_share(const std::vector<RunSummary>& runs, double TimeShareFractions::* part) {
+double largest_share(const std::vector<RunSummary>& runs, double TimeShareFractions::*part) {
   double share = 0;
   for (const RunSummary& run : runs) share = std::max(share, fractions(run.totals.share).*part);
   return share;
@@ -156,7 +156,7 @@ std::string times_footnote(const std::vector<RunSummary>& runs) {
     return "* times: roofline estimate from datasheet figures, not measured\n";
   }
   std::string note;
-  const auto say = [&](double TimeShareFractions::* part, const std::string& what) {
+  const auto say = [&](double TimeShareFractions::*part, const std::string& what) {
     const double share = largest_share(runs, part);
     if (share <= 0) return;
     note += fmt::format("{}{:.1f} % {}", note.empty() ? "" : ", ", 100 * share, what);

@@ -87,7 +87,7 @@ TEST_CASE("malformed tables are refused with their place") {
   const std::string good = "x,vllm,0.26,deepseek-v4-pro,B200,8,8,1,1,none,fp8,40,,,,,,,";
   const Row rows[] = {
       {"no table", "a,b\n1,2\n", ":1:1:", "expected the header"},
-      {"serving", "id,ttft_ms_mean\nx,1\n", ":1:1:", "serving measurements"},
+      {"serving", "id,ttft_ms_mean\nx,1\n", ":1:1:", "expected a column 'engine'"},
       {"a column is missing", "id,engine,metric,value\nx,vllm,y,1\n", ":1:1:", "expected a column"},
       {"nothing below", kHeader, "", "expected rows"},
       {"too few fields", kHeader + "x,vllm\n", ":2:", "expected 22 fields, got 2"},

@@ -70,11 +70,13 @@ TEST_CASE("summary json: wall time only where it is asked for") {
 }
 
 TEST_CASE("summary json: fractions of step time") {
-  const TimeShareFractions share = fractions({1, 2, 3, 4});
-  CHECK(share.measured == doctest::Approx(0.1));
-  CHECK(share.interpolated == doctest::Approx(0.2));
-  CHECK(share.transferred == doctest::Approx(0.3));
-  CHECK(share.roofline == doctest::Approx(0.4));
+  const TimeShareFractions share = fractions({1, 2, 3, 4, 5, 10});
+  CHECK(share.measured == doctest::Approx(0.04));
+  CHECK(share.interpolated == doctest::Approx(0.08));
+  CHECK(share.extrapolated == doctest::Approx(0.12));
+  CHECK(share.transferred == doctest::Approx(0.16));
+  CHECK(share.roofline == doctest::Approx(0.2));
+  CHECK(share.host == doctest::Approx(0.4));
   CHECK(fractions({}).roofline == 0);
   CHECK(hash_text(0xff) == "00000000000000ff");
 }

@@ -30,8 +30,12 @@ TEST_CASE("terminal: times from a roofline are marked, others are not") {
             "* times: roofline estimate from datasheet figures, not measured\n") !=
         std::string::npos);
   run.totals.share = {.measured_s = 3, .roofline_s = 1};
-  CHECK(run_report(run, {}).find("not measured, for 25.0 % of the step time\n") !=
-        std::string::npos);
+  CHECK(run_report(run, {}).find("* of the step time: 25.0 % roofline estimate from datasheet "
+                                 "figures, not measured\n") != std::string::npos);
+  run.totals.share = {.measured_s = 1, .extrapolated_s = 1, .transferred_s = 1, .host_s = 1};
+  CHECK(run_report(run, {}).find("* of the step time: 25.0 % transferred from other GPUs, 25.0 % "
+                                 "outside the shapes that were measured, 25.0 % waiting for the "
+                                 "host\n") != std::string::npos);
   run.totals.share = {.measured_s = 3};
   CHECK(run_report(run, {}).find("roofline") == std::string::npos);
   CHECK(run_report(run, {}).find("Latency\n") != std::string::npos);
