@@ -73,6 +73,7 @@ class CapacityCommand final : public Command {
     if (!models.empty()) {
       out.models = compare_models(base.scenario, models);
       out.cached = cached_tokens(base, models);
+      out.speeds = decode_speeds(base, loader, models);
     }
     out.expectations = find_expected(base.scenario, loader);
     return out;

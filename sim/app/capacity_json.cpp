@@ -98,6 +98,19 @@ void write_models(JsonWriter& json, const std::vector<ModelBytes>& rows) {
   json.end_array();
 }
 
+void write_speeds(JsonWriter& json, const std::vector<DecodeSpeed>& rows) {
+  json.key("decode_speeds").begin_array();
+  for (const DecodeSpeed& row : rows) {
+    const bool fits = row.sequences > 0;
+    json.begin_object().member("model", row.model).member("tokens", row.context.value);
+    json.member("sequences_per_rank", row.sequences);
+    json.member("step_ms", fits ? std::optional(1000 * row.step_s) : std::nullopt);
+    json.member("tok_s_per_gpu", fits ? std::optional(row.tokens_s_per_gpu) : std::nullopt);
+    json.member("first_over_this", row.over_other).end_object();
+  }
+  json.end_array();
+}
+
 void write_cached(JsonWriter& json, const std::vector<CachedToken>& rows) {
   json.key("bytes_per_cached_token").begin_array();
   for (const CachedToken& row : rows) {
@@ -129,6 +142,7 @@ void write_study(JsonWriter& json, const Option& first, const CapacityStudy& stu
   write_fit(json, study.fit);
   if (!study.sensitivity.empty()) write_sensitivity(json, study.sensitivity);
   if (!study.models.empty()) write_models(json, study.models);
+  if (!study.speeds.empty()) write_speeds(json, study.speeds);
   if (!study.cached.empty()) write_cached(json, study.cached);
   if (!first.scenario.note.empty()) json.member("note", first.scenario.note);
   write_expectations(json, study.expectations);

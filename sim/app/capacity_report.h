@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/app/capacity_speed.h"
 #include "sim/app/capacity_study.h"
 #include "sim/app/expectations.h"
 #include "sim/output/table.h"
@@ -18,6 +19,7 @@ struct CapacityStudy {
   RequestFit fit;
   std::vector<SensitivityRow> sensitivity;
   std::vector<ModelBytes> models;
+  std::vector<DecodeSpeed> speeds;  // of the scenario's model and of the others
   std::vector<CachedToken> cached;  // the scenario's model, then the others
   std::vector<ExpectationResult> expectations;
 };

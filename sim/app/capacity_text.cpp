@@ -6,6 +6,7 @@
 #include "sim/app/capacity_report.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/output/humanise.h"
+#include "sim/output/run_summary.h"
 #include "sim/output/text_width.h"
 
 namespace v4cap {
@@ -163,6 +164,29 @@ std::string model_table(const CapacityStudy& study, const TextStyle& style) {
   return '\n' + table.text(style);
 }
 
+// How fast a node decodes when it is full.
+std::string speed_table(const CapacityStudy& study, const TextStyle& style) {
+  if (study.speeds.empty()) return "";
+  Table table({"a full node decodes", "sequences/rank", "step, ms", "tok/s per GPU", "first is",
+               "measured", "roofline"});
+  Tokens length;
+  for (const DecodeSpeed& row : study.speeds) {
+    if (row.context != length) table.group(fmt::format("{} tokens", grouped(row.context.value)));
+    length = row.context;
+    if (row.sequences == 0) {
+      table.row({row.model, "0", "-", "-", "-", "-", "-"});
+      continue;
+    }
+    const TimeShareFractions share = fractions(row.share);
+    table.row({row.model, grouped(row.sequences), fmt::format("{:.2f}", 1000 * row.step_s),
+               grouped(row.tokens_s_per_gpu, 1),
+               row.over_other ? fmt::format("{:.2f}x", *row.over_other) : "",
+               fmt::format("{:.0f} %", 100 * (share.measured + share.interpolated)),
+               fmt::format("{:.0f} %", 100 * share.roofline)});
+  }
+  return '\n' + table.text(style);
+}
+
 // Per GPU, so that KB a token can be read beside what papers and press print.
 std::string cached_table(const CapacityStudy& study, const TextStyle& style) {
   if (study.cached.empty()) return "";
@@ -273,7 +297,7 @@ std::string capacity_text(const std::vector<CapacityOption>& options, const Capa
   out += '\n' + sequences(options, style) + caveats(options) + '\n' + kinds(options, style);
   out += memory_table(first, study, style) + engine_table(first, style);
   out += deployment_table(study, style) + fit_table(first, study, style);
-  out += sensitivity_table(study, style) + model_table(study, style);
+  out += sensitivity_table(study, style) + model_table(study, style) + speed_table(study, style);
   out += cached_table(study, style) + expectations_text(study.expectations, style) + note(s);
   return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/compressor_csa/work.h"
+#include "sim/app/capacity_speed.h"
 #include "sim/config/data_files.h"
 #include "sim/config/model_file.h"
 #include "sim/config/value.h"
@@ -111,6 +112,44 @@ double flops_ratio(const CapacityQuestion& q) {
                    .fp8_equivalent(fp4 ? IndexerFormat::fp4 : IndexerFormat::fp8);
 }
 
+double decode_tok_s_per_gpu(const CapacityQuestion& q) {
+  const DecodeSpeed speed = decode_speed(q.option, Tokens{q.name.at});
+  if (speed.sequences == 0) throw RunError("not even one sequence of that length fits");
+  return speed.tokens_s_per_gpu;
+}
+
+double decode_speedup(const CapacityQuestion& q) {
+  const CapacityOption other = speed_option(q.option, q.load, q.name.part);
+  const double its = decode_speed(other, Tokens{q.name.at}).tokens_s_per_gpu;
+  if (its == 0) throw RunError("not even one sequence of " + q.name.part + " fits");
+  return decode_tok_s_per_gpu(q) / its;
+}
+
+double decode_breakeven_tokens(const CapacityQuestion& q) {
+  const auto n = speed_breakeven(q.option, q.load, q.name.part);
+  if (!n) throw RunError("never faster than " + q.name.part);
+  return real(n->value);
+}
+
+// What the scenario's policy runs again on a hit of so many tokens.
+RebuildTime rebuild_at(const CapacityQuestion& q) {
+  const Tokens position{q.name.at};
+  const Resume resume =
+      q.option.engine->cache().policy().resume(position, Tokens{0});
+  if (resume.rebuild == Tokens{0}) {
+    throw RunError("policy " + q.option.scenario.kv_cache.swa_policy + " rebuilds nothing there");
+  }
+  return rebuild_time(q.option.scenario, resume.rebuild, resume.position);
+}
+
+double rebuild_ms(const CapacityQuestion& q) {
+  return 1000 * rebuild_at(q).total_s;
+}
+
+double rebuild_attention_ms(const CapacityQuestion& q) {
+  return 1000 * rebuild_at(q).attention_s;
+}
+
 double window_tokens(const CapacityQuestion& q) {
   return real(q.option.scenario.model.window.value);
 }
@@ -167,6 +206,24 @@ double hit_rate_from(const RunResult& r, const FigureName& name) {
 double ideal_hit_rate(const RunResult& r, const FigureName&) {
   if (!r.totals.ideal_hit_rate) throw RunError("the workload has no block ids");
   return *r.totals.ideal_hit_rate;
+}
+
+// From the arrival of the N-th request to the end of the last.
+double seconds_from(const RunResult& r, const FigureName& name) {
+  SimTime first = SimTime::max(), last = kSimStart;
+  for (const RequestRecord& record : r.records) {
+    if (std::int64_t{record.id} + 1 < name.at) continue;
+    first = std::min(first, record.arrival);
+    last = std::max(last, record.finished);
+  }
+  if (last < first) throw RunError("there is no request of that number");
+  return to_seconds(last - first);
+}
+
+double requests_per_s(const RunResult& r, const FigureName&) {
+  const Duration span = r.totals.last_finish - r.totals.first_arrival;
+  if (span <= Duration{0}) throw RunError("the run took no time");
+  return real(r.totals.finished) / to_seconds(span);
 }
 
 double rebuilt_tokens(const RunResult& r, const FigureName&) {
@@ -228,6 +285,16 @@ const std::vector<FigureKind>& figure_kinds() {
        reserved_breakeven_tokens},
       {"flops_ratio", Part::model, true, "",
        "FP8-equivalent FLOPs of a token after N over the other model's", flops_ratio},
+      {"decode_tok_s_per_gpu", Part::none, true, "tok/s",
+       "of a node full of sequences of N tokens that decode", decode_tok_s_per_gpu},
+      {"decode_speedup", Part::model, true, "", "that over the other model's", decode_speedup},
+      {"decode_breakeven_tokens", Part::model, false, "tokens",
+       "from which a full node decodes faster than one of the other model",
+       decode_breakeven_tokens},
+      {"rebuild_ms", Part::none, true, "ms",
+       "to run again what the policy rebuilds on a hit of N tokens", rebuild_ms},
+      {"rebuild_attention_ms", Part::none, true, "ms", "of it in attention modules",
+       rebuild_attention_ms},
       {"window_tokens", Part::none, false, "tokens", "of the sliding window", window_tokens},
       {"top_k", Part::none, false, "entries", "that the indexer picks", top_k},
       {"csa_stride", Part::none, false, "tokens", "between CSA entries", csa_stride},
@@ -241,6 +308,10 @@ const std::vector<FigureKind>& figure_kinds() {
       {"ideal_hit_rate", Part::none, false, "", "of an infinite cache", nullptr, ideal_hit_rate},
       {"rebuilt_tokens", Part::none, false, "tokens", "run again to restore windows", nullptr,
        rebuilt_tokens},
+      {"seconds_from", Part::none, true, "s",
+       "from the arrival of the N-th request to the end of the last", nullptr, seconds_from},
+      {"requests_per_s", Part::none, false, "", "finished, over the run", nullptr,
+       requests_per_s},
       {"refused", Part::none, false, "requests", "that never ran", nullptr, refused},
   };
   return kinds;
