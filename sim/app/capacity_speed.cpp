@@ -13,8 +13,8 @@ StepTime time_of_decode(const CostModel& cost, std::int64_t ranks, std::int64_t 
                         Tokens context) {
   StepPlan plan;
   for (std::int64_t i = 0; i < sequences; ++i) {
-    plan.pieces.push_back({static_cast<RequestIndex>(i), PieceKind::decode, true,
-                           context - Tokens{1}, Tokens{1}});
+    plan.pieces.push_back(
+        {static_cast<RequestIndex>(i), PieceKind::decode, true, context - Tokens{1}, Tokens{1}});
   }
   const std::vector<const StepPlan*> plans(static_cast<std::size_t>(ranks), &plan);
   return cost.step_time(plans);
@@ -32,8 +32,8 @@ DecodeSpeed decode_speed(const CapacityOption& option, Tokens context) {
   out.context = context;
   out.sequences = std::min(option.capacity.running_sequences(context), s.engine.max_running);
   if (out.sequences == 0) return out;
-  const StepTime time = time_of_decode(*make_cost(s).model, s.deployment.data_parallel,
-                                       out.sequences, context);
+  const StepTime time =
+      time_of_decode(*make_cost(s).model, s.deployment.data_parallel, out.sequences, context);
   out.step_s = to_seconds(time.total);
   out.share = time.share;
   out.tokens_s_per_gpu = static_cast<double>(out.sequences * s.deployment.data_parallel) /
@@ -44,9 +44,9 @@ DecodeSpeed decode_speed(const CapacityOption& option, Tokens context) {
 CapacityOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
                             const std::string& model) {
   const std::string& profile = base.scenario.profile;
-  return CapacityOption(load({"model=" + model, "kv_cache.layout=ideal",
-                              "kv_cache.swa_policy=full", "kv_cache.indexer=fp8",
-                              "profile=" + (profile.empty() ? "none" : profile)}));
+  return CapacityOption(
+      load({"model=" + model, "kv_cache.layout=ideal", "kv_cache.swa_policy=full",
+            "kv_cache.indexer=fp8", "profile=" + (profile.empty() ? "none" : profile)}));
 }
 
 std::vector<DecodeSpeed> decode_speeds(const CapacityOption& base, const ScenarioLoader& load,
@@ -83,7 +83,8 @@ std::optional<Tokens> speed_breakeven(const CapacityOption& base, const Scenario
   // From above in steps of a hundredth: the speeds are not smooth, the last change counts.
   std::int64_t context = longest;
   while (context > kShortest) {
-    const std::int64_t next = std::max(kShortest, context - std::max<std::int64_t>(1, context / 100));
+    const std::int64_t next =
+        std::max(kShortest, context - std::max<std::int64_t>(1, context / 100));
     if (!faster(next)) return Tokens{context};
     context = next;
   }
@@ -101,8 +102,8 @@ RebuildTime rebuild_time(const Scenario& scenario, Tokens tokens, Tokens positio
     const Tokens chunk = std::min(scenario.engine.step_tokens, position - past);
     plan.pieces.push_back({0, PieceKind::rebuild, false, past, chunk});
     past += chunk;
-    std::vector<const StepPlan*> plans(
-        static_cast<std::size_t>(scenario.deployment.data_parallel), &idle);
+    std::vector<const StepPlan*> plans(static_cast<std::size_t>(scenario.deployment.data_parallel),
+                                       &idle);
     plans.front() = &plan;
     out.total_s += to_seconds(cost.model->step_time(plans).total);
     cost.model->explain(plans, ledger);

@@ -134,8 +134,7 @@ double decode_breakeven_tokens(const CapacityQuestion& q) {
 // What the scenario's policy runs again on a hit of so many tokens.
 RebuildTime rebuild_at(const CapacityQuestion& q) {
   const Tokens position{q.name.at};
-  const Resume resume =
-      q.option.engine->cache().policy().resume(position, Tokens{0});
+  const Resume resume = q.option.engine->cache().policy().resume(position, Tokens{0});
   if (resume.rebuild == Tokens{0}) {
     throw RunError("policy " + q.option.scenario.kv_cache.swa_policy + " rebuilds nothing there");
   }
@@ -310,8 +309,7 @@ const std::vector<FigureKind>& figure_kinds() {
        rebuilt_tokens},
       {"seconds_from", Part::none, true, "s",
        "from the arrival of the N-th request to the end of the last", nullptr, seconds_from},
-      {"requests_per_s", Part::none, false, "", "finished, over the run", nullptr,
-       requests_per_s},
+      {"requests_per_s", Part::none, false, "", "finished, over the run", nullptr, requests_per_s},
       {"refused", Part::none, false, "requests", "that never ran", nullptr, refused},
   };
   return kinds;

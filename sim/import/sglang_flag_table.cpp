@@ -28,6 +28,12 @@ FlagTable sglang_flag_table() {
       .sets("--speculative-dspark-block-size")
       .sets("--enable-deepseek-v4-fp4-indexer", FlagKind::boolean)
       .sets("--cuda-graph-max-bs-decode --cuda-graph-max-bs")
+      .sets("--enable-prefill-delayer", FlagKind::boolean)
+      .sets("--prefill-delayer-max-delay-passes")
+      .sets("--disable-overlap-schedule", FlagKind::boolean)
+      .sets("--disable-cuda-graph --disable-decode-cuda-graph", FlagKind::boolean)
+      .sets("--disable-cuda-graph-padding", FlagKind::boolean)
+      .sets("--load-balance-method")
       .sets("--disable-radix-cache", FlagKind::boolean)
       .sets("--served-model-name")
       .sets("--kv-cache-dtype")
@@ -121,16 +127,18 @@ FlagTable sglang_flag_table() {
                     "enable-deepep-waterfill elastic-ep-rejoin enable-expert-distribution-metrics "
                     "enable-deepep-moe enable-ep-moe")
       .not_modelled(
-          FlagKind::value, "CUDA graphs: every step costs the same with or without one",
+          FlagKind::value,
+          "CUDA graphs: prefill runs without one, decode with captured batch sizes",
           "cuda-graph-config cuda-graph-backend-decode cuda-graph-backend-prefill "
           "cuda-graph-max-bs-prefill cuda-graph-tc-compiler piecewise-cuda-graph-compiler "
           "piecewise-cuda-graph-max-tokens torch-compile-max-bs")
-      .not_modelled(FlagKind::list, "CUDA graphs: every step costs the same with or without one",
+      .not_modelled(FlagKind::list,
+                    "CUDA graphs: prefill runs without one, decode with captured batch sizes",
                     "cuda-graph-bs-decode|--cuda-graph-bs cuda-graph-bs-prefill "
                     "piecewise-cuda-graph-tokens")
-      .not_modelled(FlagKind::boolean, "CUDA graphs: every step costs the same with or without one",
-                    "disable-cuda-graph disable-prefill-cuda-graph disable-decode-cuda-graph "
-                    "disable-cuda-graph-padding enable-profile-cuda-graph enable-cudagraph-gc "
+      .not_modelled(FlagKind::boolean,
+                    "CUDA graphs: prefill runs without one, decode with captured batch sizes",
+                    "disable-prefill-cuda-graph enable-profile-cuda-graph enable-cudagraph-gc "
                     "debug-cuda-graph enable-torch-compile enable-torch-compile-debug-mode "
                     "enable-piecewise-cuda-graph disable-piecewise-cuda-graph "
                     "enforce-piecewise-cuda-graph")
@@ -138,18 +146,18 @@ FlagTable sglang_flag_table() {
                     "max-queued-requests prefill-max-requests schedule-policy "
                     "prefill-decode-interval default-priority-value "
                     "priority-scheduling-preemption-threshold retraction-policy "
-                    "prefill-delayer-max-delay-passes prefill-delayer-token-usage-low-watermark "
+                    "prefill-delayer-token-usage-low-watermark "
                     "prefill-delayer-queue-min-ratio prefill-delayer-max-delay-ms "
                     "min-free-slots-delay num-continuous-decode-steps scheduler-recv-interval "
-                    "load-balance-method tbo-token-distribution-threshold radix-eviction-policy "
+                    "tbo-token-distribution-threshold radix-eviction-policy "
                     "radix-cache-backend")
       .not_modelled(FlagKind::list, "how the scheduler orders and delays requests",
                     "prefill-delayer-forward-passes-buckets prefill-delayer-wait-seconds-buckets")
       .not_modelled(FlagKind::boolean, "how the scheduler orders and delays requests",
-                    "enable-prefill-delayer enable-dynamic-chunking "
+                    "enable-dynamic-chunking "
                     "enable-priority-scheduling disable-priority-preemption "
                     "abort-on-priority-when-disabled schedule-low-priority-values-first "
-                    "disable-overlap-schedule enable-two-batch-overlap "
+                    "enable-two-batch-overlap "
                     "enable-single-batch-overlap disable-chunked-prefix-cache "
                     "enable-session-radix-cache enable-streaming-session strip-thinking-cache")
       .not_modelled(FlagKind::boolean, "another layout of the memory pools",

@@ -220,12 +220,21 @@ class SglangDialect final : public EngineDialect {
     }
     read.stands_in("--context-length", "engine.max_context_tokens", "");
     rules(read, draft);
+    host(read, draft);
+    router(read, draft);
   }
 
   // What is given of the scheduler's rules; the rest is the engine's default.
   static void rules(FlagReader& read, ScenarioDraft& draft) {
     if (read.on("--enable-mixed-chunk")) {
       draft.set("engine.mixed_chunk", "true", *read.find("--enable-mixed-chunk"));
+    }
+    if (read.on("--enable-prefill-delayer")) {
+      draft.set("engine.prefill_delayer", "true", *read.find("--enable-prefill-delayer"));
+    }
+    if (const auto passes = read.count("--prefill-delayer-max-delay-passes", 1)) {
+      draft.set("engine.scheduler_options.prefill_delay_steps", std::to_string(*passes),
+                *read.find("--prefill-delayer-max-delay-passes"));
     }
     if (const auto tokens = read.count("--max-prefill-tokens", 1)) {
       draft.set("engine.scheduler_options.max_prefill_tokens", std::to_string(*tokens),
@@ -235,6 +244,33 @@ class SglangDialect final : public EngineDialect {
       draft.set("engine.scheduler_options.conservativeness", number_text(*factor),
                 *read.find("--schedule-conservativeness"));
     }
+  }
+
+  // What the host does beside the GPU.
+  static void host(FlagReader& read, ScenarioDraft& draft) {
+    if (const auto batch = read.count("--cuda-graph-max-bs-decode", 1, 1 << 20)) {
+      draft.set("engine.host.graph_max_batch", std::to_string(*batch),
+                *read.find("--cuda-graph-max-bs-decode"));
+    }
+    if (read.on("--disable-cuda-graph")) {
+      draft.set("engine.host.graph_max_batch", "0", *read.find("--disable-cuda-graph"));
+    }
+    if (read.on("--disable-cuda-graph-padding")) {
+      draft.set("engine.host.graph_sizes", "all", *read.find("--disable-cuda-graph-padding"));
+    }
+    if (read.on("--disable-overlap-schedule")) {
+      draft.set("engine.host.overlapped", "false", *read.find("--disable-overlap-schedule"));
+    }
+  }
+
+  // How SGLang's data-parallel controller gives requests to attention ranks.
+  static void router(FlagReader& read, ScenarioDraft& draft) {
+    const auto method = read.text("--load-balance-method");
+    if (!method || *method == "auto") return;
+    const bool shortest = *method == "shortest_queue" || *method == "total_requests" ||
+                          *method == "total_tokens" || *method == "minimum_tokens";
+    draft.set("deployment.router", shortest ? "shortest_queue" : "round_robin",
+              *read.find("--load-balance-method"));
   }
 
   // One rank's part of what SGLang divides by its attention ranks; `whole` 0 is not divided.
@@ -320,6 +356,10 @@ class SglangDialect final : public EngineDialect {
                 *read.find("--speculative-num-steps"));
     } else {
       draft.assume("engine.draft_tokens", "3", "SGLang's default for EAGLE: 3 steps, 4 tokens");
+    }
+    if (const auto steps = read.count("--speculative-num-steps", 1, 64)) {
+      draft.set("engine.draft_steps", std::to_string(*steps),
+                *read.find("--speculative-num-steps"));
     }
   }
 

@@ -2,17 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "sim/config/scenario.h"
 
 namespace v4cap {
 
 RunIdentity identify(const Scenario& scenario) {
+  std::string times = scenario.profile.empty() ? "roofline" : scenario.profile;
+  for (const std::string& donor : scenario.profile_donors) times += " and " + donor;
   return {.scenario = scenario.name,
           .model = scenario.model.name,
           .hardware = scenario.hardware.name,
           .policy = scenario.kv_cache.swa_policy,
           .layout = scenario.kv_cache.layout,
           .scheduler = scenario.engine.scheduler,
+          .times = std::move(times),
           .seed = scenario.seed};
 }
 

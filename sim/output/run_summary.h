@@ -17,6 +17,7 @@ struct Scenario;
 struct RunIdentity {
   std::string scenario, model, hardware;
   std::string policy, layout, scheduler;
+  std::string times;  // "roofline", or the profiles that the times of steps come from
   std::uint64_t seed = 0;
 };
 

@@ -14,7 +14,7 @@ void write_provenance(JsonWriter& json, const RunSummary& summary) {
   json.member("definitions_version", kDefinitionsVersion);
   json.member("scenario", id.scenario).member("model", id.model).member("hardware", id.hardware);
   json.member("gpus", summary.gpus).member("policy", id.policy).member("layout", id.layout);
-  json.member("scheduler", id.scheduler).member("seed", id.seed);
+  json.member("scheduler", id.scheduler).member("times", id.times).member("seed", id.seed);
 }
 
 void write_counts(JsonWriter& json, const RunSummary& summary) {

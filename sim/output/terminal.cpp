@@ -187,8 +187,9 @@ std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& sty
 
 std::string title_line(const RunSummary& run) {
   const RunIdentity& id = run.identity;
-  return printable(fmt::format("{}: {} on {} GPU{} of {}, layout {}", id.scenario, id.model,
-                               run.gpus, run.gpus == 1 ? "" : "s", id.hardware, id.layout));
+  return printable(fmt::format("{}: {} on {} GPU{} of {}, layout {}, times of {}", id.scenario,
+                               id.model, run.gpus, run.gpus == 1 ? "" : "s", id.hardware, id.layout,
+                               id.times));
 }
 
 std::string repeat_line(const RunSummary& run) {

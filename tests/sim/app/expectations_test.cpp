@@ -160,6 +160,37 @@ TEST_CASE("baselines: GQA, MLA and DSA by the same command, to the byte") {
   CHECK(run_v4cap({"capacity", kScenarios + "claims/baselines.yaml"}).code == ExitCode::done);
 }
 
+// Claim 6. The sum of the tables for 8 Ki tokens from nothing is 161 ms of attention.
+TEST_CASE("rebuild: what a hit costs behind 64 Ki and 1 Mi tokens") {
+  const auto results = results_of("claims/rebuild.yaml");
+  CHECK(missed(results) == std::set<std::size_t>{});
+  CHECK(found(results, 1) == doctest::Approx(161.5).epsilon(0.01));
+  CHECK(found(results, 3) > 1.4 * found(results, 2));
+  CHECK(found(results, 4) < 0.65 * found(results, 2));  // half the tokens, not half the time
+}
+
+// Claim 9, as far as time goes.
+TEST_CASE("decode against V3.2: the advantage grows with context and load") {
+  const auto results = results_of("claims/decode_against_v32.yaml");
+  CHECK(missed(results) == std::set<std::size_t>{});
+  CHECK(found(results, 1) < found(results, 2));
+  CHECK(found(results, 2) < found(results, 3));
+  CHECK(found(results, 4) < found(results, 5));
+  CHECK(found(results, 5) < found(results, 6));
+  const ProgramRun o = run_v4cap({"capacity", kScenarios + "claims/decode_against_v32.yaml",
+                                  "--compare", "deepseek-v3.2", "--json"});
+  const auto speeds = boost::json::parse(o.out).at("decode_speeds").as_array();
+  REQUIRE(speeds.size() == 8);  // five lengths of V4-Pro, three that V3.2 takes
+  CHECK(speeds[1].at("model").as_string() == "deepseek-v3.2");
+  CHECK(speeds[1].at("first_over_this").to_number<double>() ==
+        doctest::Approx(1.033).epsilon(0.01));
+}
+
+// Incident i2: the direction, not the size.
+TEST_CASE("a rebuilt window keeps the hit that an evicted one loses") {
+  CHECK(missed(results_of("incidents/window_rebuild.yaml")) == std::set<std::size_t>{});
+}
+
 // Claim 5.
 TEST_CASE("all strategies for windows run on one trace and say what they are") {
   const ProgramRun o =
@@ -219,7 +250,8 @@ TEST_CASE("prefill reserve: both logged sizes within 5 % from the issue's own me
 TEST_CASE("no scenario of claims and incidents is left without a test") {
   const std::set<std::string> tested = {"retention",   "retention_sglang", "against_v32",
                                         "compression", "baselines",        "strategies",
-                                        "window_pool", "sparse_windows",   "prefill_reserve"};
+                                        "window_pool", "sparse_windows",   "prefill_reserve",
+                                        "rebuild",     "window_rebuild",   "decode_against_v32"};
   std::set<std::string> files;
   for (const std::string folder : {"claims", "incidents"}) {
     for (const auto& entry : std::filesystem::directory_iterator(kScenarios + folder)) {
@@ -235,7 +267,8 @@ TEST_CASE("resolved copies of claims and incidents read back and show the same e
   for (const std::string name :
        {"claims/retention", "claims/retention_sglang", "claims/against_v32", "claims/compression",
         "claims/baselines", "claims/strategies", "incidents/window_pool",
-        "incidents/sparse_windows", "incidents/prefill_reserve"}) {
+        "incidents/sparse_windows", "incidents/prefill_reserve", "incidents/window_rebuild",
+        "claims/rebuild", "claims/decode_against_v32"}) {
     CAPTURE(name);
     const Scenario s = load_checked_scenario(kScenarios + name + ".yaml", {});
     REQUIRE_FALSE(s.expect.empty());

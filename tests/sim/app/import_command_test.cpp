@@ -19,7 +19,7 @@ ProgramRun import(std::vector<std::string> arguments) {
 
 const std::string kFlash =
     "sglang serve --model-path deepseek-ai/DeepSeek-V4-Flash --tp 4 --bogus 1 "
-    "--disable-overlap-schedule";
+    "--enable-two-batch-overlap";
 
 TEST_CASE("import --json holds what the contract promises") {
   TempDir dir;
@@ -40,7 +40,7 @@ TEST_CASE("import --json holds what the contract promises") {
   CHECK(doc.at("unknown_flags").at(0).at("flag").as_string() == "--bogus");
   CHECK(doc.at("unknown_flags").at(0).at("line").as_int64() == 1);
   REQUIRE(doc.at("not_modelled").as_array().size() == 1);
-  CHECK(doc.at("not_modelled").at(0).at("flag").as_string() == "--disable-overlap-schedule");
+  CHECK(doc.at("not_modelled").at(0).at("flag").as_string() == "--enable-two-batch-overlap");
   bool bytes = false, tokens = false;
   for (const auto& check : doc.at("log_checks").as_array()) {
     const auto figure = check.at("figure").as_string();

@@ -229,8 +229,19 @@ TEST_CASE("variables of the engine are read, reported or named as unknown") {
 TEST_CASE("what a command says of its engine's scheduler is in the scenario") {
   const ImportedLaunch sglang = import_text(
       "sglang serve --model-path DeepSeek-V4-Flash --tp 4 --enable-mixed-chunk "
-      "--max-prefill-tokens 32768 --schedule-conservativeness 0.3 --enable-prefill-delayer",
+      "--max-prefill-tokens 32768 --schedule-conservativeness 0.3 --enable-prefill-delayer "
+      "--prefill-delayer-max-delay-passes 7 --disable-overlap-schedule "
+      "--cuda-graph-max-bs 128 --load-balance-method shortest_queue "
+      "--speculative-algorithm EAGLE --speculative-num-steps 2 "
+      "--speculative-num-draft-tokens 4",
       "hgx-b200");
+  CHECK(sglang.scenario.engine.prefill_delayer);
+  CHECK(sglang.scenario.engine.scheduler_options.at("prefill_delay_steps") == 7);
+  CHECK_FALSE(sglang.scenario.engine.host.overlapped);
+  CHECK(sglang.scenario.engine.host.graph_max_batch == 128);
+  CHECK(sglang.scenario.deployment.router == "shortest_queue");
+  CHECK(sglang.scenario.engine.draft_tokens == 3);
+  CHECK(sglang.scenario.engine.draft_steps == 2);
   CHECK(sglang.scenario.engine.scheduler == "sglang");
   CHECK(sglang.scenario.engine.mixed_chunk);
   CHECK(sglang.scenario.engine.scheduler_options.at("max_prefill_tokens") == 32768);

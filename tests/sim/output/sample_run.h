@@ -136,6 +136,7 @@ inline RunIdentity sample_identity(const std::string& policy = "full") {
           .policy = policy,
           .layout = "ideal",
           .scheduler = "fcfs",
+          .times = "roofline",
           .seed = 7};
 }
 
