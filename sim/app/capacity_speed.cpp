@@ -46,7 +46,8 @@ CapacityOption speed_option(const CapacityOption& base, const ScenarioLoader& lo
   const std::string& profile = base.scenario.profile;
   return CapacityOption(
       load({"model=" + model, "kv_cache.layout=ideal", "kv_cache.swa_policy=full",
-            "kv_cache.indexer=fp8", "profile=" + (profile.empty() ? "none" : profile)}));
+            "kv_cache.indexer=fp8", "profile=" + (profile.empty() ? "none" : profile),
+            "engine.max_context_tokens=null"}));
 }
 
 std::vector<DecodeSpeed> decode_speeds(const CapacityOption& base, const ScenarioLoader& load,
