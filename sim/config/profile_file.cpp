@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <span>
 
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
@@ -45,7 +46,7 @@ std::string csv_path(const std::string& yaml) {
 // ---- YAML ----
 
 // Items of the list called `key`, which must be one and not empty.
-const std::vector<YamlNode>& items_of(const YamlNode& node, const std::string& key,
+std::span<const YamlNode> items_of(const YamlNode& node, const std::string& key,
                                       const Place& place) {
   const YamlNode* list = node.find(key);
   if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
@@ -130,7 +131,7 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   section.reject_unknown();
   document.checkpoint();
   if (is_step) return family;
-  const std::vector<YamlNode>& axes = items_of(node, "axes", node.place);
+  const std::span<const YamlNode> axes = items_of(node, "axes", node.place);
   if (axes.size() > kSampleAxesMax) {
     throw InputError(axes.back().place, fmt::format("axes: expected at most {} axes, got {}",
                                                     kSampleAxesMax, axes.size()));
