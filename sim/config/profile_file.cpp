@@ -162,7 +162,8 @@ Profile read_description(const YamlNode& root, const std::string& file) {
   section.node("families");
   section.reject_unknown();
   document.checkpoint();
-  for (const YamlNode& node : items_of(root, "families", Place{file})) {
+  const std::span<const YamlNode> families = items_of(root, "families", Place{file});
+  for (const YamlNode& node : families) {
     ProfileFamily family = read_family(node, file);
     if (p.find(family.name) != nullptr) {
       throw InputError(node.place, "families: " + shown(family.name) + " is there twice");
