@@ -31,17 +31,22 @@ struct HostCost {
   std::int64_t graph_max_batch = 0;
   std::vector<GraphSizes> graph_sizes;  // ascending; empty: every size
 
-  // The captured size that runs so many sequences; the number itself where no size holds it.
+  // Does a decode step whose fullest rank has so many sequences run from a graph?
+  bool captured(std::int64_t sequences) const {
+    return sequences <= graph_max_batch &&
+           (graph_sizes.empty() || sequences <= graph_sizes.back().last);
+  }
+  // The captured size that runs so many sequences, which must be captured(). The largest batch that
+  // has a graph is captured itself.
   std::int64_t padded(std::int64_t sequences) const {
     for (const GraphSizes& s : graph_sizes) {
       if (sequences > s.last) continue;
-      if (sequences <= s.first) return std::min(s.first, std::max(graph_max_batch, sequences));
-      return s.first + (sequences - s.first + s.step - 1) / s.step * s.step;
+      const std::int64_t above_first = std::max<std::int64_t>(sequences - s.first, 0);
+      const std::int64_t size = s.first + (above_first + s.step - 1) / s.step * s.step;
+      return std::min(size, graph_max_batch);
     }
     return sequences;
   }
-  // Does a decode step whose fullest rank has so many sequences run from a graph?
-  bool captured(std::int64_t sequences) const { return sequences <= graph_max_batch; }
 };
 
 }  // namespace v4cap
