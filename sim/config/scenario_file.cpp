@@ -482,7 +482,8 @@ KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData&
 }
 
 // The name of a profile, "none" or "auto": the newest one of the GPU under the layout's engine, else
-// those of the GPUs that the hardware file names, else none. "auto" is the default.
+// those of the GPUs that the hardware file names, else none. "auto" is the default. The file itself
+// is read when steps are timed; here it only has to be there.
 void read_profile(Section& top, Scenario& s, const std::string& scenario_dir) {
   const auto names = data_names(DataKind::profile, scenario_dir);
   const auto newest = [&](const std::string& gpu) {
@@ -504,6 +505,13 @@ void read_profile(Section& top, Scenario& s, const std::string& scenario_dir) {
     }
   }
   if (s.profile == "none") s.profile.clear();
+  const YamlNode* node = top.node("profile");
+  if (s.profile.empty() || node == nullptr || node->kind != YamlNode::Kind::scalar) return;
+  try {
+    find_data_file(DataKind::profile, s.profile, scenario_dir, node->place);
+  } catch (const InputError& error) {
+    top.add_errors(error);
+  }
 }
 
 Slo read_slo(Section section) {

@@ -2,9 +2,12 @@
 // expected, and the program ends with exit code 2.
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "sim/app/command.h"
+#include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
 #include "tests/temp_dir.h"
 
@@ -147,6 +150,36 @@ std::vector<Row> meaning_rows() {
       {"a scheduler's number out of range",
        "engine: {scheduler: sglang, scheduler_options: {new_token_ratio: 2}}\n", 4, 66,
        "expected a number from 0 to 1, got \"2\""},
+      {"a host's time without a unit", "engine: {host: {eager_layer: 5}}\n", 4, 30,
+       "engine.host.eager_layer: expected a time with its unit"},
+      {"a negative host time", "engine: {host: {graph_step: -1 us}}\n", 4, 29,
+       "engine.host.graph_step: expected a time with its unit, such as 2 s or 50 us, of at least 0 "
+       "ns, got \"-1 us\""},
+      {"a host time without a value", "engine: {host: {prompt_token: }}\n", 4, 17,
+       "engine.host.prompt_token: expected a time"},
+      {"overlap that is no truth", "engine: {host: {overlapped: 1}}\n", 4, 29,
+       "engine.host.overlapped: expected true or false"},
+      {"a negative batch of graphs", "engine: {host: {graph_max_batch: -1}}\n", 4, 34,
+       "engine.host.graph_max_batch: expected a whole number from 0 to 1000000"},
+      {"captured sizes that are no ranges", "engine: {host: {graph_sizes: 8}}\n", 4, 30,
+       "engine.host.graph_sizes: expected all, or ascending ranges first-last:step such as 1-8:1 "
+       "10-32:2, got \"8\""},
+      {"captured sizes that overlap", "engine: {host: {graph_sizes: 1-8:1 8-16:2}}\n", 4, 30,
+       "got \"1-8:1 8-16:2\""},
+      {"captured sizes off their step", "engine: {host: {graph_sizes: 1-8:2}}\n", 4, 30,
+       "got \"1-8:2\""},
+      {"captured sizes in a list", "engine: {host: {graph_sizes: [1, 2]}}\n", 4, 30,
+       "engine.host.graph_sizes: expected"},
+      {"unknown key of a host", "engine: {host: {eager_layers: 1 us}}\n", 4, 17,
+       "unknown key 'eager_layers' in 'engine.host'; did you mean 'eager_layer'?"},
+      {"host that is no map", "engine: {host: 3 ms}\n", 4, 16, "engine.host: expected a map"},
+      {"unknown distribution of experts", "engine: {expert_distribution: power_law}\n", 4, 31,
+       "engine.expert_distribution: expected one of its names, got \"power_law\"; one of: "
+       "balanced, power_law_1.01, power_law_1.2"},
+      {"unknown profile", "profile: b200-sglang-0.5.15\n", 4, 10,
+       "unknown profile \"b200-sglang-0.5.15\"; did you mean 'b200-sglang-0.5.14'?"},
+      {"profile file that is not there", "profile: ./x.yaml\n", 4, 10, "profile: no file"},
+      {"profile in a list", "profile: [a]\n", 4, 10, "profile: expected"},
       {"a version of what has none", "kv_cache: {layout_version: 0.26}\n", 4, 28,
        "layout ideal has no versions"},
       {"options of what has none", "kv_cache: {layout_options: {page: 1}}\n", 4, 28,
@@ -400,4 +433,25 @@ TEST_CASE("several faults are reported at once and in order") {
     CHECK(e.diagnostics()[2].place.line == 5);
     CHECK(e.diagnostics()[3].place.line == 6);
   }
+}
+
+TEST_CASE("a broken profile is refused with the place in its table") {
+  const TempDir dir;
+  dir.write("t.jsonl", "0 0\n");
+  const std::string shipped =
+      std::string(V4CAP_SOURCE_DIR) + "/scenarios/profiles/h100-vllm-0.24.0";
+  std::filesystem::create_directories(dir / "profiles");
+  for (const std::string ending : {".yaml", ".csv"}) {
+    std::filesystem::copy_file(shipped + ending, dir / ("profiles/h100-vllm-0.24.0" + ending));
+  }
+  const std::string csv = dir / "profiles/h100-vllm-0.24.0.csv";
+  std::ofstream(csv, std::ios::app) << "broken\n";
+  const Scenario s =
+      load_scenario(dir.write("s.yaml",
+                              "model: deepseek-v4-pro\nhardware: hgx-h100\n"
+                              "workload: {trace: t.jsonl}\nprofile: h100-vllm-0.24.0\n"),
+                    {{}, std::nullopt, dir.path()});
+  const std::int64_t lines = 17348;  // of the table, the broken one last
+  CHECK_THROWS_WITH_AS(make_cost(s), doctest::Contains((csv + ':' + std::to_string(lines)).c_str()),
+                       InputError);
 }
