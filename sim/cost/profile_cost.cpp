@@ -19,7 +19,7 @@ constexpr double kBytesOfBf16 = 2;
 constexpr double kSitesOfLayer = 2;              // of hyper-connections, and of norms
 constexpr std::string_view kDispatchSms = "24";  // the wider of those measured
 // Batches up to this have their decode rows prepared once.
-constexpr std::int64_t kRowsKept = 16384;
+constexpr std::size_t kRowsKept = 16384;
 
 using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
 
@@ -51,56 +51,58 @@ bool is_attention(OperatorPart part) {
   }
 }
 
+constexpr std::string_view kInDraft = "mtp ";
+
+bool is_draft(const Operator& op) {
+  return op.name.starts_with(kInDraft);
+}
+
 Keys with(Keys keys, std::string_view name, std::string_view value) {
   keys.emplace_back(name, value);
   return keys;
 }
 
-// A decode grid over batch rows and past tokens, with the rows that steps repeat kept ready.
-class DecodeGrid {
- public:
-  explicit DecodeGrid(const ProfileSeries* series)
-      : grid_(series == nullptr ? nullptr : &series->grid), rows_(kRowsKept + 1) {}
-
-  bool known() const { return grid_ != nullptr; }
-
-  const SampleGrid::Row& row(std::int64_t rows) const {
-    const auto i = static_cast<std::size_t>(std::clamp<std::int64_t>(rows, 1, kRowsKept));
-    if (!rows_[i]) {
-      rows_[i] = std::make_unique<SampleGrid::Row>(grid_->row(static_cast<double>(i)));
-    }
-    return *rows_[i];
-  }
-
- private:
-  const SampleGrid* grid_;
-  mutable std::vector<std::unique_ptr<SampleGrid::Row>> rows_;
-};
-
 // A grid that may be absent.
-class Lookup1 {
+class Lookup {
  public:
-  explicit Lookup1(const ProfileSeries* series = nullptr)
+  explicit Lookup(const ProfileSeries* series = nullptr)
       : grid_(series == nullptr ? nullptr : &series->grid) {}
   bool known() const { return grid_ != nullptr; }
-  SampleTime at(double x) const { return grid_->at(std::span(&x, 1)); }
-
- private:
-  const SampleGrid* grid_;
-};
-
-class Lookup3 {
- public:
-  explicit Lookup3(const ProfileSeries* series = nullptr)
-      : grid_(series == nullptr ? nullptr : &series->grid) {}
-  bool known() const { return grid_ != nullptr; }
-  SampleTime at(double batch, double tokens, double past) const {
-    const std::array<double, 3> point{batch, tokens, past};
+  template <class... Axes>
+  SampleTime at(Axes... values) const {
+    const std::array<double, sizeof...(Axes)> point{values...};
     return grid_->at(point);
   }
 
  private:
   const SampleGrid* grid_;
+};
+
+// A decode grid over batch rows and past tokens that may be absent, with the rows that steps repeat
+// kept ready.
+class DecodeGrid {
+ public:
+  explicit DecodeGrid(const ProfileSeries* series)
+      : grid_(series == nullptr ? nullptr : &series->grid) {}
+
+  bool known() const { return grid_ != nullptr; }
+
+  // Stays until a row beyond those that are kept is asked for.
+  const SampleGrid::Row& row(std::int64_t rows) const {
+    const auto i = static_cast<std::size_t>(std::max<std::int64_t>(rows, 1));
+    if (i > kRowsKept) {
+      beyond_ = grid_->row(static_cast<double>(i));
+      return beyond_;
+    }
+    if (i >= kept_.size()) kept_.resize(i + 1);
+    if (!kept_[i]) kept_[i] = std::make_unique<SampleGrid::Row>(grid_->row(static_cast<double>(i)));
+    return *kept_[i];
+  }
+
+ private:
+  const SampleGrid* grid_;
+  mutable std::vector<std::unique_ptr<SampleGrid::Row>> kept_;
+  mutable SampleGrid::Row beyond_;
 };
 
 // How tables of measurements name experts, and the bytes of one of their parameters: half a byte
@@ -138,8 +140,8 @@ struct ProfileCost::AttentionModule {
   std::string_view part;
   std::int64_t layers;
   DecodeGrid decode;
-  Lookup3 prefill;
-  Lookup3 short_prefill;  // where nothing has to be selected yet; absent: as the others
+  Lookup prefill;
+  Lookup short_prefill;  // where nothing has to be selected yet; absent: as the others
   // Layers that keep a window only run the HCA module at a context of one window: they have its
   // projections, and nothing compressed to read.
   bool window_only;
@@ -151,53 +153,52 @@ class ProfileCost::Tables {
       : profile_(profile), model_(setting.model.measured_as) {
     const ModelSpec& m = setting.model;
     const std::string tp = std::to_string(setting.tensor_parallel);
-    const auto module = [&](std::string_view part, LayerKind kind, const std::string& family,
+    const Keys of_rank{{"model", model_}, {"tp", tp}};
+    const auto module = [&](std::string_view part, const std::string& family, std::int64_t layers,
                             bool window_only) {
-      if (m.count(kind) == 0) return;
-      const Keys keys{{"model", model_}, {"tp", tp}};
       const std::string name = "attention_" + family;
-      AttentionModule one{part,
-                          m.count(kind),
-                          DecodeGrid(series(name + "_decode", keys)),
-                          Lookup3(series(name + "_prefill", keys)),
-                          Lookup3(),
-                          window_only};
-      if (kind == LayerKind::dsa) {
-        one.prefill = Lookup3(series(name + "_prefill", with(keys, "path", "sparse")));
-        one.short_prefill = Lookup3(series(name + "_prefill", with(keys, "path", "dense")));
-      }
-      attention.push_back(std::move(one));
+      return AttentionModule{part,
+                             layers,
+                             DecodeGrid(series(name + "_decode", of_rank)),
+                             Lookup(series(name + "_prefill", of_rank)),
+                             Lookup(),
+                             window_only};
     };
-    module("attention CSA", LayerKind::csa, "csa", false);
-    module("attention HCA", LayerKind::hca, "hca", false);
-    module("attention window", LayerKind::window, "hca", true);
-    module("attention DSA", LayerKind::dsa, "dsa", false);
+    const auto add = [&](std::string_view part, LayerKind kind, const std::string& family) {
+      if (m.count(kind) == 0) return;
+      attention.push_back(module(part, family, m.count(kind), kind == LayerKind::window));
+    };
+    add("attention CSA", LayerKind::csa, "csa");
+    add("attention HCA", LayerKind::hca, "hca");
+    add("attention window", LayerKind::window, "hca");
+    add("attention DSA", LayerKind::dsa, "dsa");
+    if (m.count(LayerKind::dsa) > 0) {
+      AttentionModule& dsa = attention.back();
+      dsa.prefill = Lookup(series("attention_dsa_prefill", with(of_rank, "path", "sparse")));
+      dsa.short_prefill = Lookup(series("attention_dsa_prefill", with(of_rank, "path", "dense")));
+    }
     if (setting.draft_steps > 0 && m.window.value > 0) {
-      const Keys keys{{"model", model_}, {"tp", tp}};
-      draft.emplace(
-          AttentionModule{"drafts: attention", 1, DecodeGrid(series("attention_hca_decode", keys)),
-                          Lookup3(series("attention_hca_prefill", keys)), Lookup3(), true});
+      draft.emplace(module("drafts: attention", "hca", 1, true));
     }
 
     const std::string hidden = std::to_string(m.hidden);
-    mhc_pre = Lookup1(series("mhc_pre", {{"hidden", hidden}}));
-    mhc_post = Lookup1(series("mhc_post", {{"hidden", hidden}}));
+    mhc_pre = Lookup(series("mhc_pre", {{"hidden", hidden}}));
+    mhc_post = Lookup(series("mhc_post", {{"hidden", hidden}}));
 
     const std::string moe_ep = std::to_string(setting.expert_parallel);
     const std::string moe_tp = std::to_string(setting.gpus() / setting.expert_parallel);
-    experts = Lookup1(series("experts", {{"model", model_},
-                                         {"dtype", choice.expert_format},
-                                         {"moe_tp", moe_tp},
-                                         {"moe_ep", moe_ep},
-                                         {"distribution", choice.distribution}}));
+    const auto experts_in = [&](std::string_view dtype) {
+      return Lookup(series("experts", {{"model", model_},
+                                       {"dtype", dtype},
+                                       {"moe_tp", moe_tp},
+                                       {"moe_ep", moe_ep},
+                                       {"distribution", choice.distribution}}));
+    };
+    experts = experts_in(choice.expert_format);
     // The nearest format that was measured stands in, scaled to the work of the model's own.
     for (const ExpertFormat& format : nearest_formats(m.weights.expert_bytes)) {
       if (experts.known()) break;
-      experts = Lookup1(series("experts", {{"model", model_},
-                                           {"dtype", format.name},
-                                           {"moe_tp", moe_tp},
-                                           {"moe_ep", moe_ep},
-                                           {"distribution", choice.distribution}}));
+      experts = experts_in(format.name);
       if (experts.known()) expert_stand_in = format;
     }
     const std::int64_t intermediate = m.moe.shared_experts * m.moe.expert_intermediate;
@@ -206,29 +207,29 @@ class ProfileCost::Tables {
 
     for (const bool graph : {false, true}) {
       all_reduce[graph] =
-          Lookup1(series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
+          Lookup(series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
     }
     const std::string gpus = std::to_string(setting.gpus());
-    joint_all_reduce = Lookup1(series("all_reduce", {{"gpus", gpus}, {"mode", "graph"}}));
-    all_gather = Lookup1(series("all_gather", {{"gpus", gpus}}));
-    reduce_scatter = Lookup1(series("reduce_scatter", {{"gpus", gpus}}));
+    joint_all_reduce = Lookup(series("all_reduce", {{"gpus", gpus}, {"mode", "graph"}}));
+    all_gather = Lookup(series("all_gather", {{"gpus", gpus}}));
+    reduce_scatter = Lookup(series("reduce_scatter", {{"gpus", gpus}}));
     const std::string active = std::to_string(m.moe.active_experts);
     const std::string routed = std::to_string(m.moe.routed_experts);
     for (const bool low_latency : {false, true}) {
       const std::string suffix = low_latency ? "_low_latency" : "_normal";
       Keys keys{{"hidden", hidden}, {"topk", active}, {"experts", routed}};
       if (!low_latency) keys.emplace_back("sms", kDispatchSms);
-      dispatch[low_latency] = Lookup1(series("expert_dispatch" + suffix, keys));
-      combine[low_latency] = Lookup1(series("expert_combine" + suffix, keys));
+      dispatch[low_latency] = Lookup(series("expert_dispatch" + suffix, keys));
+      combine[low_latency] = Lookup(series("expert_combine" + suffix, keys));
     }
   }
 
   std::vector<AttentionModule> attention;
   std::optional<AttentionModule> draft;  // the draft layer's, a window-only layer
-  Lookup1 mhc_pre, mhc_post, experts, shared_up, shared_down;
-  std::array<Lookup1, 2> all_reduce;  // eager, from a graph
-  Lookup1 joint_all_reduce, all_gather, reduce_scatter;
-  std::array<Lookup1, 2> dispatch, combine;  // normal, low latency
+  Lookup mhc_pre, mhc_post, experts, shared_up, shared_down;
+  std::array<Lookup, 2> all_reduce;  // eager, from a graph
+  Lookup joint_all_reduce, all_gather, reduce_scatter;
+  std::array<Lookup, 2> dispatch, combine;  // normal, low latency
 
   std::optional<ExpertFormat> expert_stand_in;  // measured in this one: expert_scale()
   // Whole parts: used only when all that they consist of is there.
@@ -248,8 +249,8 @@ class ProfileCost::Tables {
     const ProfileFamily* found = profile_.find(family);
     return found == nullptr ? nullptr : found->find(keys);
   }
-  Lookup1 gemm(std::int64_t n, std::int64_t k) const {
-    return Lookup1(series(
+  Lookup gemm(std::int64_t n, std::int64_t k) const {
+    return Lookup(series(
         "gemm", {{"dtype", "fp8_block"}, {"n", std::to_string(n)}, {"k", std::to_string(k)}}));
   }
 
@@ -307,6 +308,8 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
     : roofline_(setting, hardware),
       setting_(setting),
       host_(host),
+      dense_layers_(setting.model.moe.routed_experts == 0 ? setting.model.layer_count()
+                                                          : setting.model.moe.dense_layers),
       transferred_(std::ranges::any_of(
           profile.families, [](const auto& family) { return family.has_mark(kTransferredMark); })),
       has_fp4_(hardware.gpu.flop_per_s_peak_fp4 > 0),
@@ -316,7 +319,10 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
     if (!known) missing_.emplace_back(part);
     return known;
   };
-  t.attention_decode = t.attention_prefill = !t.attention.empty();
+  // Modules stand for all layers or for none.
+  std::int64_t layers = 0;
+  for (const AttentionModule& a : t.attention) layers += a.layers;
+  t.attention_decode = t.attention_prefill = layers == setting.model.layer_count();
   for (const AttentionModule& a : t.attention) {
     t.attention_decode = t.attention_decode && a.decode.known();
     t.attention_prefill = t.attention_prefill && a.prefill.known();
@@ -326,8 +332,9 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
   if (setting.model.residual_streams > 1) {
     t.hyper_connections = need(t.mhc_pre.known() && t.mhc_post.known(), "hyper-connections");
   }
-  if (setting.model.moe.routed_experts > 0)
+  if (setting.model.moe.routed_experts > 0) {
     need(t.experts.known() && !t.expert_stand_in, "experts");
+  }
   if (setting.model.moe.shared_experts > 0) {
     t.shared_expert = need(t.shared_up.known() && t.shared_down.known(), "shared expert");
   }
@@ -343,6 +350,7 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
         need(t.all_gather.known() && t.reduce_scatter.known() && t.joint_all_reduce.known(),
              "all-gather and reduce-scatter");
   }
+  if (setting.draft_steps > 0) need(t.draft.has_value(), "drafts");
 }
 
 ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks) const {
@@ -378,8 +386,7 @@ ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks)
   return shape;
 }
 
-// The time of one attention module for all pieces of a rank, in microseconds by kind of sample.
-// `decode_rows` are what the decode pieces run as.
+// The time of one attention module for all pieces of a rank.
 void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
                                  const RankShape& rank, Account& account) const {
   const double layers = kernels::real(module.layers);
@@ -393,7 +400,7 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
       const double tokens = kernels::real(piece.tokens.value);
       const double past = kernels::real(piece.past.value);
       const bool is_short = module.short_prefill.known() && past + tokens <= top_k;
-      const Lookup3& grid = is_short ? module.short_prefill : module.prefill;
+      const Lookup& grid = is_short ? module.short_prefill : module.prefill;
       const SampleTime time =
           grid.at(all / tokens, tokens, module.window_only ? std::min(past, window) : past);
       prefill_us[static_cast<std::size_t>(time.kind)] += tokens / all * time.us;
@@ -402,10 +409,12 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
   if (rank.sequences > 0) {
     const SampleGrid::Row& row = module.decode.row(rank.decode_rows);
     const double share = 1 / kernels::real(rank.sequences);
+    // All but the shortest sequences fill it.
+    const SampleTime full_window = module.window_only ? row.at(window - 1) : SampleTime{};
     for (const StepPiece& piece : plan.pieces) {
       if (piece.kind != PieceKind::decode) continue;
       const double past = kernels::real(piece.past.value);
-      const SampleTime time = row.at(module.window_only ? std::min(past, window - 1) : past);
+      const SampleTime time = module.window_only && past >= window - 1 ? full_window : row.at(past);
       decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
     }
     // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them is
@@ -422,11 +431,11 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
   }
 }
 
-void ProfileCost::rank_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                            Account& account) const {
+void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
+                            const RankShape& rank, Account& account) const {
   const Tables& t = *tables_;
   const ModelSpec& m = setting_.model;
-  const double layers = kernels::real(m.layer_count());
+  const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
   const double tokens = kernels::real(rank.tokens());
   if (t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0)) {
     for (const AttentionModule& module : t.attention) attention_time(module, plan, rank, account);
@@ -436,19 +445,17 @@ void ProfileCost::rank_time(const StepPlan& plan, const Shape& shape, const Rank
     account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_post.at(tokens));
   }
   if (t.shared_expert && !shape.graph) {
-    account.add("shared expert", layers, t.shared_up.at(tokens));
-    account.add("shared expert", layers, t.shared_down.at(tokens));
+    account.add("shared expert", layers - dense, t.shared_up.at(tokens));
+    account.add("shared expert", layers - dense, t.shared_down.at(tokens));
   }
   if (setting_.tensor_parallel > 1 && t.all_reduce_known) {
     // After attention, and after the feed-forward unless what joins the ranks has summed that.
-    const double sums = setting_.data_parallel > 1 ? layers : 2 * layers;
+    const double sums = layers + (setting_.data_parallel > 1 ? dense : layers);
     account.add("all-reduce", sums,
                 t.all_reduce[shape.graph].at(tokens * kernels::real(m.hidden) * kBytesOfBf16));
   }
   if (setting_.draft_steps > 0 && t.covers_drafts()) draft_time(plan, shape, rank, account);
-  const StepOperators& operators = roofline_.operators();
-  uncovered(operators.ranks() == 1 ? operators.list(plan) : operators.rank_list(plan), shape, rank,
-            account);
+  uncovered(own, shape, rank, account);
 }
 
 // Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one row
@@ -477,10 +484,9 @@ void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const Ran
   }
 }
 
-void ProfileCost::joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
+void ProfileCost::joint_time(const OperatorList& joint, const Shape& shape,
                              Account& account) const {
-  const ModelSpec& m = setting_.model;
-  const double layers = kernels::real(m.layer_count() - m.moe.dense_layers);
+  const double layers = kernels::real(setting_.model.layer_count() - dense_layers_);
   experts_time({"experts", "expert dispatch", "expert combine", "exchange between ranks"}, layers,
                shape.tokens, shape.most_tokens, shape, account);
   if (setting_.draft_steps > 0 && tables_->covers_drafts()) {
@@ -490,11 +496,7 @@ void ProfileCost::joint_time(const Shape& shape, std::span<const StepPlan* const
     experts_time(parts, kernels::real(setting_.draft_steps - 1), shape.draft_rows,
                  shape.most_draft_rows, shape, account);
   }
-  if (setting_.data_parallel == 1) return;
-  std::vector<RankTokens> tokens;
-  tokens.reserve(plans.size());
-  for (const StepPlan* plan : plans) tokens.push_back(rank_tokens(*plan));
-  uncovered(roofline_.operators().joint_list(tokens), shape, {}, account);
+  uncovered(joint, shape, {}, account);
 }
 
 // Routed experts of `layers` layers on the tokens of all ranks, and what moves them there and back.
@@ -549,8 +551,7 @@ double ProfileCost::expert_scale(double tokens) const {
 
 bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape& rank) const {
   const Tables& t = *tables_;
-  constexpr std::string_view kInDraft = "mtp ";
-  const bool draft = op.name.starts_with(kInDraft);
+  const bool draft = is_draft(op);
   const std::string_view name = draft ? op.name.substr(kInDraft.size()) : op.name;
   if (draft && !t.covers_drafts()) return false;
   if (is_attention(op.part)) {
@@ -582,20 +583,27 @@ void ProfileCost::uncovered(const OperatorList& list, const Shape& shape, const 
     if (covers(op, shape, rank)) continue;
     double launches = op.launches();
     // The attention module was measured with the norm before it.
-    if (op.part == OperatorPart::norms && attention) launches /= kSitesOfLayer;
+    const bool in_module = is_draft(op) ? tables_->covers_drafts() : attention;
+    if (op.part == OperatorPart::norms && in_module) launches /= kSitesOfLayer;
     account.add(op.name, launches * kUsPerSecond * roofline_.launch_seconds(op),
                 TimeSource::roofline);
   }
 }
 
 StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const {
+  V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == setting_.data_parallel,
+              std::to_string(ranks.size()) + " plans for " +
+                  std::to_string(setting_.data_parallel) + " attention ranks");
   const Shape shape = shape_of(ranks);
   Account slowest;
   std::size_t slowest_rank = ranks.size();
+  double floor_s = 0;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     if (ranks[i]->empty()) continue;
+    const OperatorList own = roofline_.own_list(*ranks[i]);
+    floor_s = std::max(floor_s, roofline_.floor_seconds(own));
     Account account{.transferred = transferred_};
-    rank_time(*ranks[i], shape, shape.ranks[i], account);
+    rank_time(*ranks[i], own, shape, shape.ranks[i], account);
     if (slowest_rank < ranks.size() && account.total() <= slowest.total()) continue;
     slowest = account;
     slowest_rank = i;
@@ -603,31 +611,32 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
   V4CAP_CHECK(slowest_rank < ranks.size(), "an empty plan takes no step");
   Account step{.ledger = ledger, .transferred = transferred_};
   if (ledger != nullptr) {
-    rank_time(*ranks[slowest_rank], shape, shape.ranks[slowest_rank], step);
+    const StepPlan& plan = *ranks[slowest_rank];
+    rank_time(plan, roofline_.own_list(plan), shape, shape.ranks[slowest_rank], step);
   } else {
     step.add(slowest);
   }
-  joint_time(shape, ranks, step);
+  const OperatorList joint = roofline_.joint_list(ranks);
+  joint_time(joint, shape, step);
 
-  // A step from a graph is launched at once and waits for the host on the GPU's side.
   const auto us = [](Duration d) { return to_seconds(d) * kUsPerSecond; };
-  double host_us = 0;
-  if (shape.graph) {
-    step.add("host", us(host_.graph_step), TimeSource::host);
-  } else {
-    host_us = us(host_.eager_layer) * kernels::real(setting_.model.layer_count());
-  }
+  const auto time = [&] { return duration_from_seconds(step.total() / kUsPerSecond); };
   StepTime out;
-  out.roofline_floor = roofline_.step_time(ranks).roofline_floor;
-  out.gpu = duration_from_seconds(step.total() / kUsPerSecond);
-  if (out.gpu < out.roofline_floor) {
-    const double below_s = to_seconds(out.roofline_floor - out.gpu);
-    step.add("raised to the roofline", below_s * kUsPerSecond, TimeSource::roofline);
-    out.gpu = out.roofline_floor;
+  out.roofline_floor = duration_from_seconds(roofline_.floor_seconds(joint, floor_s));
+  if (time() < out.roofline_floor) {
+    step.add("raised to the roofline", us(out.roofline_floor) - step.total(), TimeSource::roofline);
     out.clamped = true;
   }
-  if (host_us > step.total()) step.add("host", host_us - step.total(), TimeSource::host);
-  out.host = duration_from_seconds(host_us / kUsPerSecond);
+  if (shape.graph) {
+    // Launched at once; the GPU waits for the host between steps.
+    step.add("host", us(host_.graph_step), TimeSource::host);
+    out.gpu = time();
+  } else {
+    out.gpu = time();
+    out.host = host_.eager_layer * setting_.model.layer_count();
+    const double behind_us = us(out.host) - step.total();
+    if (behind_us > 0) step.add("host", behind_us, TimeSource::host);
+  }
   out.total = std::max(out.gpu, out.host);
   const auto seconds = [&](TimeSource source) {
     return step.us[static_cast<std::size_t>(source)] / kUsPerSecond;

@@ -13,7 +13,9 @@
 // Pieces of different lengths. A module was measured for batches of equal sequences. Decode: the mean
 // over the sequences of the time that the whole batch would take at each one's context. Prefill: the
 // mean, weighted by new tokens, of the time that N/n copies of each piece would take, where n are its
-// new tokens and N those of all pieces: exact for equal pieces, and linear in what differs.
+// new tokens and N those of all pieces: exact for equal pieces, and linear in what differs. Decode
+// beside prefill adds what its rows take beyond a single row at no context, because the projections
+// run once for all tokens.
 #pragma once
 
 #include <array>
@@ -42,6 +44,7 @@ struct ProfileChoice {
 // "fp8_block", "nvfp4", "w4a8_mxfp4_mxfp8".
 std::string expert_format(const ModelSpec& model);
 
+// Prepares rows of its grids as steps ask for them: one model is for one thread.
 class ProfileCost final : public CostModel {
  public:
   // All arguments are copied but `profile`, which must outlive the model.
@@ -67,10 +70,9 @@ class ProfileCost final : public CostModel {
   Shape shape_of(std::span<const StepPlan* const> ranks) const;
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       Account& account) const;
-  void rank_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                 Account& account) const;
-  void joint_time(const Shape& shape, std::span<const StepPlan* const> plans,
-                  Account& account) const;
+  void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
+                 const RankShape& rank, Account& account) const;
+  void joint_time(const OperatorList& joint, const Shape& shape, Account& account) const;
   void draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
                   Account& account) const;
   // Names of the entries of one kind of layer in a ledger.
@@ -88,6 +90,7 @@ class ProfileCost final : public CostModel {
   RooflineCost roofline_;
   StepSetting setting_;
   HostCost host_;
+  std::int64_t dense_layers_ = 0;
   bool transferred_ = false, has_fp4_ = false;
   std::unique_ptr<Tables> tables_;
   std::vector<std::string> missing_;

@@ -74,7 +74,11 @@ RooflineCost::ListTime RooflineCost::time_of(const OperatorList& list, ListTime 
   return time;
 }
 
-// With one rank nothing waits for others: its experts stand in the order of a layer.
+double RooflineCost::floor_seconds(const OperatorList& list, double seconds) const {
+  for (const Operator& op : list) seconds += op.launches() * launch_time(op, peak_).longest();
+  return seconds;
+}
+
 OperatorList RooflineCost::own_list(const StepPlan& plan) const {
   return operators_.ranks() == 1 ? operators_.list(plan) : operators_.rank_list(plan);
 }

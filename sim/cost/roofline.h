@@ -45,6 +45,12 @@ class RooflineCost final : public CostModel {
   }
 
   const StepOperators& operators() const { return operators_; }
+  // What the ranks of a step do: each one's own operators, and those that all do together, of which
+  // a single rank has none: its experts stand in the order of a layer.
+  OperatorList own_list(const StepPlan& plan) const;
+  OperatorList joint_list(std::span<const StepPlan* const> ranks) const;
+  // Adds the seconds of a list at datasheet peaks, without fixed costs.
+  double floor_seconds(const OperatorList& list, double seconds = 0) const;
   // Seconds of one launch, its fixed cost included.
   double launch_seconds(const Operator& op) const {
     return fixed_seconds(op) + launch_time(op, reached_).longest();
@@ -87,9 +93,7 @@ class RooflineCost final : public CostModel {
   static LaunchTime launch_time(const Operator& op, const Rates& rates);
   double fixed_seconds(const Operator& op) const;
   ListTime time_of(const OperatorList& list, ListTime time) const;  // added to `time`
-  OperatorList own_list(const StepPlan& plan) const;
   Slowest slowest(std::span<const StepPlan* const> ranks) const;
-  OperatorList joint_list(std::span<const StepPlan* const> ranks) const;
 
   StepOperators operators_;
   Rates reached_, peak_;

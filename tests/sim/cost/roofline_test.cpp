@@ -120,6 +120,13 @@ TEST_CASE("the breakdown sums to the step") {
         floor_seconds += op.floor_seconds;
       }
       CHECK(std::abs(seconds - to_seconds(step.total)) <= 1e-9);
+      CostLedger ledger;  // the same, equal names together
+      const StepPlan* const only = &plan;
+      cost.explain(std::span(&only, 1), ledger);
+      double explained = 0;
+      for (const auto& [part, part_seconds] : ledger.seconds()) explained += part_seconds;
+      CHECK(explained == doctest::Approx(seconds));
+      CHECK(ledger.seconds().count("host") == 1);
       CHECK(std::abs(floor_seconds - to_seconds(step.roofline_floor)) <= 1e-9);
     }
   }
