@@ -417,8 +417,8 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
       const SampleTime time = module.window_only && past >= window - 1 ? full_window : row.at(past);
       decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
     }
-    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them is
-    // what its rows take beyond a single one at no context.
+    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them
+    // is what its rows take beyond a single one at no context.
     if (rank.prefill_tokens > 0) {
       const double alone = decode_us[0] + decode_us[1] + decode_us[2];
       const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
