@@ -32,36 +32,37 @@ std::span<const StepPlan* const> Replica::plan_step(SimTime now) {
     for (std::size_t i = 0; i < ranks_.size(); ++i) plans_[i] = &ranks_[i]->plan_step(now);
     return plans_;
   }
-  std::size_t wanting = 0;
-  for (const auto& rank : ranks_) wanting += rank->wants_prefill() ? 1 : 0;
-  const bool delayed =
-      wanting > 0 && wanting < ranks_.size() && delayed_steps_ < rules_.delay_steps;
+  const auto wanting = std::ranges::count_if(
+      ranks_, [](const std::unique_ptr<Engine>& rank) { return rank->wants_prefill(); });
+  const bool delayed = wanting > 0 && static_cast<std::size_t>(wanting) < ranks_.size() &&
+                       delayed_steps_ < rules_.delay_steps;
   delayed_steps_ = delayed ? delayed_steps_ + 1 : 0;
   if (delayed) {
-    for (std::size_t i = 0; i < ranks_.size(); ++i) {
-      plans_[i] = &ranks_[i]->plan_step(now, {.prefill = false});
-    }
+    plan_ranks(now, false);
     if (std::ranges::any_of(plans_, [](const StepPlan* plan) { return !plan->empty(); })) {
       return plans_;
     }
     delayed_steps_ = 0;  // nobody decodes meanwhile: there is nothing to wait for
   }
-  // Those that want to prefill plan first: whether they can is known only then.
-  bool prefills = false;
-  std::vector<bool> planned(ranks_.size(), false);
-  for (std::size_t i = 0; i < ranks_.size(); ++i) {
-    if (!ranks_[i]->wants_prefill()) continue;
-    plans_[i] = &ranks_[i]->plan_step(now);
-    planned[i] = true;
-    prefills = prefills || std::ranges::any_of(plans_[i]->pieces, [](const StepPiece& piece) {
-                 return piece.kind != PieceKind::decode;
-               });
-  }
-  for (std::size_t i = 0; i < ranks_.size(); ++i) {
-    if (planned[i]) continue;
-    plans_[i] = &ranks_[i]->plan_step(now, {.any = !(prefills && rules_.prefill_alone)});
-  }
+  plan_ranks(now, true);
   return plans_;
+}
+
+void Replica::plan_ranks(SimTime now, bool admit) {
+  // Those that want to prefill plan it first: whether they can is known only then. Whoever could not
+  // decodes with the others, if they may.
+  std::vector<bool> prefills(ranks_.size(), false);
+  if (rules_.prefill_alone) {
+    for (std::size_t i = 0; i < ranks_.size(); ++i) {
+      if (!ranks_[i]->wants_prefill()) continue;
+      plans_[i] = &ranks_[i]->plan_step(now, {.prefill = admit, .decode = false});
+      prefills[i] = !plans_[i]->empty();
+    }
+  }
+  const bool alone = std::ranges::find(prefills, true) != prefills.end();
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    if (!prefills[i]) plans_[i] = &ranks_[i]->plan_step(now, {.prefill = admit, .any = !alone});
+  }
 }
 
 void Replica::stamp(SimTime seen) {

@@ -82,6 +82,8 @@ class Replica {
   void check_drained() const;
 
  private:
+  // One step in which ranks admit requests only where `admit` says so.
+  void plan_ranks(SimTime now, bool admit);
   const Engine& rank_that_waits() const;
   template <class Part>
   KindBytes sum(Part part) const;

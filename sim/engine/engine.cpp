@@ -58,6 +58,7 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
   request.prompt = spec.prompt;
   request.output = spec.output;
   request.arrival = arrival;
+  request.submitted = now;
   request.sequence.keys = std::move(spec.keys);
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
@@ -93,11 +94,17 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
   V4CAP_CHECK(!step_open_, "a step was planned before the last one was finished");
   plan_.clear();
   if (!permit.any) {
-    wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : WaitReason::prefill_delayed;
+    // Whoever waits here still waits for what he waited for before.
+    if (waiting_.empty()) {
+      wait_reason_ = WaitReason::nothing_waits;
+    } else if (wait_reason_ == WaitReason::nothing_waits) {
+      wait_reason_ = WaitReason::prefill_delayed;
+    }
     return plan_;
   }
   Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_);
   batch.allow_prefill(permit.prefill);
+  batch.allow_decode(permit.decode);
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
   if (batch.preempted() > 0) {
@@ -105,7 +112,7 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
         running_, [&](RequestIndex slot) { return slots_[slot].state == RequestState::decoding; }));
   }
   wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
-  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed(),
+  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed() || !batch.decode_allowed(),
               "the scheduler is idle although requests wait");
   V4CAP_CHECK(waiting_.empty() || wait_reason_ != WaitReason::nothing_waits,
               "requests wait and the scheduler does not say why");

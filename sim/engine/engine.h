@@ -27,6 +27,7 @@ namespace v4cap {
 // What a rank may do in a step, as agreed between ranks that run in lockstep.
 struct StepPermit {
   bool prefill = true;  // admit waiting requests: Batch::prefill_allowed()
+  bool decode = true;   // Batch::decode_allowed()
   bool any = true;      // do anything at all; false: it stands by while another rank prefills
 };
 
@@ -47,7 +48,8 @@ class Engine {
     return submit(std::move(spec), now, now, refused);
   }
 
-  // The next step. The plan stays valid, and no other may be asked for, until finish_step().
+  // The next step. The plan stays valid, and no other may be asked for, until finish_step(); an
+  // empty one may be asked for again, with another permit.
   const StepPlan& plan_step(SimTime now, StepPermit permit = {});
   // Whether the next plan would run prompt tokens if it were allowed to.
   bool wants_prefill();

@@ -57,7 +57,7 @@ struct LiveRequest {
   Tokens recomputed_after_preemption;  // run again below `reached`, rebuilds included
   std::int32_t preemptions = 0;
   bool admitted_before = false;
-  SimTime arrival, admitted, first_token, second_token, ended;
+  SimTime arrival, submitted, admitted, first_token, second_token, ended;
 };
 
 // Moves to `next`, which must be an edge of the diagram above.

@@ -62,6 +62,10 @@ class Batch {
   // common step lasts as long as the longest of them; by itself an engine always may.
   bool prefill_allowed() const { return prefill_allowed_; }
   void allow_prefill(bool allowed) { prefill_allowed_ = allowed; }
+  // Whether decoding requests may run in this step: not where the ranks have still to find out which
+  // of them prefills, and then prefills alone.
+  bool decode_allowed() const { return decode_allowed_; }
+  void allow_decode(bool allowed) { decode_allowed_ = allowed; }
 
   // Room for the next token of a decoding request and its drafts, which decode() then finds. False:
   // there is none.
@@ -104,7 +108,7 @@ class Batch {
   StepPlan& plan_;
   Tokens budget_;
   std::size_t preempted_ = 0;
-  bool prefill_allowed_ = true;
+  bool prefill_allowed_ = true, decode_allowed_ = true;
   WaitReason reason_ = WaitReason::nothing_waits;
 };
 
@@ -112,7 +116,7 @@ class SchedulerRules {
  public:
   virtual ~SchedulerRules() = default;
   // Fills the batch for one step. Must schedule something when anything runs or can be admitted,
-  // unless the batch does not allow prefill.
+  // unless the batch does not allow prefill or decode.
   virtual void plan(Batch& batch, SimTime now) = 0;
   // Whether plan() would run prompt tokens if it were asked now and prefill were allowed: what the
   // attention ranks of an engine tell each other before one of them may. A guess where only memory

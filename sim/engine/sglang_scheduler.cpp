@@ -61,15 +61,16 @@ class SglangScheduler final : public SchedulerRules {
   void plan(Batch& batch, SimTime now) override {
     const bool nothing_runs = batch.running().empty();
     full_ = is_full(batch);
-    // An idle server forgets what it learned. It was idle when the oldest request has just come.
+    // An idle server forgets what it learned. It was idle when the oldest request has just come to
+    // it, which is later than its client sent it where a host reads it first.
     if (nothing_runs && !batch.waiting().empty() &&
-        batch.request(batch.waiting().front()).arrival == now) {
+        batch.request(batch.waiting().front()).submitted == now) {
       ratio_ = numbers_.ratio;
     }
     if (mixed_) {
-      const bool decoded = decode_all(batch);
+      const bool decoded = batch.decode_allowed() && decode_all(batch);
       if (!prefill(batch, now) && decoded) decay();
-    } else if (!prefill(batch, now) && decode_all(batch)) {
+    } else if (!prefill(batch, now) && batch.decode_allowed() && decode_all(batch)) {
       decay();
     }
     running_before_ = batch.running().size();

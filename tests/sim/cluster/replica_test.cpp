@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/engine_file.h"
 #include "sim/core/parallel.h"
 #include "tests/dies.h"
 #include "tests/sim/cluster/random_sessions.h"
@@ -253,6 +254,188 @@ TEST_CASE("replica: results do not depend on threads or on the order of runs") {
   CHECK(in_order == at_once);
   CHECK(in_order[0] == in_order[1]);  // with one rank the router has no say
   CHECK(in_order[0] != in_order[3]);
+}
+
+ToyEngine sglang_rank() {
+  static const EngineData data = known_engine("sglang");
+  ToyEngine settings;
+  settings.scheduler = "sglang";
+  settings.rules.options = data.scheduler->options;
+  return settings;
+}
+
+// What each rank does in a step: "-" nothing, "d" decodes, "p" prefills, "m" both.
+std::string deeds(std::span<const StepPlan* const> ranks) {
+  std::string out;
+  for (const StepPlan* plan : ranks) {
+    bool decodes = false, prefills = false;
+    for (const StepPiece& piece : plan->pieces) {
+      (piece.kind == PieceKind::decode ? decodes : prefills) = true;
+    }
+    out += prefills ? (decodes ? 'm' : 'p') : (decodes ? 'd' : '-');
+  }
+  return out;
+}
+
+// One step of 1 ms.
+std::string step(Replica& replica, int& now_ms) {
+  std::string out = deeds(replica.plan_step(ms(now_ms)));
+  std::vector<RequestRecord> ended;
+  replica.finish_step(ms(++now_ms), ended);
+  return out;
+}
+
+void submit_at(Replica& replica, RequestSpec spec, int now_ms) {
+  RequestRecord refused;
+  REQUIRE(replica.submit(std::move(spec), ms(now_ms), refused));
+}
+
+TEST_CASE("rank rules: a rank that prefills stops the others, where it must") {
+  for (const bool alone : {false, true}) {
+    CAPTURE(alone);
+    Replica replica = toy_ranks(sglang_rank(), 3, "round_robin", {.prefill_alone = alone});
+    int now = 0;
+    submit_at(replica, toy_request(0, 10, 9, 0), now);
+    CHECK(step(replica, now) == "p--");
+    CHECK(step(replica, now) == "d--");
+    submit_at(replica, toy_request(1, 300, 9, 1000), now);  // two chunks
+    CHECK(step(replica, now) == (alone ? "-p-" : "dp-"));
+    CHECK(step(replica, now) == (alone ? "-p-" : "dp-"));
+    CHECK(step(replica, now) == "dd-");
+    submit_at(replica, toy_request(2, 10, 9, 2000), now);
+    submit_at(replica, toy_request(3, 10, 9, 3000), now);
+    CHECK(step(replica, now) == (alone ? "p-p" : "pdp"));
+    CHECK(step(replica, now) == "ddd");
+  }
+}
+
+// A rank may want to prefill and find no room: it must not decode beside one that does.
+TEST_CASE("rank rules: who wants to prefill and cannot stands by as well") {
+  ToyEngine settings = sglang_rank();
+  settings.costs.capacity = 6;
+  Replica replica = toy_ranks(settings, 2, "round_robin", {.prefill_alone = true});
+  int now = 0;
+  submit_at(replica, toy_request(0, 200, 9, 0), now);
+  submit_at(replica, toy_request(1, 10, 9, 1000), now);
+  CHECK(step(replica, now) == "pp");
+  submit_at(replica, toy_request(2, 300, 9, 2000), now);  // 5 blocks beside 4
+  submit_at(replica, toy_request(3, 10, 9, 3000), now);
+  CHECK(step(replica, now) == "-p");
+  CHECK(replica.rank(0).wait_reason() == WaitReason::memory);
+  CHECK(step(replica, now) == "dd");  // the first rank is full and wants nothing any more
+  CHECK(replica.rank(0).wait_reason() == WaitReason::memory);
+  submit_at(replica, toy_request(4, 10, 9, 4000), now);  // to the full rank
+  submit_at(replica, toy_request(5, 10, 9, 5000), now);
+  CHECK(step(replica, now) == "-p");
+  CHECK(replica.rank(0).wait_reason() == WaitReason::memory);  // not the other's prefill
+}
+
+TEST_CASE("rank rules: the delayer holds prefill back until all ranks want it, or so many steps") {
+  for (const std::int64_t steps : {1, 3}) {
+    CAPTURE(steps);
+    Replica replica = toy_ranks(sglang_rank(), 2, "round_robin", {.delay_steps = steps});
+    int now = 0;
+    submit_at(replica, toy_request(0, 10, 99, 0), now);
+    CHECK(step(replica, now) == "p-");  // nobody decodes: nothing to wait for
+    CHECK(step(replica, now) == "d-");
+    submit_at(replica, toy_request(1, 10, 99, 1000), now);
+    for (std::int64_t i = 0; i < steps; ++i) {
+      CHECK(step(replica, now) == "d-");
+      CHECK(replica.rank(1).wait_reason() == WaitReason::prefill_delayed);
+    }
+    CHECK(step(replica, now) == "dp");
+    CHECK(step(replica, now) == "dd");
+    submit_at(replica, toy_request(2, 10, 99, 2000), now);
+    CHECK(step(replica, now) == "dd");
+    submit_at(replica, toy_request(3, 10, 99, 3000), now);
+    CHECK(step(replica, now) == "pp");  // now both want it
+  }
+}
+
+TEST_CASE("rank rules: the delayer lets a prompt go on that has begun, and then it is alone too") {
+  for (const bool alone : {false, true}) {
+    CAPTURE(alone);
+    Replica replica =
+        toy_ranks(sglang_rank(), 3, "round_robin", {.prefill_alone = alone, .delay_steps = 9});
+    int now = 0;
+    submit_at(replica, toy_request(0, 500, 9, 0), now);
+    submit_at(replica, toy_request(1, 10, 9, 1000), now);
+    CHECK(step(replica, now) == "pp-");
+    CHECK(step(replica, now) == (alone ? "p--" : "pd-"));
+    CHECK(step(replica, now) == "dd-");
+  }
+}
+
+TEST_CASE("rank rules: when those that decode have ended, delayed prefill goes on") {
+  Replica replica = toy_ranks(sglang_rank(), 2, "round_robin", {.delay_steps = 100});
+  int now = 0;
+  submit_at(replica, toy_request(0, 10, 3, 0), now);
+  CHECK(step(replica, now) == "p-");
+  submit_at(replica, toy_request(1, 10, 2, 1000), now);
+  CHECK(step(replica, now) == "d-");
+  CHECK(step(replica, now) == "d-");
+  CHECK(step(replica, now) == "-p");
+  CHECK(step(replica, now) == "-d");
+  CHECK_FALSE(replica.has_work());
+}
+
+// Looks at every step of a run.
+class WatchedCost final : public CostModel {
+ public:
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override {
+    const std::string all = deeds(ranks);
+    const auto has = [&](char deed) { return all.find(deed) != std::string::npos; };
+    both_ += has('p') && has('d') ? 1 : 0;
+    prefills_ += has('p') ? 1 : 0;
+    mixed_ += has('m') ? 1 : 0;
+    empty_ += has('p') || has('d') || has('m') ? 0 : 1;
+    StepTime time = linear_.step_time(ranks);
+    time.gpu = time.total;
+    time.host = Duration{400'000};
+    return time;
+  }
+  std::int64_t both() const { return both_; }
+  std::int64_t prefills() const { return prefills_; }
+  std::int64_t odd() const { return mixed_ + empty_; }
+
+ private:
+  LinearCost linear_;
+  mutable std::int64_t both_ = 0, prefills_ = 0, mixed_ = 0, empty_ = 0;
+};
+
+TEST_CASE("rank rules: random sessions in tiny memory drain, and no rank decodes beside prefill") {
+  for (const bool alone : {false, true}) {
+    for (const std::int64_t delay : {0, 1, 30}) {
+      CAPTURE(alone);
+      CAPTURE(delay);
+      std::int64_t preemptions = 0, both = 0, prefills = 0;
+      for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        ToyEngine settings = tight_engine("checkpoint=128");
+        settings.scheduler = "sglang";
+        settings.rules.options = sglang_rank().rules.options;
+        settings.rules.options["clip_max_new_tokens"] = 0;  // admits too many
+        if (seed % 2 == 0) settings.acceptance = acceptance_of_mean(3, 2.5);
+        const std::size_t ranks = 2 + seed % 3;
+        Replica replica = toy_ranks(settings, ranks, "shortest_queue", {alone, delay});
+        const WatchedCost cost;
+        const Trace trace = random_sessions(seed, 30);
+        const RunResult result =
+            play_on(replica, trace, closed_loop(static_cast<std::int64_t>(12 * ranks)), cost, seed,
+                    HostRules{seed % 4 < 2, {}, nullptr});
+        CHECK(result.totals.finished + result.totals.refused ==
+              static_cast<std::int64_t>(trace.requests.size()));
+        CHECK(cost.odd() == 0);
+        preemptions += result.totals.preemptions;
+        both += cost.both();
+        prefills += cost.prefills();
+      }
+      CHECK(preemptions > 0);
+      CHECK(prefills > 0);
+      CHECK((both > 0) == !alone);
+    }
+  }
 }
 
 }  // namespace

@@ -50,10 +50,10 @@ inline TraceRequest& add_request(Trace& trace, std::int64_t prompt, std::int64_t
 
 // So many attention ranks, each an engine as `settings` has it.
 inline Replica toy_ranks(const ToyEngine& settings, std::size_t ranks,
-                         const std::string& router = "round_robin") {
+                         const std::string& router = "round_robin", RankRules rules = {}) {
   std::vector<std::unique_ptr<Engine>> engines;
   for (std::size_t i = 0; i < ranks; ++i) engines.push_back(settings.make());
-  return {std::move(engines), make_router(router)};
+  return {std::move(engines), make_router(router), rules};
 }
 
 inline RunResult play_on(Replica& replica, const Trace& trace, const WorkloadConfig& config,

@@ -250,15 +250,19 @@ TEST_CASE("sglang: what is expected falls to its least and no further") {
 }
 
 TEST_CASE("sglang: an idle server expects the most again") {
-  ToyDriver idle(fast_decay(6));
-  idle.submit(toy_request(1, 64, 9, 0));
-  idle.run();  // the ratio was 0 in the end
-  idle.submit(toy_request(2, 64, 126, 1000));
-  idle.step();
-  idle.submit(toy_request(3, 64, 131, 2000));  // 125 + 131 + 1: 5 blocks beside 1 + 1
-  idle.step();
-  CHECK(idle.engine().waiting() == 1);
-  idle.run();
+  for (const std::int64_t read_ns : {0, 500'000}) {  // the host may read a prompt before
+    CAPTURE(read_ns);
+    const Duration read{read_ns};
+    ToyDriver idle(fast_decay(6));
+    idle.submit(toy_request(1, 64, 9, 0));
+    idle.run();  // the ratio was 0 in the end
+    idle.submit(toy_request(2, 64, 126, 1000), read);
+    idle.step();
+    idle.submit(toy_request(3, 64, 131, 2000), read);  // 125 + 131 + 1: 5 blocks beside 1 + 1
+    idle.step();
+    CHECK(idle.engine().waiting() == 1);
+    idle.run();
+  }
 
   ToyDriver busy(fast_decay(6));
   busy.submit(toy_request(1, 64, 9, 0));

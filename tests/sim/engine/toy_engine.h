@@ -58,9 +58,10 @@ class ToyDriver {
   explicit ToyDriver(const ToyEngine& settings) : engine_(settings.make()) {}
 
   Engine& engine() { return *engine_; }
-  bool submit(RequestSpec spec) {
+  // `read`: how long the host read the prompt before.
+  bool submit(RequestSpec spec, Duration read = {}) {
     RequestRecord refused;
-    const bool taken = engine_->submit(std::move(spec), now_, refused);
+    const bool taken = engine_->submit(std::move(spec), now_ - read, now_, refused);
     if (!taken) records.push_back(refused);
     return taken;
   }
