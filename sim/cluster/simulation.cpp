@@ -184,10 +184,10 @@ void Simulation::note_ended(const RequestRecord& record, SimTime now) {
   last_change_ = now;
   ++ended_;
   const bool warmup = workload_.is_warmup(record.id);
-  RequestRecord& kept =
-      warmup ? result_.warmup.emplace_back() : result_.records[workload_.place(record.id)];
+  const std::uint32_t id = workload_.record_id(record.id);
+  RequestRecord& kept = warmup ? result_.warmup.emplace_back() : result_.records[id];
   kept = record;
-  if (!warmup) kept.id = workload_.place(record.id);
+  kept.id = id;
   kept.session = trace_.requests[record.id].session;
   kept.turn = trace_.requests[record.id].turn;
   if (warmup && result_.warmup.size() == workload_.warmups()) begin_measuring();
@@ -245,6 +245,7 @@ void Simulation::start_step(SimTime now) {
     queue_.push(now + time.total, EventKind::step_end, 0);
     return;
   }
+  V4CAP_CHECK(time.gpu > Duration{0}, "a launched step takes the GPU no time");
   const SimTime launched = now + time.host;
   const SimTime next_launch = std::max(launched, unseen_ ? gpu_end_of_unseen_ : now);
   gpu_free_ = std::max(std::max(gpu_free_, now) + time.gpu, launched);

@@ -35,7 +35,8 @@ struct HostRules {
   // Steps are launched while the one before runs. With L the launch of step n, C the end of its
   // launch, G its end on the GPU:
   //   C = L + host time, G = max(max(G of n - 1, L) + GPU time, C), next L = max(C, G of n - 1);
-  // tokens of step n are seen when step n + 1 is launched and n has ended on the GPU.
+  // tokens of step n are seen when step n + 1 is launched and n has ended on the GPU. Where nothing
+  // is left to launch the host waits for G, whoever comes meanwhile.
   bool overlapped = false;
   Duration prompt_token{};  // to read one token of a prompt; one request after the other
   StepLedgers* explained = nullptr;

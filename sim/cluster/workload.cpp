@@ -80,13 +80,15 @@ void Workload::begin_client() {
                      "workload.arrivals.mode to closed_loop");
   }
   phases_ = trace_.phases;
+  if (trace_.requests.empty()) return;
   if (phases_.empty()) phases_.push_back({0, measured_end_, config_.concurrency, true});
   for (const TracePhase& phase : phases_) {
-    if (!phase.measured) continue;
-    measured_begin_ = phase.begin;
-    measured_end_ = phase.end;
+    V4CAP_CHECK(phase.begin < phase.end && phase.measured == (&phase == &phases_.back()),
+                "the last phase of a client is the one that is measured, and none is empty");
   }
-  if (!trace_.requests.empty()) send_next(phases_.front().concurrency, kSimStart, initial_);
+  measured_begin_ = phases_.back().begin;
+  measured_end_ = phases_.back().end;
+  send_next(phases_.front().concurrency, kSimStart, initial_);
 }
 
 void Workload::send_next(std::int64_t count, SimTime now, std::vector<Arrival>& released) {

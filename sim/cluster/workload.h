@@ -46,8 +46,12 @@ class Workload {
     return request < measured_begin_ || request >= measured_end_;
   }
   std::size_t measured() const { return measured_end_ - measured_begin_; }
-  // The place of a measured request among those.
-  std::uint32_t place(std::uint32_t request) const { return request - measured_begin_; }
+  // A request's id in records: measured ones have the first, from 0, and no two have the same.
+  std::uint32_t record_id(std::uint32_t request) const {
+    if (!is_warmup(request)) return request - measured_begin_;
+    const auto measured_requests = static_cast<std::uint32_t>(measured());
+    return request < measured_begin_ ? measured_requests + request : request;
+  }
   bool open_loop() const;
 
  private:

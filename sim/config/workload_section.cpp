@@ -228,9 +228,14 @@ WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
   for (const std::string_view key : {"time_scale", "spread_instants"}) {
     reject_unused(section, key, scales, "only arrivals of mode trace use this key");
   }
-  workload.max_requests =
-      section.optional_or<std::int64_t>("max_requests", "all", between<std::int64_t>(1, kCountMax))
-          .value_or(0);
+  if (has_client) {
+    reject_unused(section, "max_requests", false, "bench_serving.prompts says how many");
+  } else {
+    workload.max_requests =
+        section
+            .optional_or<std::int64_t>("max_requests", "all", between<std::int64_t>(1, kCountMax))
+            .value_or(0);
+  }
   section.reject_unknown();
   return workload;
 }

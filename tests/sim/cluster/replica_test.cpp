@@ -391,7 +391,6 @@ class WatchedCost final : public CostModel {
     mixed_ += has('m') ? 1 : 0;
     empty_ += has('p') || has('d') || has('m') ? 0 : 1;
     StepTime time = linear_.step_time(ranks);
-    time.gpu = time.total;
     time.host = Duration{400'000};
     return time;
   }

@@ -24,14 +24,16 @@ class ConstantCost final : public CostModel {
   Duration step_;
 };
 
-// Proportional to the tokens of the slowest rank, plus a fixed part.
+// Proportional to the tokens of the slowest rank, plus a fixed part; all of it on the GPU.
 class LinearCost final : public CostModel {
  public:
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override {
     std::int64_t tokens = 0;  // of the slowest rank
     for (const StepPlan* plan : ranks) tokens = std::max(tokens, rank_tokens(*plan).tokens);
-    return {Duration{1'000'000 + 1'000 * tokens}, Duration{0}, {}};
+    StepTime time;
+    time.total = time.gpu = Duration{1'000'000 + 1'000 * tokens};
+    return time;
   }
 };
 
