@@ -14,6 +14,7 @@ struct ToyCosts {
   std::int64_t running = 0;
   std::int64_t in_flight = 0;  // more for each token in flight
   std::int64_t windows = 0;    // > 0: windows have a pool of their own, of so many bytes
+  bool windows_stay = false;   // of running sequences, until they end
 };
 
 class ToyLayout final : public Layout {
@@ -50,6 +51,7 @@ class ToyLayout final : public Layout {
     bytes[CacheKind::tails] = costs_.running + costs_.in_flight * in_flight.value;
     return bytes;
   }
+  bool running_windows_stay() const override { return costs_.windows_stay; }
 
  private:
   ToyCosts costs_;
