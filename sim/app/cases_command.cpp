@@ -35,6 +35,9 @@ class CasesCommand final : public Command {
     const TextStyle style =
         text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     CaseReport report;
+    if (!explain_.empty() && context.options.json) {
+      throw InputError(Place{}, "--explain: expected it without --json, it is for people");
+    }
     if (is_serving_table(rows)) {
       const ServingRequest request{explain_, scenario_, only_, context.options.set, threads_};
       if (!scenario_.empty()) {
@@ -43,6 +46,7 @@ class CasesCommand final : public Command {
       }
       report = predict_serving(rows, request, style);
     } else if (is_capacity_table(rows)) {
+      refuse_serving_options(context.options.set);
       report = predict_capacity(rows, style);
     } else {
       throw InputError(Place{file_, 1, 1},
@@ -56,6 +60,18 @@ class CasesCommand final : public Command {
   }
 
  private:
+  // What nothing looks at would be a wrong answer.
+  void refuse_serving_options(const std::vector<std::string>& set) const {
+    for (const auto& [option, given] :
+         {std::pair{"--explain", !explain_.empty()}, std::pair{"--scenario", !scenario_.empty()},
+          std::pair{"--only", !only_.empty()}, std::pair{"--set", !set.empty()}}) {
+      if (!given) continue;
+      throw InputError(Place{file_}, std::string(option) +
+                                         ": expected a table of serving runs with it, got one of "
+                                         "capacities");
+    }
+  }
+
   std::string file_, explain_, scenario_, only_;
   unsigned threads_ = 0;
 };

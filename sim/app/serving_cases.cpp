@@ -430,6 +430,10 @@ CaseReport predict_serving(const CaseRows& rows, const ServingRequest& request,
     if (c.id.find(request.only) != std::string::npos) wanted.push_back(&c);
   }
   if (wanted.empty()) throw InputError(Place{}, "no row has '" + request.only + "' in its id");
+  if (request.explain.find(request.only) == std::string::npos && !request.explain.empty()) {
+    throw InputError(Place{}, "row '" + request.explain + "' is to be explained and has no '" +
+                                  request.only + "' in its id");
+  }
   std::vector<Prediction> predictions(wanted.size());
   parallel_for(
       wanted.size(),

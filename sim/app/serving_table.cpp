@@ -76,6 +76,7 @@ ServingCase read_row(const CaseRow& row) {
   c.longest_input = longest(row, "input_len");
   c.longest_output = longest(row, "output_len");
   c.coverage = row.text("table_coverage");
+  if (c.coverage.empty()) c.coverage = "not stated";
   c.ttft_ms = row.number("ttft_ms_mean", above(0.0));
   c.tpot_ms = row.number("tpot_ms_mean", above(0.0));
   c.output_tok_s_per_gpu = row.number("output_tok_s_per_gpu", above(0.0));
