@@ -1,7 +1,7 @@
 #include "sim/app/capacity_speed.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "sim/cluster/run_scenario.h"
 
@@ -25,15 +25,14 @@ constexpr std::int64_t kShortest = 1024;
 
 }  // namespace
 
-DecodeSpeed decode_speed(const CapacityOption& option, Tokens context) {
+DecodeSpeed decode_speed(const CapacityOption& option, const CostModel& cost, Tokens context) {
   const Scenario& s = option.scenario;
   DecodeSpeed out;
   out.model = s.model.name;
   out.context = context;
   out.sequences = std::min(option.capacity.running_sequences(context), s.engine.max_running);
   if (out.sequences == 0) return out;
-  const StepTime time =
-      time_of_decode(*make_cost(s).model, s.deployment.data_parallel, out.sequences, context);
+  const StepTime time = time_of_decode(cost, s.deployment.data_parallel, out.sequences, context);
   out.step_s = to_seconds(time.total);
   out.share = time.share;
   out.tokens_s_per_gpu = static_cast<double>(out.sequences * s.deployment.data_parallel) /
@@ -41,26 +40,29 @@ DecodeSpeed decode_speed(const CapacityOption& option, Tokens context) {
   return out;
 }
 
-CapacityOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
-                            const std::string& model) {
+SpeedOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
+                         const std::string& model) {
   const std::string& profile = base.scenario.profile;
-  return CapacityOption(
+  CapacityOption option(
       load({"model=" + model, "kv_cache.layout=ideal", "kv_cache.swa_policy=full",
             "kv_cache.indexer=fp8", "profile=" + (profile.empty() ? "none" : profile),
             "engine.max_context_tokens=null"}));
+  ScenarioCost cost = make_cost(option.scenario);
+  return {std::move(option), std::move(cost)};
 }
 
 std::vector<DecodeSpeed> decode_speeds(const CapacityOption& base, const ScenarioLoader& load,
                                        const std::vector<std::string>& models) {
-  std::vector<CapacityOption> others;
+  const ScenarioCost cost = make_cost(base.scenario);
+  std::vector<SpeedOption> others;
   for (const std::string& model : models) others.push_back(speed_option(base, load, model));
   std::vector<DecodeSpeed> out;
   for (const Tokens length : shown_lengths(base.scenario.engine.max_context)) {
-    const DecodeSpeed own = decode_speed(base, length);
+    const DecodeSpeed own = decode_speed(base, *cost.model, length);
     out.push_back(own);
-    for (const CapacityOption& other : others) {
-      if (length > other.scenario.engine.max_context) continue;
-      out.push_back(decode_speed(other, length));
+    for (const SpeedOption& other : others) {
+      if (length > other.option.scenario.engine.max_context) continue;
+      out.push_back(other.at(length));
       DecodeSpeed& row = out.back();
       if (row.sequences > 0 && own.sequences > 0) {
         row.over_other = own.tokens_s_per_gpu / row.tokens_s_per_gpu;
@@ -72,14 +74,15 @@ std::vector<DecodeSpeed> decode_speeds(const CapacityOption& base, const Scenari
 
 std::optional<Tokens> speed_breakeven(const CapacityOption& base, const ScenarioLoader& load,
                                       const std::string& model) {
-  const CapacityOption other = speed_option(base, load, model);
+  const SpeedOption other = speed_option(base, load, model);
+  const ScenarioCost cost = make_cost(base.scenario);
   const auto faster = [&](std::int64_t context) {
-    const DecodeSpeed own = decode_speed(base, Tokens{context});
-    const DecodeSpeed its = decode_speed(other, Tokens{context});
+    const DecodeSpeed own = decode_speed(base, *cost.model, Tokens{context});
+    const DecodeSpeed its = other.at(Tokens{context});
     return own.tokens_s_per_gpu > its.tokens_s_per_gpu;
   };
   const std::int64_t longest =
-      std::min(base.scenario.engine.max_context, other.scenario.engine.max_context).value;
+      std::min(base.scenario.engine.max_context, other.option.scenario.engine.max_context).value;
   if (!faster(longest)) return std::nullopt;
   // From above in steps of a hundredth: the speeds are not smooth, the last change counts.
   std::int64_t context = longest;

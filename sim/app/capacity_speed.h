@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/app/capacity_study.h"
+#include "sim/cluster/run_scenario.h"
 #include "sim/cost/cost_model.h"
 
 namespace v4cap {
@@ -27,10 +28,17 @@ struct DecodeSpeed {
 // profile of the scenario. At 4 Ki to 1 Mi tokens as far as the scenario's context goes.
 std::vector<DecodeSpeed> decode_speeds(const CapacityOption& base, const ScenarioLoader& load,
                                        const std::vector<std::string>& models);
-DecodeSpeed decode_speed(const CapacityOption& option, Tokens context);
+// `cost` is make_cost() of the option's scenario.
+DecodeSpeed decode_speed(const CapacityOption& option, const CostModel& cost, Tokens context);
+
 // The other model as decode_speeds() takes it. Throws RunError or InputError where it cannot run.
-CapacityOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
-                            const std::string& model);
+struct SpeedOption {
+  CapacityOption option;
+  ScenarioCost cost;
+  DecodeSpeed at(Tokens context) const { return decode_speed(option, *cost.model, context); }
+};
+SpeedOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
+                         const std::string& model);
 
 // Least context, to within one part in a hundred, from which the scenario's model decodes faster
 // than the other for good; 1 where it always does; nothing when it never does.

@@ -113,14 +113,15 @@ double flops_ratio(const CapacityQuestion& q) {
 }
 
 double decode_tok_s_per_gpu(const CapacityQuestion& q) {
-  const DecodeSpeed speed = decode_speed(q.option, Tokens{q.name.at});
+  const ScenarioCost cost = make_cost(q.option.scenario);
+  const DecodeSpeed speed = decode_speed(q.option, *cost.model, Tokens{q.name.at});
   if (speed.sequences == 0) throw RunError("not even one sequence of that length fits");
   return speed.tokens_s_per_gpu;
 }
 
 double decode_speedup(const CapacityQuestion& q) {
-  const CapacityOption other = speed_option(q.option, q.load, q.name.part);
-  const double its = decode_speed(other, Tokens{q.name.at}).tokens_s_per_gpu;
+  const double its =
+      speed_option(q.option, q.load, q.name.part).at(Tokens{q.name.at}).tokens_s_per_gpu;
   if (its == 0) throw RunError("not even one sequence of " + q.name.part + " fits");
   return decode_tok_s_per_gpu(q) / its;
 }

@@ -47,7 +47,7 @@ std::string csv_path(const std::string& yaml) {
 
 // Items of the list called `key`, which must be one and not empty.
 std::span<const YamlNode> items_of(const YamlNode& node, const std::string& key,
-                                      const Place& place) {
+                                   const Place& place) {
   const YamlNode* list = node.find(key);
   if (list == nullptr || list->kind != YamlNode::Kind::list || list->children.empty()) {
     throw InputError(list == nullptr ? place : list->place,
