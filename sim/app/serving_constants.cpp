@@ -1,7 +1,5 @@
 #include "sim/app/serving_constants.h"
 
-#include <filesystem>
-
 #include "sim/config/data_files.h"
 #include "sim/config/section.h"
 #include "sim/core/text_file.h"
@@ -11,18 +9,6 @@ namespace v4cap {
 namespace {
 
 constexpr const char* kFile = "serving_cases.yaml";
-
-std::string data_file() {
-  std::string tried;
-  for (const std::string& folder : data_folders(DataKind::model, "")) {
-    const std::string path =
-        (std::filesystem::path(folder).parent_path() / kFile).lexically_normal().string();
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(path, ignored)) return path;
-    tried += (tried.empty() ? "" : ", ") + path;
-  }
-  throw InputError(Place{kFile, 0, 0}, "expected it at one of: " + tried);
-}
 
 // The entries of the list under `key`, each a document of its own.
 template <class Read>
@@ -44,7 +30,7 @@ void each(const YamlNode& root, const std::string& key, const std::string& file,
 
 ServingConstants load_serving_constants() {
   ServingConstants out;
-  out.file = data_file();
+  out.file = find_single_file(kFile);
   const YamlNode root = parse_yaml(read_text_file(out.file), out.file);
   each(root, "acceptance", out.file, [&](Section& s) {
     out.acceptance.push_back({s.required<std::string>("model"), s.required<std::string>("strategy"),

@@ -93,4 +93,14 @@ YamlNode expanded(DataKind kind, const YamlNode& node, const std::string& scenar
   return whole;
 }
 
+std::string find_single_file(const std::string& name) {
+  std::string tried;
+  for (const std::string& folder : data_folders(DataKind::model, "")) {
+    const std::string path = (fs::path(folder).parent_path() / name).lexically_normal().string();
+    if (is_file(path)) return path;
+    tried += (tried.empty() ? "" : ", ") + path;
+  }
+  throw InputError(Place{name, 0, 0}, "expected this file at one of: " + tried);
+}
+
 }  // namespace v4cap

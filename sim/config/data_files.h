@@ -28,4 +28,8 @@ std::string find_data_file(DataKind kind, const std::string& name, const std::st
 // is laid over that file, or a whole map. Returns the whole map.
 YamlNode expanded(DataKind kind, const YamlNode& node, const std::string& scenario_dir);
 
+// A single file that lies beside the folders, such as "checkpoints.yaml". Throws InputError that
+// names every place where it was looked for.
+std::string find_single_file(const std::string& name);
+
 }  // namespace v4cap

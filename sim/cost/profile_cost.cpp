@@ -8,6 +8,7 @@
 
 #include "kernels/experts/work.h"
 #include "sim/core/error.h"
+#include "sim/cost/profile_tables.h"
 #include "sim/cost/transfer.h"
 
 namespace v4cap {
@@ -16,12 +17,7 @@ namespace {
 
 constexpr double kUsPerSecond = 1e6;
 constexpr double kBytesOfBf16 = 2;
-constexpr double kSitesOfLayer = 2;              // of hyper-connections, and of norms
-constexpr std::string_view kDispatchSms = "24";  // the wider of those measured
-// Batches up to this have their decode rows prepared once.
-constexpr std::size_t kRowsKept = 16384;
-
-using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
+constexpr double kSitesOfLayer = 2;  // of hyper-connections, and of norms
 
 TimeSource source_of(SampleKind kind) {
   switch (kind) {
@@ -57,72 +53,6 @@ bool is_draft(const Operator& op) {
   return op.name.starts_with(kInDraft);
 }
 
-Keys with(Keys keys, std::string_view name, std::string_view value) {
-  keys.emplace_back(name, value);
-  return keys;
-}
-
-// A grid that may be absent.
-class Lookup {
- public:
-  explicit Lookup(const ProfileSeries* series = nullptr)
-      : grid_(series == nullptr ? nullptr : &series->grid) {}
-  bool known() const { return grid_ != nullptr; }
-  template <class... Axes>
-  SampleTime at(Axes... values) const {
-    const std::array<double, sizeof...(Axes)> point{values...};
-    return grid_->at(point);
-  }
-
- private:
-  const SampleGrid* grid_;
-};
-
-// A decode grid over batch rows and past tokens that may be absent, with the rows that steps repeat
-// kept ready.
-class DecodeGrid {
- public:
-  explicit DecodeGrid(const ProfileSeries* series)
-      : grid_(series == nullptr ? nullptr : &series->grid) {}
-
-  bool known() const { return grid_ != nullptr; }
-
-  // Stays until a row beyond those that are kept is asked for.
-  const SampleGrid::Row& row(std::int64_t rows) const {
-    const auto i = static_cast<std::size_t>(std::max<std::int64_t>(rows, 1));
-    if (i > kRowsKept) {
-      beyond_ = grid_->row(static_cast<double>(i));
-      return beyond_;
-    }
-    if (i >= kept_.size()) kept_.resize(i + 1);
-    if (!kept_[i]) kept_[i] = std::make_unique<SampleGrid::Row>(grid_->row(static_cast<double>(i)));
-    return *kept_[i];
-  }
-
- private:
-  const SampleGrid* grid_;
-  mutable std::vector<std::unique_ptr<SampleGrid::Row>> kept_;
-  mutable SampleGrid::Row beyond_;
-};
-
-// How tables of measurements name experts, and the bytes of one of their parameters: half a byte
-// with a byte of scale per 32 values or per 16, one byte, two.
-struct ExpertFormat {
-  std::string_view name;
-  double bytes = 0;
-};
-
-constexpr std::array<ExpertFormat, 4> kExpertFormats = {
-    {{"w4a8_mxfp4_mxfp8", 0.53125}, {"nvfp4", 0.5625}, {"fp8_block", 1}, {"bf16", 2}}};
-
-std::vector<ExpertFormat> nearest_formats(double bytes) {
-  std::vector<ExpertFormat> formats(kExpertFormats.begin(), kExpertFormats.end());
-  std::ranges::stable_sort(formats, {}, [bytes](const ExpertFormat& format) {
-    return std::abs(std::log(format.bytes / bytes));
-  });
-  return formats;
-}
-
 // A GPU without units for FP4 expands such weights to 16 bits.
 kernels::Precision precision_of_experts(double bytes, bool has_fp4) {
   if (bytes > 1.5 || (bytes < 0.75 && !has_fp4)) return kernels::Precision::bf16;
@@ -130,133 +60,6 @@ kernels::Precision precision_of_experts(double bytes, bool has_fp4) {
 }
 
 }  // namespace
-
-std::string expert_format(const ModelSpec& model) {
-  return std::string(nearest_formats(model.weights.expert_bytes).front().name);
-}
-
-// An attention module and the layers that it stands for.
-struct ProfileCost::AttentionModule {
-  std::string_view part;
-  std::int64_t layers;
-  DecodeGrid decode;
-  Lookup prefill;
-  Lookup short_prefill;  // where nothing has to be selected yet; absent: as the others
-  // Layers that keep a window only run the HCA module at a context of one window: they have its
-  // projections, and nothing compressed to read.
-  bool window_only;
-};
-
-class ProfileCost::Tables {
- public:
-  Tables(const StepSetting& setting, const Profile& profile, const ProfileChoice& choice)
-      : profile_(profile), model_(setting.model.measured_as) {
-    const ModelSpec& m = setting.model;
-    const std::string tp = std::to_string(setting.tensor_parallel);
-    const Keys of_rank{{"model", model_}, {"tp", tp}};
-    const auto module = [&](std::string_view part, const std::string& family, std::int64_t layers,
-                            bool window_only) {
-      const std::string name = "attention_" + family;
-      return AttentionModule{part,
-                             layers,
-                             DecodeGrid(series(name + "_decode", of_rank)),
-                             Lookup(series(name + "_prefill", of_rank)),
-                             Lookup(),
-                             window_only};
-    };
-    const auto add = [&](std::string_view part, LayerKind kind, const std::string& family) {
-      if (m.count(kind) == 0) return;
-      attention.push_back(module(part, family, m.count(kind), kind == LayerKind::window));
-    };
-    add("attention CSA", LayerKind::csa, "csa");
-    add("attention HCA", LayerKind::hca, "hca");
-    add("attention window", LayerKind::window, "hca");
-    add("attention DSA", LayerKind::dsa, "dsa");
-    if (m.count(LayerKind::dsa) > 0) {
-      AttentionModule& dsa = attention.back();
-      dsa.prefill = Lookup(series("attention_dsa_prefill", with(of_rank, "path", "sparse")));
-      dsa.short_prefill = Lookup(series("attention_dsa_prefill", with(of_rank, "path", "dense")));
-    }
-    if (setting.draft_steps > 0 && m.window.value > 0) {
-      draft.emplace(module("drafts: attention", "hca", 1, true));
-    }
-
-    const std::string hidden = std::to_string(m.hidden);
-    mhc_pre = Lookup(series("mhc_pre", {{"hidden", hidden}}));
-    mhc_post = Lookup(series("mhc_post", {{"hidden", hidden}}));
-
-    const std::string moe_ep = std::to_string(setting.expert_parallel);
-    const std::string moe_tp = std::to_string(setting.gpus() / setting.expert_parallel);
-    const auto experts_in = [&](std::string_view dtype) {
-      return Lookup(series("experts", {{"model", model_},
-                                       {"dtype", dtype},
-                                       {"moe_tp", moe_tp},
-                                       {"moe_ep", moe_ep},
-                                       {"distribution", choice.distribution}}));
-    };
-    experts = experts_in(choice.expert_format);
-    // The nearest format that was measured stands in, scaled to the work of the model's own.
-    for (const ExpertFormat& format : nearest_formats(m.weights.expert_bytes)) {
-      if (experts.known()) break;
-      experts = experts_in(format.name);
-      if (experts.known()) expert_stand_in = format;
-    }
-    const std::int64_t intermediate = m.moe.shared_experts * m.moe.expert_intermediate;
-    shared_up = gemm(2 * intermediate, m.hidden);
-    shared_down = gemm(m.hidden, intermediate);
-
-    for (const bool graph : {false, true}) {
-      all_reduce[graph] =
-          Lookup(series("all_reduce", {{"gpus", tp}, {"mode", graph ? "graph" : "eager"}}));
-    }
-    const std::string gpus = std::to_string(setting.gpus());
-    joint_all_reduce = Lookup(series("all_reduce", {{"gpus", gpus}, {"mode", "graph"}}));
-    all_gather = Lookup(series("all_gather", {{"gpus", gpus}}));
-    reduce_scatter = Lookup(series("reduce_scatter", {{"gpus", gpus}}));
-    const std::string active = std::to_string(m.moe.active_experts);
-    const std::string routed = std::to_string(m.moe.routed_experts);
-    for (const bool low_latency : {false, true}) {
-      const std::string suffix = low_latency ? "_low_latency" : "_normal";
-      Keys keys{{"hidden", hidden}, {"topk", active}, {"experts", routed}};
-      if (!low_latency) keys.emplace_back("sms", kDispatchSms);
-      dispatch[low_latency] = Lookup(series("expert_dispatch" + suffix, keys));
-      combine[low_latency] = Lookup(series("expert_combine" + suffix, keys));
-    }
-  }
-
-  std::vector<AttentionModule> attention;
-  std::optional<AttentionModule> draft;  // the draft layer's, a window-only layer
-  Lookup mhc_pre, mhc_post, experts, shared_up, shared_down;
-  std::array<Lookup, 2> all_reduce;  // eager, from a graph
-  Lookup joint_all_reduce, all_gather, reduce_scatter;
-  std::array<Lookup, 2> dispatch, combine;  // normal, low latency
-
-  std::optional<ExpertFormat> expert_stand_in;  // measured in this one: expert_scale()
-  // Whole parts: used only when all that they consist of is there.
-  bool attention_decode = false, attention_prefill = false;
-  bool hyper_connections = false, shared_expert = false, all_reduce_known = false;
-  bool dispatch_known = false, gather_known = false;
-
-  bool covers_drafts() const {
-    return draft && draft->decode.known() && draft->prefill.known() && hyper_connections;
-  }
-  bool covers_attention(bool decodes, bool prefills) const {
-    return (!decodes || attention_decode) && (!prefills || attention_prefill);
-  }
-
- private:
-  const ProfileSeries* series(const std::string& family, const Keys& keys) const {
-    const ProfileFamily* found = profile_.find(family);
-    return found == nullptr ? nullptr : found->find(keys);
-  }
-  Lookup gemm(std::int64_t n, std::int64_t k) const {
-    return Lookup(series(
-        "gemm", {{"dtype", "fp8_block"}, {"n", std::to_string(n)}, {"k", std::to_string(k)}}));
-  }
-
-  const Profile& profile_;
-  std::string model_;
-};
 
 // Time while it is added up, by source.
 struct ProfileCost::Account {
@@ -313,8 +116,9 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
       transferred_(std::ranges::any_of(
           profile.families, [](const auto& family) { return family.has_mark(kTransferredMark); })),
       has_fp4_(hardware.gpu.flop_per_s_peak_fp4 > 0),
-      tables_(std::make_unique<Tables>(setting, profile, choice)) {
-  Tables& t = *tables_;
+      tables_(std::make_unique<ProfileTables>(setting, profile, choice.expert_format,
+                                              choice.distribution)) {
+  ProfileTables& t = *tables_;
   const auto need = [&](bool known, std::string_view part) {
     if (!known) missing_.emplace_back(part);
     return known;
@@ -433,7 +237,7 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
 
 void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                             const RankShape& rank, Account& account) const {
-  const Tables& t = *tables_;
+  const ProfileTables& t = *tables_;
   const ModelSpec& m = setting_.model;
   const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
   const double tokens = kernels::real(rank.tokens());
@@ -462,7 +266,7 @@ void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const
 // a sequence.
 void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
                              Account& account) const {
-  const Tables& t = *tables_;
+  const ProfileTables& t = *tables_;
   attention_time(*t.draft, plan, rank, account);
   const auto pass = [&](double passes, std::int64_t rows) {
     if (passes <= 0 || rows == 0) return;
@@ -503,7 +307,7 @@ void ProfileCost::joint_time(const OperatorList& joint, const Shape& shape,
 void ProfileCost::experts_time(const ExpertParts& parts, double layers, std::int64_t all,
                                std::int64_t most, const Shape& shape, Account& account) const {
   if (layers <= 0 || all == 0) return;
-  const Tables& t = *tables_;
+  const ProfileTables& t = *tables_;
   const double row_bytes = kernels::real(setting_.model.hidden) * kBytesOfBf16;
   double tokens = kernels::real(all);
   const std::int64_t ranks = setting_.data_parallel;
@@ -550,7 +354,7 @@ double ProfileCost::expert_scale(double tokens) const {
 }
 
 bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape& rank) const {
-  const Tables& t = *tables_;
+  const ProfileTables& t = *tables_;
   const bool draft = is_draft(op);
   const std::string_view name = draft ? op.name.substr(kInDraft.size()) : op.name;
   if (draft && !t.covers_drafts()) return false;

@@ -45,6 +45,9 @@ struct ProfileChoice {
 std::string expert_format(const ModelSpec& model);
 
 // Prepares rows of its grids as steps ask for them: one model is for one thread.
+struct AttentionModule;
+struct ProfileTables;
+
 class ProfileCost final : public CostModel {
  public:
   // All arguments are copied but `profile`, which must outlive the model.
@@ -61,8 +64,6 @@ class ProfileCost final : public CostModel {
   const std::vector<std::string>& missing() const { return missing_; }
 
  private:
-  class Tables;
-  struct AttentionModule;
   struct Account;
   struct Shape;
   struct RankShape;
@@ -92,7 +93,7 @@ class ProfileCost final : public CostModel {
   HostCost host_;
   std::int64_t dense_layers_ = 0;
   bool transferred_ = false, has_fp4_ = false;
-  std::unique_ptr<Tables> tables_;
+  std::unique_ptr<ProfileTables> tables_;
   std::vector<std::string> missing_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <filesystem>
 
 #include "sim/config/data_files.h"
 #include "sim/config/section.h"
@@ -32,18 +31,6 @@ std::vector<std::string> parts(const std::string& text) {
   return out;
 }
 
-std::string data_file() {
-  std::string tried;
-  for (const std::string& folder : data_folders(DataKind::model, "")) {
-    const std::string path =
-        (std::filesystem::path(folder).parent_path() / kFile).lexically_normal().string();
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(path, ignored)) return path;
-    tried += (tried.empty() ? "" : ", ") + path;
-  }
-  throw InputError(Place{kFile, 0, 0}, "expected the list of checkpoints at one of: " + tried);
-}
-
 Checkpoint read_checkpoint(const YamlNode& node, const std::string& file) {
   Document document(node, file);
   Section section = document.root();
@@ -64,7 +51,7 @@ Checkpoint read_checkpoint(const YamlNode& node, const std::string& file) {
 }  // namespace
 
 std::vector<Checkpoint> load_checkpoints() {
-  const std::string file = data_file();
+  const std::string file = find_single_file(kFile);
   const YamlNode root = parse_yaml(read_text_file(file), file);
   const YamlNode* list = root.find("checkpoints");
   if (list == nullptr || list->kind != YamlNode::Kind::list) {
