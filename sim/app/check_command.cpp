@@ -27,6 +27,8 @@ class CheckCommand final : public Command {
       // Policy and layout say themselves what they cannot take. How much memory there is does not
       // matter here: whether it is enough is for `capacity` to say.
       make_cache_parts(scenario, Bytes{std::int64_t{1} << 50});
+      // A profile's tables are read, so that a broken one is known before the run.
+      make_cost(scenario);
       if (context.options.json) {
         context.out << accepted(scenario) << '\n';
       } else {

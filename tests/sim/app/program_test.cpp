@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <new>
 #include <sstream>
 
@@ -46,6 +47,23 @@ class FailingCommand final : public Command {
     "zz-test", []() -> std::unique_ptr<Command> { return std::make_unique<FailingCommand>(); });
 
 const std::string kSource = V4CAP_SOURCE_DIR;
+
+TEST_CASE("check reads the tables of a scenario's profile") {
+  const TempDir dir;
+  std::filesystem::create_directory(dir.path() + "/profiles");
+  const std::string shipped = std::string(V4CAP_SOURCE_DIR) + "/scenarios/profiles/";
+  std::filesystem::copy_file(shipped + "b200-sglang-0.5.14.yaml",
+                             dir.path() + "/profiles/b200-sglang-0.5.14.yaml");
+  dir.write("profiles/b200-sglang-0.5.14.csv", "v4cap_profile=2\n");
+  const std::string scenario =
+      dir.write("s.yaml",
+                "model: deepseek-v4-pro\nhardware: hgx-b200\nprofile: b200-sglang-0.5.14\n"
+                "workload: {trace: agents_small.jsonl.gz, arrivals: {mode: burst}}\n");
+  const ProgramRun broken = run_v4cap({"check", scenario});
+  CHECK(broken.code == ExitCode::bad_input);
+  CAPTURE(broken.err);
+  CHECK(broken.err.find("b200-sglang-0.5.14.csv:1:") != std::string::npos);
+}
 
 }  // namespace
 
