@@ -49,7 +49,8 @@ struct Prediction {
   Metrics metrics;
   StepLedgers ledgers;
   std::vector<std::string> missing;
-  std::string profile;
+  std::string profile, engine_release;
+  HostCost host;
 
   const Figure* find(const std::string& metric) const {
     const auto it =
@@ -194,6 +195,8 @@ Prediction predict(const std::vector<ServingCase>& all, const ServingCase& c,
     const Scenario scenario = scenario_of(all, c, constants, request.set);
     const Trace trace = load_workload(scenario);
     p.profile = scenario.profile;
+    p.engine_release = c.engine + ' ' + scenario.kv_cache.layout_version;
+    p.host = scenario.engine.host;
     p.missing = make_cost(scenario).missing;
     const bool explained = request.explain == c.id;
     p.result = run_scenario(scenario, trace, {}, explained ? &p.ledgers : nullptr);
@@ -259,6 +262,17 @@ void write_errors(JsonWriter& json, const Errors& errors, const std::string& met
   json.member("error_pct", errors.worst_pct).end_object();
 }
 
+// Milliseconds of the host by engine version, in the order of the table.
+std::vector<std::pair<std::string, HostCost>> hosts(const std::vector<Prediction>& predictions) {
+  std::vector<std::pair<std::string, HostCost>> out;
+  for (const Prediction& p : predictions) {
+    const bool known =
+        std::ranges::any_of(out, [&](const auto& host) { return host.first == p.engine_release; });
+    if (!known && p.refused.empty()) out.emplace_back(p.engine_release, p.host);
+  }
+  return out;
+}
+
 std::string json_of(const std::vector<Prediction>& predictions, const ServingConstants& constants) {
   JsonWriter json(2);
   json.begin_object().key("cases").begin_array();
@@ -307,6 +321,14 @@ std::string json_of(const std::vector<Prediction>& predictions, const ServingCon
     }
   }
   json.end_array();
+  json.key("host").begin_array();
+  for (const auto& [release, host] : hosts(predictions)) {
+    json.begin_object().member("engine", release);
+    json.member("eager_layer_ms", 1000 * to_seconds(host.eager_layer));
+    json.member("graph_step_ms", 1000 * to_seconds(host.graph_step));
+    json.member("prompt_token_us", 1e6 * to_seconds(host.prompt_token)).end_object();
+  }
+  json.end_array();
   json.key("acceptance").begin_array();
   for (const auto& one : constants.acceptance) {
     json.begin_object().member("model", one.model).member("strategy", one.strategy);
@@ -320,15 +342,21 @@ std::string shown_figure(double value) {
   return grouped(value, value < 100 ? 2 : (value < 1000 ? 1 : 0));
 }
 
-std::string free_numbers(const ServingConstants& constants) {
-  std::string out = "\nFree numbers, all of them (scenarios/serving_cases.yaml):\n";
+std::string free_numbers(const std::vector<Prediction>& predictions,
+                         const ServingConstants& constants) {
+  std::string out =
+      "\nFree numbers, all of them (scenarios/serving_cases.yaml, scenarios/engines):\n";
   for (const auto& one : constants.acceptance) {
     out +=
         fmt::format("  accepted tokens a step, {} {}: {:g}\n", one.model, one.strategy, one.length);
   }
-  return out +
-         "  host time of one layer launched without a graph: engine.host of the engine's "
-         "version (scenarios/engines)\n";
+  for (const auto& [release, host] : hosts(predictions)) {
+    out += fmt::format(
+        "  host, {}: {:g} ms to launch a layer without a graph, as much a step from "
+        "one; {:g} us to read a token of a prompt (assumed)\n",
+        release, 1000 * to_seconds(host.eager_layer), 1e6 * to_seconds(host.prompt_token));
+  }
+  return out;
 }
 
 // Where the time of a row's steps goes.
@@ -401,7 +429,7 @@ std::string text_of(const std::vector<Prediction>& predictions, const ServingCon
                          coverage, metric, e.count, e.median, e.p90, e.worst_pct, e.worst->row.id);
     }
   }
-  out += free_numbers(constants);
+  out += free_numbers(predictions, constants);
   if (!notes.empty()) out += "\nwithout a prediction:\n" + notes;
   for (const Prediction& p : predictions) {
     if (p.row.id == request.explain) out += explanation(p);
