@@ -1,0 +1,159 @@
+// v4exec bench: times every version of every operator at V4's shapes, beside the time its bytes and
+// FLOPs would take at ceilings that are measured in the same run, and the figure to reach.
+#include <cuda_runtime_api.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+
+#include "exec/command.h"
+#include "exec/selection.h"
+#include "exec/suite.h"
+#include "exec/timing.h"
+#include "kernels/cuda/check.h"
+#include "sim/output/json_writer.h"
+
+namespace v4cap::exec {
+namespace {
+
+// The time that the operator's bytes or FLOPs need at the ceilings, whichever is larger.
+double roofline_us(const kernels::Work& work, const Ceilings& ceilings) {
+  const double memory =
+      work.bytes() / std::max(ceilings.copy_bytes_per_s, ceilings.read_bytes_per_s);
+  double math = work.flops_bf16 / ceilings.bf16_flops_per_s;
+  if (ceilings.fp8_flops_per_s > 0) math += work.flops_fp8 / ceilings.fp8_flops_per_s;
+  return 1e6 * std::max(memory, math);
+}
+
+// The measured figure in the unit of a goal.
+double figure(const Goal& goal, const kernels::Work& work, const Times& times,
+              const Ceilings& ceilings) {
+  const double us = goal.cold ? times.cold.median_us : times.warm.median_us;
+  if (goal.unit == "us") return us;
+  if (goal.unit == "TFLOP/s") return work.flops() / us * 1e-6;
+  return 100 * work.bytes() / (us * 1e-6) /
+         std::max(ceilings.copy_bytes_per_s, ceilings.read_bytes_per_s);
+}
+
+bool reached(const Goal& goal, double value) {
+  return goal.unit == "us" ? value <= goal.first_rung : value >= goal.first_rung;
+}
+
+void write_spread(JsonWriter& json, const char* name, const Spread& s) {
+  json.key(name).begin_object().member("median_us", s.median_us).member("p10_us", s.p10_us);
+  json.member("p90_us", s.p90_us).member("samples", s.samples).member("sm_mhz", s.sm_mhz);
+  json.end_object();
+}
+
+void write_head(JsonWriter& json, const Device& device, const Ceilings& ceilings) {
+  const std::time_t now = std::time(nullptr);
+  const Clocks clocks = read_clocks(device);
+  json.begin_object().member("device", device.name);
+  json.member("compute_capability", fmt::format("{}.{}", device.major, device.minor));
+  json.member("driver", device.driver).member("cuda_runtime", device.cuda_runtime);
+  json.member("date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(now)));
+  json.member("multiprocessors", device.multiprocessors).member("l2_bytes", device.l2_bytes);
+  json.member("sm_clock_max_mhz", device.sm_clock_max_mhz);
+  json.member("memory_clock_mhz", clocks.memory_mhz);
+  json.key("ceilings").begin_object();
+  json.member("copy_gb_per_s", ceilings.copy_bytes_per_s * 1e-9);
+  json.member("read_gb_per_s", ceilings.read_bytes_per_s * 1e-9);
+  json.member("bf16_tflop_per_s", ceilings.bf16_flops_per_s * 1e-12);
+  json.member("fp8_tflop_per_s", ceilings.fp8_flops_per_s * 1e-12);
+  json.member("nothing_cold_us", ceilings.nothing_cold_us);
+  json.member("nothing_warm_us", ceilings.nothing_warm_us).end_object();
+}
+
+void write_goal(JsonWriter& json, const Goal& goal, double value) {
+  json.key("goal").begin_object().member("unit", goal.unit);
+  json.member("first_rung", goal.first_rung).member("to_beat", goal.to_beat);
+  json.member("origin", goal.origin).member("source", goal.source);
+  json.member("l2", goal.cold ? "cold" : "warm").member("figure", value);
+  json.member("reached", reached(goal, value)).end_object();
+}
+
+}  // namespace
+
+ExitCode run_bench(const BenchOptions& options) {
+  const std::vector<Suite> chosen = select_suites(options.operators);
+  const Device device = open_device(options.device);
+  Stopwatch stopwatch(device);
+  const Ceilings ceilings = measure_ceilings(device, stopwatch);
+  const bool json_only = options.json_file == "-";
+  if (!json_only) {
+    fmt::print(
+        "{}, driver {}, CUDA {}: copy {:.0f} GB/s, read {:.0f} GB/s, bf16 {:.0f} TFLOP/s, "
+        "fp8 {:.0f} TFLOP/s, an empty kernel {:.1f} us cold, {:.1f} us warm\n\n",
+        device.name, device.driver, device.cuda_runtime, ceilings.copy_bytes_per_s * 1e-9,
+        ceilings.read_bytes_per_s * 1e-9, ceilings.bf16_flops_per_s * 1e-12,
+        ceilings.fp8_flops_per_s * 1e-12, ceilings.nothing_cold_us, ceilings.nothing_warm_us);
+    fmt::print("{:<20} {:<40} {:<20} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}\n", "operator",
+               "case", "version", "cold us", "p10", "p90", "warm us", "GB/s", "TF/s", "% roof");
+  }
+  JsonWriter json(1);
+  write_head(json, device, ceilings);
+  json.key("rows").begin_array();
+  for (const Suite& suite : chosen) {
+    for (const CaseSpec& spec : suite.bench) {
+      if (spec.name.find(options.match) == std::string::npos) continue;
+      const auto operands = spec.make(1);
+      operands->reset();
+      const kernels::Work work = operands->work();
+      const double floor_us = roofline_us(work, ceilings);
+      const auto versions = operands->versions(device);
+      for (std::size_t v = 0; v < versions.size(); ++v) {
+        const VersionInfo& version = versions[v];
+        if (!version.refusal.empty()) continue;
+        if (!options.version.empty() && options.version != version.name) continue;
+        const Times times = stopwatch.measure(
+            [&](kernels::Stream stream) { operands->launch(v, stream); }, options.seconds);
+        const double seconds = times.cold.median_us * 1e-6;
+        json.begin_object().member("operator", suite.name).member("case", spec.name);
+        json.member("version", version.name);
+        write_spread(json, "cold", times.cold);
+        write_spread(json, "warm", times.warm);
+        json.member("gb_per_s", work.bytes() / seconds * 1e-9);
+        json.member("tflop_per_s", work.flops() / seconds * 1e-12);
+        json.member("roofline_us", floor_us);
+        json.member("roofline_share", floor_us / times.cold.median_us);
+        std::string note;
+        if (spec.goal.first_rung > 0) {
+          const double value = figure(spec.goal, work, times, ceilings);
+          write_goal(json, spec.goal, value);
+          note =
+              fmt::format("  {} {:.4g} {} (rung {:g}, to beat {:g} {})",
+                          reached(spec.goal, value) ? "reached" : "MISSED", value, spec.goal.unit,
+                          spec.goal.first_rung, spec.goal.to_beat, spec.goal.origin);
+        }
+        json.end_object();
+        if (!json_only) {
+          fmt::print(
+              "{:<20} {:<40} {:<20} {:>9.2f} {:>9.2f} {:>9.2f} {:>9.2f} {:>8.0f} {:>6.0f} "
+              "{:>6.1f}{}\n",
+              suite.name, spec.name, version.name, times.cold.median_us, times.cold.p10_us,
+              times.cold.p90_us, times.warm.median_us, work.bytes() / seconds * 1e-9,
+              work.flops() / seconds * 1e-12, 100 * floor_us / times.cold.median_us, note);
+          std::fflush(stdout);
+        }
+      }
+    }
+  }
+  json.end_array().end_object();
+  if (json_only) {
+    fmt::print("{}\n", json.text());
+  } else if (!options.json_file.empty()) {
+    std::ofstream file(options.json_file + ".new");
+    file << json.text() << "\n";
+    file.close();
+    if (!file ||
+        std::rename((options.json_file + ".new").c_str(), options.json_file.c_str()) != 0) {
+      throw RunError("cannot write " + options.json_file);
+    }
+  }
+  return ExitCode::done;
+}
+
+}  // namespace v4cap::exec

@@ -1,0 +1,116 @@
+// v4exec check: every version of every operator on fresh random operands, outputs poisoned, against
+// the reference in double. Prints the share of the tolerance that was used.
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "exec/command.h"
+#include "exec/selection.h"
+#include "exec/suite.h"
+#include "kernels/cuda/check.h"
+#include "sim/output/json_writer.h"
+
+namespace v4cap::exec {
+namespace {
+
+struct Tally {
+  int passed = 0, failed = 0, refused = 0, never_run = 0;
+};
+
+std::uint64_t fresh_seed() {
+  return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+}
+
+// Two launches: the second finds what the first left in workspaces and outputs.
+std::vector<Finding> check_version(Case& operands, std::size_t version) {
+  std::vector<Finding> worst;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    operands.reset();
+    V4CAP_CUDA(cudaDeviceSynchronize());
+    operands.launch(version, nullptr);
+    V4CAP_CUDA(cudaDeviceSynchronize());
+    std::vector<Finding> findings = operands.judge();
+    if (worst.empty()) worst = findings;
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+      if (!(findings[i].error <= worst[i].error)) worst[i] = findings[i];
+    }
+  }
+  return worst;
+}
+
+}  // namespace
+
+ExitCode run_check(const CheckOptions& options) {
+  const std::vector<Suite> chosen = select_suites(options.operators);
+  const Device device = open_device(options.device);
+  const std::uint64_t seed = options.seed != 0 ? options.seed : fresh_seed();
+  fmt::print(stderr, "check on {}, driver {}, seed {}\n", device.name, device.driver, seed);
+  Tally tally;
+  JsonWriter json;
+  json.begin_object().member("device", device.name).member("driver", device.driver);
+  json.member("seed", std::to_string(seed)).key("checks").begin_array();
+  for (const Suite& suite : chosen) {
+    std::uint64_t case_index = 0;
+    for (const CaseSpec& spec : suite.check) {
+      ++case_index;
+      if (options.small && !spec.small) continue;
+      const auto operands = spec.make(seed + 1000 * case_index);
+      const auto versions = operands->versions(device);
+      for (std::size_t v = 0; v < versions.size(); ++v) {
+        const VersionInfo& version = versions[v];
+        if (!options.version.empty() && options.version != version.name) continue;
+        json.begin_object().member("operator", suite.name).member("case", spec.name);
+        json.member("version", version.name);
+        const std::string head =
+            fmt::format("{:<20} {:<44} {:<24}", suite.name, spec.name, version.name);
+        if (!version.refusal.empty()) {
+          ++tally.refused;
+          if (version.never_run && version.refusal.starts_with("needs")) ++tally.never_run;
+          json.member("refused", version.refusal).end_object();
+          if (!options.json) fmt::print("{} not here: {}\n", head, version.refusal);
+          continue;
+        }
+        const std::vector<Finding> findings = check_version(*operands, v);
+        bool passed = !findings.empty();
+        double used = 0;
+        std::string failures;
+        for (const Finding& f : findings) {
+          if (f.error <= f.tolerance) {
+            if (f.tolerance > 0) used = std::max(used, f.error / f.tolerance);
+          } else {
+            passed = false;
+            failures +=
+                fmt::format("  {}: error {:.3g}, allowed {:.3g}\n", f.what, f.error, f.tolerance);
+          }
+        }
+        (passed ? tally.passed : tally.failed) += 1;
+        json.member("passed", passed).member("tolerance_used", used).key("findings").begin_array();
+        for (const Finding& f : findings) {
+          json.begin_object().member("what", f.what);
+          if (std::isfinite(f.error)) json.member("error", f.error);
+          json.member("tolerance", f.tolerance).end_object();
+        }
+        json.end_array().end_object();
+        if (!options.json) {
+          fmt::print("{} {} {:3.0f} % of the tolerance\n{}", head, passed ? "ok    " : "FAILED",
+                     100 * used, failures);
+          std::fflush(stdout);
+        }
+      }
+    }
+  }
+  json.end_array().member("passed", tally.passed).member("failed", tally.failed).end_object();
+  if (options.json) {
+    fmt::print("{}\n", json.text());
+  } else {
+    fmt::print(
+        "{} passed, {} failed; {} versions do not take their case here, {} of them never run\n",
+        tally.passed, tally.failed, tally.refused, tally.never_run);
+  }
+  return tally.failed == 0 && tally.passed > 0 ? ExitCode::done : ExitCode::failed;
+}
+
+}  // namespace v4cap::exec

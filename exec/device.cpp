@@ -1,0 +1,150 @@
+#include "exec/device.h"
+
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include "kernels/cuda/check.h"
+#include "sim/core/error.h"
+
+namespace v4cap::exec {
+namespace {
+
+// NVML comes with the driver, and its header not with every toolkit: what is used of its stable
+// interface is declared here and looked up at run time.
+class Nvml {
+ public:
+  using Handle = void*;
+  enum Clock { sm_clock = 1, memory_clock = 2 };
+
+  static const Nvml& instance() {
+    static const Nvml nvml;
+    return nvml;
+  }
+
+  std::string driver() const {
+    char text[80] = {};
+    const auto get = find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
+    return get != nullptr && get(text, sizeof text) == 0 ? text : "unknown";
+  }
+  Handle device(const char* bus) const {
+    Handle handle = nullptr;
+    const auto get = find<int(const char*, Handle*)>("nvmlDeviceGetHandleByPciBusId_v2");
+    return get != nullptr && get(bus, &handle) == 0 ? handle : nullptr;
+  }
+  double clock_mhz(Handle handle, Clock which) const {
+    unsigned mhz = 0;
+    const auto get = find<int(Handle, int, unsigned*)>("nvmlDeviceGetClockInfo");
+    return get != nullptr && get(handle, which, &mhz) == 0 ? mhz : 0;
+  }
+  double power_w(Handle handle) const {
+    unsigned mw = 0;
+    const auto get = find<int(Handle, unsigned*)>("nvmlDeviceGetPowerUsage");
+    return get != nullptr && get(handle, &mw) == 0 ? mw / 1000.0 : 0;
+  }
+  double temperature_c(Handle handle) const {
+    unsigned celsius = 0;
+    const auto get = find<int(Handle, int, unsigned*)>("nvmlDeviceGetTemperature");
+    return get != nullptr && get(handle, 0, &celsius) == 0 ? celsius : 0;
+  }
+
+ private:
+  Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW)) {
+    const auto start = find<int()>("nvmlInit_v2");
+    if (start == nullptr || start() != 0) library_ = nullptr;
+  }
+  // Null when there is no library.
+  template <class Function>
+  Function* find(const char* name) const {
+    if (library_ == nullptr) return nullptr;
+    return reinterpret_cast<Function*>(dlsym(library_, name));
+  }
+  void* library_;
+};
+
+int attribute(int device, cudaDeviceAttr which) {
+  int value = 0;
+  V4CAP_CUDA(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+
+}  // namespace
+
+Device open_device(int index) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    throw RunError(
+        fmt::format("no GPU that CUDA can use: {}. v4exec needs one of compute capability "
+                    "9.0 or newer; v4cap needs none",
+                    status == cudaSuccess ? "none found" : cudaGetErrorString(status)));
+  }
+  if (index < 0 || index >= count) {
+    throw InputError({"--device"},
+                     fmt::format("expected a GPU from 0 to {}, found {}", count - 1, index));
+  }
+  cudaDeviceProp properties{};
+  V4CAP_CUDA(cudaGetDeviceProperties(&properties, index));
+  if (!kernels::runs_on(kernels::Target::portable, properties.major, properties.minor)) {
+    throw InputError({"--device"},
+                     fmt::format("GPU {} is a {} of compute capability {}.{}: expected 9.0 (H100, "
+                                 "H200), 10.0 (B200) or newer",
+                                 index, properties.name, properties.major, properties.minor));
+  }
+  V4CAP_CUDA(cudaSetDevice(index));
+  int runtime = 0;
+  V4CAP_CUDA(cudaRuntimeGetVersion(&runtime));
+  Device device;
+  device.index = index;
+  device.name = properties.name;
+  device.major = properties.major;
+  device.minor = properties.minor;
+  device.multiprocessors = properties.multiProcessorCount;
+  device.l2_bytes = properties.l2CacheSize;
+  device.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
+  device.driver = Nvml::instance().driver();
+  device.cuda_runtime = fmt::format("{}.{}", runtime / 1000, runtime % 1000 / 10);
+  device.sm_clock_max_mhz = attribute(index, cudaDevAttrClockRate) / 1000.0;
+  return device;
+}
+
+Clocks read_clocks(const Device& device) {
+  char bus[32] = {};
+  V4CAP_CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, device.index));
+  const Nvml& nvml = Nvml::instance();
+  const Nvml::Handle handle = nvml.device(bus);
+  if (handle == nullptr) return {};
+  return {nvml.clock_mhz(handle, Nvml::sm_clock), nvml.clock_mhz(handle, Nvml::memory_clock),
+          nvml.power_w(handle), nvml.temperature_c(handle)};
+}
+
+DeviceMemory::DeviceMemory(std::size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  const cudaError_t status = cudaMalloc(&pointer_, bytes);
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  std::size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  const auto gib = [](std::size_t n) { return static_cast<double>(n) / (1 << 30); };
+  throw RunError(
+      fmt::format("out of GPU memory: asked for {:.3f} GiB, {:.3f} of {:.3f} GiB are free ({})",
+                  gib(bytes), gib(free), gib(total), cudaGetErrorString(status)));
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (pointer_ != nullptr) cudaFree(pointer_);
+}
+
+void copy_to_device(void* device, const void* host, std::size_t bytes) {
+  if (bytes > 0) V4CAP_CUDA(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice));
+}
+
+void copy_to_host(void* host, const void* device, std::size_t bytes) {
+  if (bytes > 0) V4CAP_CUDA(cudaMemcpy(host, device, bytes, cudaMemcpyDeviceToHost));
+}
+
+void poison(void* device, std::size_t bytes) {
+  if (bytes > 0) V4CAP_CUDA(cudaMemset(device, 0x7f, bytes));
+}
+
+}  // namespace v4cap::exec

@@ -1,0 +1,113 @@
+// The GPU of this process: what it is, and memory on it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/registry.h"
+
+namespace v4cap::exec {
+
+struct Device {
+  int index = 0;
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  int multiprocessors = 0;
+  std::int64_t l2_bytes = 0;
+  std::int64_t memory_bytes = 0;
+  std::string driver;        // "580.159.04", or "unknown"
+  std::string cuda_runtime;  // "13.0"
+  double sm_clock_max_mhz = 0;
+};
+
+// Makes a GPU the current one. RunError when there is none; InputError when there is no such index
+// or the GPU is older than what the kernels are built for.
+Device open_device(int index);
+
+// What the GPU does right now, by NVML; zeros where NVML does not answer.
+struct Clocks {
+  double sm_mhz = 0, memory_mhz = 0, power_w = 0, temperature_c = 0;
+};
+Clocks read_clocks(const Device& device);
+
+// Which copy of an operand a pointer leads to.
+enum class Side : std::uint8_t { host, device };
+
+// Device memory. Running out says how much was asked for and how much is free (RunError).
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  explicit DeviceMemory(std::size_t bytes);
+  ~DeviceMemory();
+  DeviceMemory(DeviceMemory&& other) noexcept
+      : pointer_(std::exchange(other.pointer_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    std::swap(pointer_, other.pointer_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  void* get() const { return pointer_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* pointer_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+void copy_to_device(void* device, const void* host, std::size_t bytes);
+void copy_to_host(void* host, const void* device, std::size_t bytes);
+
+// Fills with 0x7f: a huge number in bf16 and float, NaN in e4m3, an impossible index. What a kernel
+// forgets to write is then found by the comparison.
+void poison(void* device, std::size_t bytes);
+
+// An operand on both sides. The host's copy is fetched when it is first asked for, and again after
+// the device's has changed (`touched`).
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::int64_t count)
+      : memory_(static_cast<std::size_t>(count) * sizeof(T)), count_(count) {}
+  explicit Buffer(std::vector<T> values) : Buffer(static_cast<std::int64_t>(values.size())) {
+    upload(std::move(values));
+  }
+
+  void upload(std::vector<T> values) {
+    host_ = std::move(values);
+    copy_to_device(memory_.get(), host_.data(), host_.size() * sizeof(T));
+    fetched_ = true;
+  }
+  std::int64_t size() const { return count_; }
+  T* device() const { return static_cast<T*>(memory_.get()); }
+  const std::vector<T>& host() {
+    if (!fetched_) {
+      host_.resize(static_cast<std::size_t>(count_));
+      copy_to_host(host_.data(), memory_.get(), host_.size() * sizeof(T));
+      fetched_ = true;
+    }
+    return host_;
+  }
+  void touched() { fetched_ = false; }  // a kernel has written it
+  void poison() {
+    exec::poison(memory_.get(), memory_.bytes());
+    touched();
+  }
+  // The pointer that belongs to a side. A reference must not write through the host's.
+  T* at(Side side) {
+    if (side == Side::device) return device();
+    host();
+    return host_.data();
+  }
+
+ private:
+  DeviceMemory memory_;
+  std::int64_t count_ = 0;
+  std::vector<T> host_;
+  bool fetched_ = false;
+};
+
+}  // namespace v4cap::exec

@@ -1,0 +1,28 @@
+#include "exec/selection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/core/error.h"
+
+namespace v4cap::exec {
+
+std::vector<Suite> select_suites(const std::vector<std::string>& names) {
+  const std::vector<Suite> all = suites();
+  if (names.empty()) return all;
+  std::vector<std::string> known;
+  for (const Suite& suite : all) known.push_back(suite.name);
+  std::vector<Suite> chosen;
+  for (const std::string& name : names) {
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found == known.end()) {
+      throw InputError({"--operator"}, fmt::format("expected the name of an operator, found '{}'{}",
+                                                   name, suggestion(name, known)));
+    }
+    chosen.push_back(all[static_cast<std::size_t>(found - known.begin())]);
+  }
+  return chosen;
+}
+
+}  // namespace v4cap::exec
