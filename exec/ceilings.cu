@@ -98,6 +98,7 @@ double matrix_rate(Stopwatch& stopwatch, cudaDataType_t type, int n) {
 
 Ceilings measure_ceilings(const Device& device, Stopwatch& stopwatch) {
   Ceilings ceilings;
+  stopwatch.warm_up(0.5);
   const Times empty = stopwatch.measure(
       [](kernels::Stream stream) {
         nothing<<<1, 32, 0, stream>>>();

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "kernels/cuda/check.h"
@@ -96,6 +97,14 @@ Spread Stopwatch::warm(const std::function<void(kernels::Stream)>& launch, doubl
   Spread spread = spread_of(times);
   spread.sm_mhz = read_clocks(device_).sm_mhz;
   return spread;
+}
+
+void Stopwatch::warm_up(double seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < end) {
+    V4CAP_CUDA(cudaMemsetAsync(flush_.get(), 1, flush_.bytes(), stream_));
+    V4CAP_CUDA(cudaStreamSynchronize(stream_));
+  }
 }
 
 Times Stopwatch::measure(const std::function<void(kernels::Stream)>& launch, double seconds) {

@@ -30,6 +30,8 @@ class Stopwatch {
   Stopwatch(const Stopwatch&) = delete;
   Stopwatch& operator=(const Stopwatch&) = delete;
 
+  // Keeps the GPU busy, so that its clocks have left idle before the first measurement.
+  void warm_up(double seconds);
   // `seconds` of measured time for each of the two, at least 5 samples and at most 50.
   Times measure(const std::function<void(kernels::Stream)>& launch, double seconds);
 
