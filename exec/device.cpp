@@ -91,6 +91,14 @@ Device open_device(int index) {
                                  "H200), 10.0 (B200) or newer",
                                  index, properties.name, properties.major, properties.minor));
   }
+  constexpr int kSharedBytes = 227 * 1024;  // of a block, as H100, H200 and B200 have
+  if (attribute(index, cudaDevAttrMaxSharedMemoryPerBlockOptin) < kSharedBytes) {
+    throw InputError(
+        {"--device"},
+        fmt::format("GPU {} is a {}: expected a data-centre GPU with 227 KiB of shared "
+                    "memory for a thread block (H100, H200, B200)",
+                    index, properties.name));
+  }
   V4CAP_CUDA(cudaSetDevice(index));
   int runtime = 0;
   V4CAP_CUDA(cudaRuntimeGetVersion(&runtime));
@@ -105,6 +113,8 @@ Device open_device(int index) {
   device.driver = Nvml::instance().driver();
   device.cuda_runtime = fmt::format("{}.{}", runtime / 1000, runtime % 1000 / 10);
   device.sm_clock_max_mhz = attribute(index, cudaDevAttrClockRate) / 1000.0;
+  device.memory_bytes_per_s_nominal = 2000.0 * attribute(index, cudaDevAttrMemoryClockRate) *
+                                      attribute(index, cudaDevAttrGlobalMemoryBusWidth) / 8;
   return device;
 }
 
@@ -118,21 +128,42 @@ Clocks read_clocks(const Device& device) {
           nvml.power_w(handle), nvml.temperature_c(handle)};
 }
 
-DeviceMemory::DeviceMemory(std::size_t bytes) : bytes_(bytes) {
-  if (bytes == 0) return;
-  const cudaError_t status = cudaMalloc(&pointer_, bytes);
-  if (status == cudaSuccess) return;
+namespace {
+
+thread_local bool take_mapped_memory = false;
+
+}  // namespace
+
+MappedMemoryScope::MappedMemoryScope() : outer_(std::exchange(take_mapped_memory, true)) {}
+
+MappedMemoryScope::~MappedMemoryScope() {
+  take_mapped_memory = outer_;
+}
+
+void out_of_device_memory(std::size_t bytes, const char* reason) {
   cudaGetLastError();
   std::size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
   const auto gib = [](std::size_t n) { return static_cast<double>(n) / (1 << 30); };
   throw RunError(
       fmt::format("out of GPU memory: asked for {:.3f} GiB, {:.3f} of {:.3f} GiB are free ({})",
-                  gib(bytes), gib(free), gib(total), cudaGetErrorString(status)));
+                  gib(bytes), gib(free), gib(total), reason));
+}
+
+DeviceMemory::DeviceMemory(std::size_t bytes) : bytes_(bytes), mapped_(take_mapped_memory) {
+  if (bytes == 0) return;
+  const cudaError_t status =
+      mapped_ ? cudaHostAlloc(&pointer_, bytes, cudaHostAllocMapped) : cudaMalloc(&pointer_, bytes);
+  if (status != cudaSuccess) out_of_device_memory(bytes, cudaGetErrorString(status));
 }
 
 DeviceMemory::~DeviceMemory() {
-  if (pointer_ != nullptr) cudaFree(pointer_);
+  if (pointer_ == nullptr) return;
+  if (mapped_) {
+    cudaFreeHost(pointer_);
+  } else {
+    cudaFree(pointer_);
+  }
 }
 
 void copy_to_device(void* device, const void* host, std::size_t bytes) {

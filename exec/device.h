@@ -21,6 +21,7 @@ struct Device {
   std::string driver;        // "580.159.04", or "unknown"
   std::string cuda_runtime;  // "13.0"
   double sm_clock_max_mhz = 0;
+  double memory_bytes_per_s_nominal = 0;  // memory clock x 2 x bus width
 };
 
 // Makes a GPU the current one. RunError when there is none; InputError when there is no such index
@@ -36,6 +37,19 @@ Clocks read_clocks(const Device& device);
 // Which copy of an operand a pointer leads to.
 enum class Side : std::uint8_t { host, device };
 
+// While one lives, DeviceMemory of this thread is host memory that the GPU maps: slow, but the same
+// pointer leads to it on both sides, so that references can read what kernels are given.
+class MappedMemoryScope {
+ public:
+  MappedMemoryScope();
+  ~MappedMemoryScope();
+  MappedMemoryScope(const MappedMemoryScope&) = delete;
+  MappedMemoryScope& operator=(const MappedMemoryScope&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // Device memory. Running out says how much was asked for and how much is free (RunError).
 class DeviceMemory {
  public:
@@ -43,10 +57,13 @@ class DeviceMemory {
   explicit DeviceMemory(std::size_t bytes);
   ~DeviceMemory();
   DeviceMemory(DeviceMemory&& other) noexcept
-      : pointer_(std::exchange(other.pointer_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+      : pointer_(std::exchange(other.pointer_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        mapped_(other.mapped_) {}
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     std::swap(pointer_, other.pointer_);
     std::swap(bytes_, other.bytes_);
+    std::swap(mapped_, other.mapped_);
     return *this;
   }
   void* get() const { return pointer_; }
@@ -55,7 +72,11 @@ class DeviceMemory {
  private:
   void* pointer_ = nullptr;
   std::size_t bytes_ = 0;
+  bool mapped_ = false;
 };
+
+// cudaMallocAsync's like: gives memory of `bytes`, or RunError with what was asked for and is free.
+[[noreturn]] void out_of_device_memory(std::size_t bytes, const char* reason);
 
 void copy_to_device(void* device, const void* host, std::size_t bytes);
 void copy_to_host(void* host, const void* device, std::size_t bytes);

@@ -25,4 +25,16 @@ std::vector<Suite> select_suites(const std::vector<std::string>& names) {
   return chosen;
 }
 
+void refuse_unknown_version(const std::string& version) {
+  if (version.empty()) return;
+  std::vector<std::string> known{"preferred", "portable only"};  // of whole layers
+  for (const std::string_view name : kernels::registered_names()) known.emplace_back(name);
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  if (!std::binary_search(known.begin(), known.end(), version)) {
+    throw InputError({"--version"}, fmt::format("expected the name of a version, found '{}'{}",
+                                                version, suggestion(version, known)));
+  }
+}
+
 }  // namespace v4cap::exec

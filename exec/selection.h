@@ -11,4 +11,7 @@ namespace v4cap::exec {
 // No names: all suites.
 std::vector<Suite> select_suites(const std::vector<std::string>& names);
 
+// InputError when `version` is given and no operator has a version of that name.
+void refuse_unknown_version(const std::string& version);
+
 }  // namespace v4cap::exec

@@ -36,9 +36,13 @@ class Case {
   virtual ~Case() = default;
   virtual std::vector<VersionInfo> versions(const Device& device) = 0;
   virtual void launch(std::size_t version, kernels::Stream stream) = 0;
+  // Fills the scratch memory of earlier launches with poison: a version must not count on zeros.
+  virtual void poison_workspace() {}
   // Called before each checked launch: fills every output with poison, and puts operands that the
   // operator changes back to what they were.
   virtual void reset() = 0;
+  // How often a check launches and judges: twice shows what a launch leaves behind for the next.
+  virtual int launches() const { return 2; }
   // After a launch has finished: outputs against the reference.
   virtual std::vector<Finding> judge() = 0;
   virtual kernels::Work work() const = 0;
@@ -70,9 +74,14 @@ class OperatorCase : public Case {
     const Args given = args(Side::device);
     const std::size_t bytes =
         version.workspace_bytes == nullptr ? 0 : version.workspace_bytes(given);
-    if (bytes > workspace_.bytes()) workspace_ = DeviceMemory(bytes);
+    if (bytes > workspace_.bytes()) {
+      workspace_ = DeviceMemory(bytes);
+      poison_workspace();
+    }
     version.launch(given, workspace_.get(), stream);
   }
+
+  void poison_workspace() override { poison(workspace_.get(), workspace_.bytes()); }
 
  private:
   std::vector<kernels::Version<Args>> versions_ = kernels::versions<Args>();
@@ -113,6 +122,9 @@ std::vector<Suite> suites();
 std::vector<Finding> compare(const std::string& what, const std::vector<double>& expected,
                              const std::vector<double>& got, std::int64_t width, double tolerance,
                              double row_factor = 4);
+// Keeps for each `what` the worst finding.
+void keep_worst(std::vector<Finding>& worst, const std::vector<Finding>& findings);
+
 // The share of elements that differ.
 Finding compare_exactly(const std::string& what, const std::vector<std::int32_t>& expected,
                         const std::vector<std::int32_t>& got);

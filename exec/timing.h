@@ -1,5 +1,6 @@
 // How long a launch takes, by events on the GPU.
-//   cold  L2 is overwritten before every launch, so that operands come from memory
+//   cold  a large buffer is read before every launch, so that operands come from memory and L2 holds
+//         nothing that would have to be written back first
 //   warm  launches in a captured graph, back to back, as they would follow each other in a step
 // A launch of nothing takes about 2 us by the cold measure and under 1 us by the warm one; both are
 // measured in the same run and shown, never subtracted.
@@ -44,6 +45,9 @@ class Stopwatch {
   DeviceMemory flush_;
 };
 
+// Reads all of device memory [data, data + bytes); bytes % 16 == 0.
+void read_through(void* data, std::size_t bytes, kernels::Stream stream);
+
 // What this GPU reaches today: the ceilings that rates are held against.
 struct Ceilings {
   double copy_bytes_per_s = 0;  // device-to-device copy of 1 GiB, read and written bytes
@@ -52,6 +56,6 @@ struct Ceilings {
   double fp8_flops_per_s = 0;   // cuBLASLt 8192^3, e4m3 with one scale a tensor; 0: it has none
   double nothing_cold_us = 0, nothing_warm_us = 0;  // an empty kernel
 };
-Ceilings measure_ceilings(const Device& device, Stopwatch& stopwatch);
+Ceilings measure_ceilings(Stopwatch& stopwatch);
 
 }  // namespace v4cap::exec

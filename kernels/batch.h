@@ -17,6 +17,11 @@ struct Batch {
   const std::int32_t* first_token = nullptr;  // [sequences + 1] row of a sequence's first new token
 };
 
+// Every sequence has one new token, so that its row is its number.
+constexpr bool row_is_sequence(const Batch& batch) {
+  return batch.max_new_tokens == 1 && batch.tokens == batch.sequences;
+}
+
 // Entries that the query at position t may see.
 constexpr std::int64_t visible_entries(std::int64_t position, int ratio) {
   return (position + 1) / ratio;

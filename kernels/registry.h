@@ -3,7 +3,7 @@
 //   const Register<Args> kPortable{{.name = "portable", .target = Target::portable, ...}};
 //
 // Its `refuses` and `workspace_bytes` look at shapes only, so that they can be tested without a GPU.
-// Callers take `best()`, or walk `versions()` to check and time all of them.
+// Callers walk `versions()`: check and bench all of them, a layer the first that takes its arguments.
 #pragma once
 
 #include <algorithm>
@@ -19,8 +19,9 @@ namespace v4cap::kernels {
 
 using Stream = CUstream_st*;  // cudaStream_t, without CUDA's headers
 
-// What a version needs. `portable` uses no architecture-specific instruction and runs on every GPU
-// of compute capability 9.0 and up, by PTX where no machine code was built for it.
+// What a version needs. `portable` uses no architecture-specific instruction and runs on every
+// data-centre GPU of compute capability 9.0 and up (227 KB of shared memory for a block), by PTX where
+// no machine code was built for it.
 enum class Target : std::uint8_t { portable, sm90a, sm100a };
 
 constexpr std::string_view to_string(Target target) {
@@ -80,10 +81,17 @@ std::vector<Version<Args>> versions() {
   return all;
 }
 
+// Names of all versions of all operators, with repeats.
+inline std::vector<std::string_view>& registered_names() {
+  static std::vector<std::string_view> names;
+  return names;
+}
+
 template <class Args>
 struct Register {
   explicit Register(const Version<Args>& version) {
     registered_versions<Args>().push_back(version);
+    registered_names().push_back(version.name);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "exec/fill.h"
 #include "exec/suite.h"
+#include "exec/suites/operands.h"
 #include "kernels/reference.h"
 #include "kernels/rmsnorm_quant/rmsnorm_quant.h"
 
@@ -55,16 +56,13 @@ class RmsnormQuantCase : public OperatorCase<op::Args> {
     const op::Expected expected = op::reference(args);
     std::vector<Finding> findings;
     if (shape_.normed) {
-      std::vector<double> got;
-      for (const Bf16 value : normed_.host()) got.push_back(kernels::real(value));
       // bf16 rounds to 2^-9 of a number at most, about 1.7e-3 in the mean square.
-      findings = compare("normed", expected.normed, got, shape_.width, 3e-3);
+      findings = compare("normed", expected.normed, reals(normed_), shape_.width, 3e-3);
     }
     if (shape_.quantised) {
-      const auto quantised = compare("quantised", expected.dequantised,
-                                     kernels::dequantise(args.quantised, shape_.rows, shape_.width),
-                                     shape_.width, 1e-2);
-      findings.insert(findings.end(), quantised.begin(), quantised.end());
+      append(findings, compare("quantised", expected.dequantised,
+                               kernels::dequantise(args.quantised, shape_.rows, shape_.width),
+                               shape_.width, 1e-2));
     }
     return findings;
   }
@@ -85,13 +83,7 @@ class RmsnormQuantCase : public OperatorCase<op::Args> {
   Buffer<float> scales_;
 };
 
-CaseSpec spec(const std::string& name, const Shape& shape, bool small = false) {
-  return {.name = name,
-          .make = [shape](std::uint64_t seed) -> std::unique_ptr<Case> {
-            return std::make_unique<RmsnormQuantCase>(shape, seed);
-          },
-          .small = small};
-}
+constexpr auto spec = case_of<RmsnormQuantCase, Shape>;
 
 Suite suite() {
   Suite s{.name = "rmsnorm_quant"};

@@ -61,7 +61,7 @@ __device__ inline Bf16x8 pack_bf16(const float (&x)[8]) {
   return packed;
 }
 
-// Four codes of x * inverse, saturating.
+// Codes of four numbers, saturating.
 __device__ inline std::uint32_t pack_e4m3(float a, float b, float c, float d) {
   const auto low = __nv_cvt_float2_to_fp8x2(make_float2(a, b), __NV_SATFINITE, __NV_E4M3);
   const auto high = __nv_cvt_float2_to_fp8x2(make_float2(c, d), __NV_SATFINITE, __NV_E4M3);

@@ -75,6 +75,18 @@ __device__ inline void barrier_arrive_remote(std::uint64_t* barrier, int cta) {
       "r"(cta)
       : "memory");
 }
+// The same where the arrival says only that this thread has read: it orders no writes for the other
+// CTA, and so does without the fence over all memory that the release to a cluster costs.
+__device__ inline void barrier_arrive_remote_after_reads(std::uint64_t* barrier, int cta) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
+      "}" ::"r"(shared_address(barrier)),
+      "r"(cta)
+      : "memory");
+}
 __device__ inline bool barrier_try_wait(std::uint64_t* barrier, std::uint32_t parity) {
   std::uint32_t done = 0;
   asm volatile(
@@ -118,6 +130,20 @@ __device__ inline void bulk_copy(void* to, const void* from, std::uint32_t bytes
       "l"(from), "r"(bytes), "r"(shared_address(barrier))
       : "memory");
 }
+// What is read once leaves the L2 before what was there.
+__device__ inline std::uint64_t policy_evict_first() {
+  std::uint64_t policy = 0;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+__device__ inline void bulk_copy(void* to, const void* from, std::uint32_t bytes,
+                                 std::uint64_t* barrier, std::uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
+      " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
+      "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
+      : "memory");
+}
 // The same bytes to the same place in every CTA of `mask`.
 __device__ inline void bulk_copy_multicast(void* to, const void* from, std::uint32_t bytes,
                                            std::uint64_t* barrier, std::uint16_t mask) {
@@ -128,6 +154,39 @@ __device__ inline void bulk_copy_multicast(void* to, const void* from, std::uint
       : "memory");
 }
 
+// Fetches a tensor map ahead of its first copy.
+__device__ inline void prefetch_tensor_map(const void* tensor_map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(tensor_map) : "memory");
+}
+
+// From shared memory to the same place in another CTA of the cluster, completing on its barrier.
+__device__ inline void bulk_copy_to_cta(const void* from, std::uint32_t bytes,
+                                        std::uint64_t* barrier, int cta) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 to, remote;\n"
+      "mapa.shared::cluster.u32 to, %0, %3;\n"
+      "mapa.shared::cluster.u32 remote, %2, %3;\n"
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes"
+      " [to], [%0], %1, [remote];\n"
+      "}" ::"r"(shared_address(from)),
+      "r"(bytes), "r"(shared_address(barrier)), "r"(cta)
+      : "memory");
+}
+// Back to global memory; `bytes` and addresses as above. The thread that stored waits, so that the
+// shared memory outlives the copy.
+__device__ inline void bulk_store(void* to, const void* from, std::uint32_t bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to),
+               "r"(shared_address(from)), "r"(bytes)
+               : "memory");
+}
+__device__ inline void bulk_store_wait() {
+  asm volatile(
+      "cp.async.bulk.commit_group;\n"
+      "cp.async.bulk.wait_group.read 0;" ::
+          : "memory");
+}
+
 // A box of a 2-D tensor map (column first) into shared memory.
 __device__ inline void tensor_copy_2d(void* to, const void* tensor_map, int column, int row,
                                       std::uint64_t* barrier) {
@@ -136,6 +195,34 @@ __device__ inline void tensor_copy_2d(void* to, const void* tensor_map, int colu
       " [%0], [%1, {%2, %3}], [%4];" ::"r"(shared_address(to)),
       "l"(tensor_map), "r"(column), "r"(row), "r"(shared_address(barrier))
       : "memory");
+}
+
+// The same box to the same place in every CTA of `mask`, and to the same barrier of each.
+__device__ inline void tensor_copy_2d_multicast(void* to, const void* tensor_map, int column,
+                                                int row, std::uint64_t* barrier,
+                                                std::uint16_t mask) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(to)),
+      "l"(tensor_map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"(mask)
+      : "memory");
+}
+
+// A box of shared memory into a matrix; what lies outside the matrix is left out. One thread starts
+// stores, commits them as a group, and waits until at most kPending groups still read their source.
+__device__ inline void tensor_store_2d(const void* tensor_map, int column, int row,
+                                       const void* from) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(
+                   tensor_map),
+               "r"(column), "r"(row), "r"(shared_address(from))
+               : "memory");
+}
+__device__ inline void bulk_store_commit() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+template <int kPending>
+__device__ inline void bulk_store_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 
 // ---- ordering ----
@@ -156,6 +243,27 @@ __device__ inline void cluster_sync() {
       "barrier.cluster.arrive.release.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
+}
+// Waits for the other CTAs without making writes visible to them.
+__device__ inline void cluster_sync_relaxed() {
+  asm volatile(
+      "barrier.cluster.arrive.relaxed.aligned;\n"
+      "barrier.cluster.wait.aligned;" ::
+          : "memory");
+}
+// A number in the shared memory of another CTA of the cluster, where this CTA has it at `here`.
+__device__ inline float load_remote(const float* here, int cta) {
+  float value = 0;
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %1, %2;\n"
+      "ld.shared::cluster.f32 %0, [remote];\n"
+      "}"
+      : "=f"(value)
+      : "r"(shared_address(here)), "r"(cta)
+      : "memory");
+  return value;
 }
 __device__ inline int cluster_rank() {
   std::uint32_t rank = 0;
@@ -210,22 +318,22 @@ __device__ inline void pin(float (&d)[kCount]) {
 #define V4CAP_REGS_4 "%0, %1, %2, %3"
 #define V4CAP_REGS_8 V4CAP_REGS_4 ", %4, %5, %6, %7"
 #define V4CAP_REGS_16 V4CAP_REGS_8 ", %8, %9, %10, %11, %12, %13, %14, %15"
-#define V4CAP_REGS_32                                                            \
-  V4CAP_REGS_16                                                                  \
-      ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
-      "%30, %31"
-#define V4CAP_REGS_64                                                               \
-  V4CAP_REGS_32                                                                     \
-      ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, "    \
-      "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, " \
-      "%61, %62, %63"
-#define V4CAP_REGS_128                                                                 \
-  V4CAP_REGS_64                                                                        \
-      ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, "       \
-      "%78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, "    \
-      "%93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, "  \
-      "%107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, " \
-      "%120, %121, %122, %123, %124, %125, %126, %127"
+#define V4CAP_REGS_32                                                        \
+  V4CAP_REGS_16                                                              \
+  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
+  "%30, %31"
+#define V4CAP_REGS_64                                                           \
+  V4CAP_REGS_32                                                                 \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, "    \
+  "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, " \
+  "%61, %62, %63"
+#define V4CAP_REGS_128                                                             \
+  V4CAP_REGS_64                                                                    \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, "       \
+  "%78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, "    \
+  "%93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, "  \
+  "%107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, " \
+  "%120, %121, %122, %123, %124, %125, %126, %127"
 #define V4CAP_D4(d, i) "+f"((d)[i]), "+f"((d)[i + 1]), "+f"((d)[i + 2]), "+f"((d)[i + 3])
 #define V4CAP_D8(d, i) V4CAP_D4(d, i), V4CAP_D4(d, i + 4)
 #define V4CAP_D16(d, i) V4CAP_D8(d, i), V4CAP_D8(d, i + 8)

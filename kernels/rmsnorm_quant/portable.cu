@@ -1,7 +1,8 @@
 // RMSNorm + FP8 quantiser, one block a row, the row kept in registers between the two passes.
 // Traffic : 2 B in and 1 + 1/32 B out (bf16 out: 2 B more) a channel; about 4 FLOP: bound by memory.
-// Shape   : 8 channels a thread and step; 16 threads of a half warp hold one block of 128 channels,
-//           so a block's largest magnitude is a reduction over 16 lanes.
+// Shape   : 8 channels a thread and step, two steps, as many threads as that takes; the weights are
+//           loaded before the sum is waited for. 16 threads of a half warp hold one block of 128
+//           channels, so a block's largest magnitude is a reduction over 16 lanes.
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/check.h"
@@ -12,22 +13,32 @@
 namespace v4cap::kernels::rmsnorm_quant {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kMaxThreads = 1024;
 constexpr int kPerThread = 8;
-constexpr int kMaxSteps = 8;  // rows of up to 16384 channels
+constexpr int kSteps = 2;
 
-template <int kSteps>
-__global__ void __launch_bounds__(kThreads) norm_quant(Args args) {
-  __shared__ float scratch[kThreads / 32];
+__global__ void __launch_bounds__(kMaxThreads) norm_quant(Args args) {
+  __shared__ float scratch[kMaxThreads / 32];
+  const int threads = static_cast<int>(blockDim.x);
   const std::int64_t row = blockIdx.x;
   const Bf16* x = args.x + row * args.x_stride;
-  float values[kSteps][kPerThread];
+  float values[kSteps][kPerThread], weights[kSteps][kPerThread];
   float square = 0;
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
-    const int channel = (step * kThreads + static_cast<int>(threadIdx.x)) * kPerThread;
+    const int channel = (step * threads + static_cast<int>(threadIdx.x)) * kPerThread;
     if (channel < args.width) {
       unpack(*reinterpret_cast<const Bf16x8*>(x + channel), values[step]);
+      if (args.weight != nullptr) {
+#pragma unroll
+        for (int i = 0; i < kPerThread; ++i) weights[step][i] = args.weight[channel + i];
+      }
+    }
+  }
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+    const int channel = (step * threads + static_cast<int>(threadIdx.x)) * kPerThread;
+    if (channel < args.width) {
 #pragma unroll
       for (float v : values[step]) square += v * v;
     }
@@ -37,16 +48,16 @@ __global__ void __launch_bounds__(kThreads) norm_quant(Args args) {
     const float inverse = rsqrtf(mean + args.eps);
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      const int channel = (step * kThreads + static_cast<int>(threadIdx.x)) * kPerThread;
+      const int channel = (step * threads + static_cast<int>(threadIdx.x)) * kPerThread;
       if (channel < args.width) {
 #pragma unroll
-        for (int i = 0; i < kPerThread; ++i) values[step][i] *= inverse * args.weight[channel + i];
+        for (int i = 0; i < kPerThread; ++i) values[step][i] *= inverse * weights[step][i];
       }
     }
   }
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
-    const int channel = (step * kThreads + static_cast<int>(threadIdx.x)) * kPerThread;
+    const int channel = (step * threads + static_cast<int>(threadIdx.x)) * kPerThread;
     const bool inside = channel < args.width;  // the same for all lanes of a block of 128 channels
     const Bf16x8 rounded = pack_bf16(values[step]);
     if (inside && args.normed != nullptr) {
@@ -71,24 +82,23 @@ __global__ void __launch_bounds__(kThreads) norm_quant(Args args) {
   }
 }
 
-template <int kSteps>
-void launch_steps(const Args& args, cudaStream_t stream) {
-  if constexpr (kSteps <= kMaxSteps) {
-    if (args.width > kSteps * kThreads * kPerThread) return launch_steps<kSteps + 1>(args, stream);
-    norm_quant<kSteps><<<static_cast<unsigned>(args.rows), kThreads, 0, stream>>>(args);
-    V4CAP_LAUNCHED("rmsnorm_quant");
-  }
-}
-
 std::string refuses(const Args& args) {
-  if (args.width % kGemmScaleBlock != 0) return "width is not a multiple of 128";
-  if (args.width > kMaxSteps * kThreads * kPerThread) return "width is beyond 16384";
+  if (args.width <= 0 || args.width % kGemmScaleBlock != 0) return "width is not a multiple of 128";
+  if (args.x_stride < args.width && args.rows > 1) return "rows of x overlap";
+  if (args.quantised.codes != nullptr && args.quantised.scale_stride < args.rows) {
+    return "scales overlap";
+  }
+  if (args.width > kSteps * kMaxThreads * kPerThread) return "width is beyond 16384";
   if (args.x_stride % kPerThread != 0) return "rows are not 16-byte aligned";
   return "";
 }
 
 void launch(const Args& args, void*, Stream stream) {
-  if (args.rows > 0) launch_steps<1>(args, stream);
+  if (args.rows == 0) return;
+  constexpr int kOfWarp = 32 * kSteps * kPerThread;
+  const int threads = (args.width + kOfWarp - 1) / kOfWarp * 32;
+  norm_quant<<<static_cast<unsigned>(args.rows), static_cast<unsigned>(threads), 0, stream>>>(args);
+  V4CAP_LAUNCHED("rmsnorm_quant");
 }
 
 const Register<Args> kVersion{{.name = "portable",
