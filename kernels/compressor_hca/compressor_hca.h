@@ -7,7 +7,8 @@
 //   -> act_fp8(.; 64) on 448 channels, 64 bf16, a KV page entry
 //
 // State of a sequence, of its unfinished block, in one of two forms that agree up to rounding:
-//   rows    [state_slots, 128, 2, 512] float: u and g (ape added) of row t at t % 128
+//   rows    [state_slots, 128, 2, 512] float: u and g (ape added) of row t at t % 128; rows of
+//           finished blocks are not kept, their places hold anything
 //   online  [state_slots, 3, 512] float: running maximum of g, sum of exp(g - max), and
 //           sum of u * exp(g - max); the maximum is -inf after a block has been emitted
 // Source: DeepSeek-V4 inference reference (Compressor); the online form: vLLM and SGLang ship it.
