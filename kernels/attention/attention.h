@@ -3,8 +3,10 @@
 //
 // The query of position t sees
 //   window   raw entries of positions max(0, t - 127)..t
-//   CSA      the compressed entries selected[t, :] (positions in the sequence, -1: none), or
+//   CSA      the compressed entries selected[t, :] (positions in the sequence), or
 //   HCA      all compressed entries j < floor((t + 1) / 128), or nothing more (window-only layers)
+// A list of selected entries begins with them, at most min(top_k, floor((t + 1) / compress_ratio)),
+// and -1 fills its end, as topk.h guarantees: versions walk only so many of its places.
 // Recent tokens may be seen twice, raw and compressed. With s = scale * q . c over all seen entries:
 //   out = sum_j e^(s_j - m) c_j / (sum_j e^(s_j - m) + e^(sink_h - m))
 // Source: DeepSeek-V4 inference reference (sparse_attn); entry layout: FlashMLA.
@@ -32,7 +34,7 @@ struct Args {
   KvPool extra = {};  // CSA or HCA entries
   PageTable extra_pages = {};
   int compress_ratio = 0;                  // 4, 128, or 0
-  const std::int32_t* selected = nullptr;  // CSA: [tokens, top_k]
+  const std::int32_t* selected = nullptr;  // CSA: [tokens, top_k], entries first, then -1
   int top_k = 0;
   const float* sink = nullptr;         // [heads]
   float scale = 0.04419417382415922f;  // 512^-1/2
