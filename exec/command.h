@@ -29,4 +29,12 @@ struct BenchOptions {
 };
 ExitCode run_bench(const BenchOptions& options);
 
+struct DumpOptions {
+  int device = 0;
+  std::uint64_t seed = 1;
+  bool portable = false;  // only portable versions
+  std::string folder;     // must be empty or new
+};
+ExitCode run_dump(const DumpOptions& options);
+
 }  // namespace v4cap::exec

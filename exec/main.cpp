@@ -35,12 +35,21 @@ int run(int argc, char** argv) {
   bench_command->add_option("--seconds", bench.seconds, "measured time of a case")
       ->check(CLI::Range(1e-4, 60.0));
 
+  v4cap::exec::DumpOptions dump;
+  CLI::App* dump_command = app.add_subcommand(
+      "dump", "a small model's weights, inputs and outputs as .npy, for others to check");
+  dump_command->add_option("--device", dump.device, "GPU, from 0");
+  dump_command->add_option("--seed", dump.seed, "of weights and tokens");
+  dump_command->add_flag("--portable", dump.portable, "only portable versions");
+  dump_command->add_option("--out", dump.folder, "folder, new or empty")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::bad_input);
   }
   if (*check_command) return static_cast<int>(v4cap::exec::run_check(check));
+  if (*dump_command) return static_cast<int>(v4cap::exec::run_dump(dump));
   return static_cast<int>(v4cap::exec::run_bench(bench));
 }
 
