@@ -1,6 +1,7 @@
-// What `check` and `bench` walk over. A suite is one file under exec/suites that registers the cases
-// of an operator; a case holds operands on the device and knows how to judge and count what any
-// version of its operator made of them. A new version of an operator is in every case by itself.
+// What `check` and `bench` walk over. A suite is one file under exec/suites that registers the
+// cases of an operator; a case holds operands on the device and knows how to judge and count what
+// any version of its operator made of them. A new version of an operator is in every case by
+// itself.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The tokens of a step: `tokens` rows, those of one sequence side by side and in order. A sequence
-// in decode has one (with speculation a few), one in prefill a chunk. Device memory in kernels, host
-// memory in CPU references.
+// in decode has one (with speculation a few), one in prefill a chunk. Device memory in kernels,
+// host memory in CPU references.
 #pragma once
 
 #include <cstdint>

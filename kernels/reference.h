@@ -72,8 +72,8 @@ inline std::vector<double> dequantise(const Fp8Rows& x, std::int64_t rows, std::
   return out;
 }
 
-// Rotates `channels` interleaved pairs by the angles of one position of a RoPE table; `direction` -1
-// rotates back.
+// Rotates `channels` interleaved pairs by the angles of one position of a RoPE table; `direction`
+// -1 rotates back.
 inline void rotate(double* x, const float* rope_of_position, int channels, double direction = 1) {
   for (int i = 0; i < channels / 2; ++i) {
     const double cosine = real(rope_of_position[2 * i]);

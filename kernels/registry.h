@@ -2,8 +2,9 @@
 //
 //   const Register<Args> kPortable{{.name = "portable", .target = Target::portable, ...}};
 //
-// Its `refuses` and `workspace_bytes` look at shapes only, so that they can be tested without a GPU.
-// Callers walk `versions()`: check and bench all of them, a layer the first that takes its arguments.
+// Its `refuses` and `workspace_bytes` look at shapes only, so that they can be tested without a
+// GPU. Callers walk `versions()`: check and bench all of them, a layer the first that takes its
+// arguments.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +21,8 @@ namespace v4cap::kernels {
 using Stream = CUstream_st*;  // cudaStream_t, without CUDA's headers
 
 // What a version needs. `portable` uses no architecture-specific instruction and runs on every
-// data-centre GPU of compute capability 9.0 and up (227 KB of shared memory for a block), by PTX where
-// no machine code was built for it.
+// data-centre GPU of compute capability 9.0 and up (227 KB of shared memory for a block), by PTX
+// where no machine code was built for it.
 enum class Target : std::uint8_t { portable, sm90a, sm100a };
 
 constexpr std::string_view to_string(Target target) {

@@ -1,6 +1,6 @@
-// Launches operators and holds each against its reference on the very operands it was given, so that
-// an operator is checked inside a layer without the noise that earlier quantisers have added. All
-// memory is mapped host memory (device.h): weights must be made in a MappedMemoryScope too.
+// Launches operators and holds each against its reference on the very operands it was given, so
+// that an operator is checked inside a layer without the noise that earlier quantisers have added.
+// All memory is mapped host memory (device.h): weights must be made in a MappedMemoryScope too.
 #pragma once
 
 #include <vector>

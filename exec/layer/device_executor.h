@@ -1,5 +1,5 @@
-// Launches operators on the GPU, each in the version that is preferred among those that run here and
-// take the arguments and have been run on such a GPU before.
+// Launches operators on the GPU, each in the version that is preferred among those that run here
+// and take the arguments and have been run on such a GPU before.
 #pragma once
 
 #include <string>

@@ -51,14 +51,14 @@ class Array {
 };
 
 // Discrete choices of a run, in order: selected entries and chosen experts. Two runs that round
-// differently choose differently where scores nearly tie, and a single choice changes a whole row; so
-// the reference follows the device's choices after it has compared them with its own.
+// differently choose differently where scores nearly tie, and a single choice changes a whole row;
+// so the reference follows the device's choices after it has compared them with its own.
 struct Choice {
   std::vector<std::int32_t> values;
 };
 // How many of one's own choices are among the followed ones. Rows without a choice (all entries are
-// taken, experts by table) do not count, and neither does a choice whose score is within kNearTie of
-// the best one that was not taken.
+// taken, experts by table) do not count, and neither does a choice whose score is within kNearTie
+// of the best one that was not taken.
 struct ChoiceTally {
   std::int64_t own = 0, found = 0;
   std::int64_t impossible = 0;  // followed choices that nobody could make: out of range, twice

@@ -1,5 +1,5 @@
-// What a layer keeps of its sequences between steps, and a step's tokens. Both live in an executor's
-// memory, so that device and reference each have their own.
+// What a layer keeps of its sequences between steps, and a step's tokens. Both live in an
+// executor's memory, so that device and reference each have their own.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Random weights of layers in the checkpoint's formats, on both sides. Their sizes are chosen so that
-// activations stay near 1, as trained weights keep them.
+// Random weights of layers in the checkpoint's formats, on both sides. Their sizes are chosen so
+// that activations stay near 1, as trained weights keep them.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // Attention: queries of decode and prefill over windows, CSA's selected entries and all of HCA's.
 //
-// Entries of the cache are counted as read once for each sequence of the launch, however many of its
-// tokens see them: in decode what the token sees, in a chunk of prefill the union over its tokens.
-// What no token of a sequence can see is NaN, so that masking its score is not enough: NaN times a
-// weight of 0 is NaN.
+// Entries of the cache are counted as read once for each sequence of the launch, however many of
+// its tokens see them: in decode what the token sees, in a chunk of prefill the union over its
+// tokens. What no token of a sequence can see is NaN, so that masking its score is not enough: NaN
+// times a weight of 0 is NaN.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -78,8 +78,8 @@ std::vector<Visible> visible_compressed(const Shape& shape) {
   return visible;
 }
 
-// The lists of CSA: each token takes a run, at a random place, of its sequence's entries in a random
-// order, so that no entry is in a list twice.
+// The lists of CSA: each token takes a run, at a random place, of its sequence's entries in a
+// random order, so that no entry is in a list twice.
 struct Selected {
   std::vector<std::int32_t> lists;
   std::int64_t pairs = 0, distinct = 0;

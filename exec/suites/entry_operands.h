@@ -105,8 +105,8 @@ class PagesOperand {
   Buffer<std::int32_t> table_;
 };
 
-// Which bytes of a pool belong to some entries or keys of it: to those that a launch may read, or to
-// those that it writes.
+// Which bytes of a pool belong to some entries or keys of it: to those that a launch may read, or
+// to those that it writes.
 class EntryBytes {
  public:
   explicit EntryBytes(std::int64_t pool_bytes)

@@ -1,5 +1,5 @@
-// Routed experts. Checked by halves, W1 | W3 with SwiGLU and W2; timed together, as a layer runs them,
-// one launch each: T tokens enter a group of 8 GPUs, of which this is one.
+// Routed experts. Checked by halves, W1 | W3 with SwiGLU and W2; timed together, as a layer runs
+// them, one launch each: T tokens enter a group of 8 GPUs, of which this is one.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// Scores of the lightning indexer: decode of one and of many sequences, chunks of a prefill behind a
-// long past, FP8 and FP4 keys. Keys of a sequence lie in pages all over the pool; what no token can
-// see of it is NaN.
+// Scores of the lightning indexer: decode of one and of many sequences, chunks of a prefill behind
+// a long past, FP8 and FP4 keys. Keys of a sequence lie in pages all over the pool; what no token
+// can see of it is NaN.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -234,8 +234,8 @@ class OperatorsCase : public TwoWays {
   std::vector<Finding> findings_;
 };
 
-// The same tokens of one sequence in three cuts. Routing by hash and a top-k that takes every entry,
-// so that no choice depends on rounding.
+// The same tokens of one sequence in three cuts. Routing by hash and a top-k that takes every
+// entry, so that no choice depends on rounding.
 class AgreementCase : public TwoWays {
  public:
   AgreementCase(LayerCaseOptions options, std::vector<int> chunks, std::uint64_t seed)

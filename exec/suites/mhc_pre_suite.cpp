@@ -93,8 +93,8 @@ Suite suite() {
       spec("131 tokens of 4096", {131, 4096}),
       spec("1 token of 7168", {1, 7168}),
       spec("143 tokens of 7168", {143, 7168}),
-      // From here on clusters: the last tile not full, some clusters with a tile less; then more than
-      // a round of the ring of tiles.
+      // From here on clusters: the last tile not full, some clusters with a tile less; then more
+      // than a round of the ring of tiles.
       spec("523 tokens of 7168", {523, 7168}),
       spec("513 tokens of 4096", {513, 4096}, true),
       spec("600 tokens of 7168", {600, 7168}),

@@ -7,7 +7,8 @@
 //   HCA      all compressed entries j < floor((t + 1) / 128), or nothing more (window-only layers)
 // A list of selected entries begins with them, at most min(top_k, floor((t + 1) / compress_ratio)),
 // and -1 fills its end, as topk.h guarantees: versions walk only so many of its places.
-// Recent tokens may be seen twice, raw and compressed. With s = scale * q . c over all seen entries:
+// Recent tokens may be seen twice, raw and compressed. With s = scale * q . c over all seen
+// entries:
 //   out = sum_j e^(s_j - m) c_j / (sum_j e^(s_j - m) + e^(sink_h - m))
 // Source: DeepSeek-V4 inference reference (sparse_attn); entry layout: FlashMLA.
 #pragma once

@@ -1,5 +1,5 @@
-// What the versions of attention share on the device: where an entry of a token's list lies, and the
-// kernel that joins the parts of a split list.
+// What the versions of attention share on the device: where an entry of a token's list lies, and
+// the kernel that joins the parts of a split list.
 #pragma once
 
 #include <cuda_runtime.h>

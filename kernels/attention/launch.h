@@ -1,5 +1,5 @@
-// How an attention launch is cut up: which entries a token sees as one list, and over how many thread
-// blocks a token's list is split in decode. Plain C++, tested without a GPU.
+// How an attention launch is cut up: which entries a token sees as one list, and over how many
+// thread blocks a token's list is split in decode. Plain C++, tested without a GPU.
 #pragma once
 
 #include <algorithm>
@@ -71,9 +71,9 @@ V4CAP_HD constexpr SeenEntries seen_entries(Kind kind, int compress_ratio, int t
   return seen;
 }
 
-// Splits of every token's list, so that the launch ends soonest. In units of the time of a list block:
-// waves of thread blocks over the GPU's processors, each with its part of the list and a start; then
-// the combining kernel, and each part's way to memory and back.
+// Splits of every token's list, so that the launch ends soonest. In units of the time of a list
+// block: waves of thread blocks over the GPU's processors, each with its part of the list and a
+// start; then the combining kernel, and each part's way to memory and back.
 constexpr double kStartCost = 2, kCombineCost = 2, kPartCost = 0.05;
 
 constexpr double split_cost(std::int64_t groups, int list_blocks, int splits) {
@@ -109,8 +109,8 @@ V4CAP_HD constexpr ListRange split_range(int list_blocks, int splits, int split)
           static_cast<int>(static_cast<std::int64_t>(list_blocks) * (split + 1) / splits)};
 }
 
-// What a split leaves behind for each head: the sum of e^(s - m) c over its entries, not divided, and
-// m (times log2 e) and the sum of e^(s - m); m = -infinity and zeros where it had no entry.
+// What a split leaves behind for each head: the sum of e^(s - m) c over its entries, not divided,
+// and m (times log2 e) and the sum of e^(s - m); m = -infinity and zeros where it had no entry.
 //   sums   [tokens, heads, splits, 512] float
 //   scales [tokens, heads, splits] {m, sum}
 struct Partials {

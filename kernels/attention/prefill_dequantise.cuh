@@ -1,5 +1,6 @@
 // The entries that a prefill launch can see, dequantised once into bf16 rows of its workspace
-// (prefill_launch.h says where): 1.6 KB of traffic an entry, small against what its attention reads.
+// (prefill_launch.h says where): 1.6 KB of traffic an entry, small against what its attention
+// reads.
 #pragma once
 
 #include <cuda_runtime.h>

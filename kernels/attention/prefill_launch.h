@@ -143,8 +143,8 @@ V4CAP_HD constexpr DenseList dense_list(int first_position, int last_position, i
   return list;
 }
 
-// What a token sees of its selected entries (CSA): its window, then the first places of its list, as
-// many as there are entries (fewer may be filled: -1 from there on).
+// What a token sees of its selected entries (CSA): its window, then the first places of its list,
+// as many as there are entries (fewer may be filled: -1 from there on).
 struct SparseList {
   int window_first = 0;
   int window = 0;

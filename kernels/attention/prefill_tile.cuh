@@ -247,8 +247,8 @@ struct Maths {
     }
   }
 
-  // Parts of the scores of tile t to weights, in place, as bf16; whether sums over earlier tiles must
-  // be multiplied by `factor`.
+  // Parts of the scores of tile t to weights, in place, as bf16; whether sums over earlier tiles
+  // must be multiplied by `factor`.
   __device__ bool weigh(Words& w, std::uint32_t t) {
     wait(&shared.partial_full[group], t % 2);
 #pragma unroll
@@ -322,8 +322,8 @@ struct Maths {
   }
 
   // Weights become operands by an instruction of their own, which must stay behind the wait for the
-  // product before: the compiler would otherwise compute them in the operand's registers, and run one
-  // product after the other for that.
+  // product before: the compiler would otherwise compute them in the operand's registers, and run
+  // one product after the other for that.
   __device__ void move(Words& to, const Words& from) const {
     const std::uint32_t all_bytes = scale > 0 ? 0x3210 : 0;  // not known to the compiler
 #pragma unroll

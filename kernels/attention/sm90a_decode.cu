@@ -2,8 +2,8 @@
 //
 // One block carries 64 heads of one token over (a split of) the token's list, 64 entries at a time,
 // in two buffers. An entry is dequantised once, to bf16 (exact), into tiles of 64 channels in the
-// 128-byte swizzle, and read from there as key (K-major) and as value (MN-major). The two blocks of a
-// token of 128 heads form a cluster: each dequantises half of the entries and copies them to the
+// 128-byte swizzle, and read from there as key (K-major) and as value (MN-major). The two blocks of
+// a token of 128 heads form a cluster: each dequantises half of the entries and copies them to the
 // other.
 // Roles   : 4 warpgroups. The first multiplies queries and keys, weighs them (online softmax) and
 //           multiplies the weights with channels 0..255; the second with channels 256..511; the
@@ -39,8 +39,8 @@ __device__ void load_queries(Shared& shared, const Args& args, int token, int gr
   hopper::named_sync(1, 256);
 }
 
-// A warpgroup's output: channels in two halves, so that a product names 64 accumulators at a time. (A
-// product of 256 columns needs more registers than a block of 512 threads can be started with.)
+// A warpgroup's output: channels in two halves, so that a product names 64 accumulators at a time.
+// (A product of 256 columns needs more registers than a block of 512 threads can be started with.)
 __device__ void scale_rows(float (&out)[2][64], float upper, float lower) {
   // Once the largest score has been seen nothing changes any more: usually after few blocks.
   if (!__any_sync(~0u, upper != 1.0f || lower != 1.0f)) return;
@@ -76,9 +76,9 @@ __device__ void store_sums(const Partials& partials, const float (&out)[2][64], 
   }
 }
 
-// By way of the queries' and weights' places, which nobody reads any more, and bulk copies of half a
-// head each: a thread's own places in memory are 4 bytes wide. (The entries' buffers may still be on
-// their way to the other block.)
+// By way of the queries' and weights' places, which nobody reads any more, and bulk copies of half
+// a head each: a thread's own places in memory are 4 bytes wide. (The entries' buffers may still be
+// on their way to the other block.)
 __device__ void store_quotients(Shared& shared, const Args& args, const float (&out)[2][64],
                                 std::int64_t row0, int column0, float upper, float lower, int warp,
                                 int lane) {

@@ -1,5 +1,5 @@
-// The gathering side of sm90a_decode: what a thread block holds in shared memory, and the warps that
-// find the entries of a token's list, dequantise them and hand them on in buffers of 64.
+// The gathering side of sm90a_decode: what a thread block holds in shared memory, and the warps
+// that find the entries of a token's list, dequantise them and hand them on in buffers of 64.
 #pragma once
 
 #include <cstddef>
@@ -58,8 +58,8 @@ __device__ inline int tiled(int row, int chunk) {
   return chunk / 8 * kTileBytes + row * 128 + ((chunk % 8) ^ (row % 8)) * 16;
 }
 
-// A number that the compiler takes for a new one here: what follows from it (descriptors, addresses)
-// is then not computed before a loop, where it would hold more registers than there are.
+// A number that the compiler takes for a new one here: what follows from it (descriptors,
+// addresses) is then not computed before a loop, where it would hold more registers than there are.
 __device__ inline std::uint64_t made_here(std::uint64_t x) {
   asm volatile("" : "+l"(x));
   return x;
@@ -69,8 +69,9 @@ __device__ inline int made_here(int x) {
   return x;
 }
 
-// Entries are found over three blocks of the list, so that neither an entry's number nor its page is
-// waited for: lane i follows row i of its warp. Numbers of window entries carry a mark; -1: none.
+// Entries are found over three blocks of the list, so that neither an entry's number nor its page
+// is waited for: lane i follows row i of its warp. Numbers of window entries carry a mark; -1:
+// none.
 constexpr std::int32_t kInWindow = 1 << 30;
 
 __device__ inline std::int32_t find_entry(const Args& args, const List& list, int index) {
@@ -135,7 +136,8 @@ __device__ inline std::uint32_t multiply_pair(std::uint32_t pair, std::uint32_t 
 }
 
 // Four codes as bf16. Their bits, moved into place, are the number times 2^-120; a product makes it
-// right, subnormal codes too, without a conversion instruction, and the scale is another. All exact.
+// right, subnormal codes too, without a conversion instruction, and the scale is another. All
+// exact.
 __device__ inline void dequantise_four(std::uint32_t codes, std::uint32_t scale, std::uint32_t& low,
                                        std::uint32_t& high) {
   constexpr std::uint32_t k2To120 = (127 + 120) << 7;

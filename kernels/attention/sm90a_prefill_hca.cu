@@ -1,6 +1,7 @@
 // Prefill of HCA and window-only layers: every entry before a token is seen, so that the list of an
-// item is contiguous: its window, then the compressed entries. They are dequantised once into planes
-// in the swizzled order of the tiles, and a tile arrives as 4 to 8 bulk copies issued by one thread.
+// item is contiguous: its window, then the compressed entries. They are dequantised once into
+// planes in the swizzled order of the tiles, and a tile arrives as 4 to 8 bulk copies issued by one
+// thread.
 // Shape   : see prefill_tile.cuh; 128 rows are all heads of a token or 64 heads of two tokens.
 // Traffic : 1.6 KB an entry to dequantise; 32 KiB a tile and block from L2.
 // Bound   : the tensor cores, as far as shared memory keeps up with them (prefill_tile.cuh).

@@ -1,5 +1,5 @@
-// Compressor of CSA layers: every 4th token emits an entry pooled from 8 rows. One call does the main
-// entries (head_dim 512) or the indexer's keys (head_dim 128).
+// Compressor of CSA layers: every 4th token emits an entry pooled from 8 rows. One call does the
+// main entries (head_dim 512) or the indexer's keys (head_dim 128).
 //
 //   row t:  u[t], g[t] + ape[t % 4]        2 * head_dim wide; u and g are the projections of x
 //   entry of the block that ends at t ((t + 1) % 4 == 0), per channel c < head_dim:

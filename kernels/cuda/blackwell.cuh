@@ -1,28 +1,31 @@
 // Blackwell's own instructions (sm_100a), thinly wrapped: products with scaled blocks on the fifth
-// generation of tensor cores (tcgen05) and the tensor memory that they add up in. Barriers and copies
-// are those of hopper.cuh.
+// generation of tensor cores (tcgen05) and the tensor memory that they add up in. Barriers and
+// copies are those of hopper.cuh.
 //
 // Tensor memory: 128 lanes x 512 columns of 32 bits; an address is lane * 65536 + column. One warp
-// allocates columns for the block and frees them again. Warp w of four reads lanes 32 w .. 32 w + 31.
+// allocates columns for the block and frees them again. Warp w of four reads lanes 32 w .. 32 w +
+// 31.
 //
-// Product: d[128, n] (+)= (a * scales of a)[128, k] (b * scales of b)[n, k]^T, n % 16 == 0, n <= 256.
-// Row r of d is lane r, column j of d is column d + j. One thread issues copies of scales, products
-// and commits; they run asynchronously, a copy of scales before products issued later by the thread.
+// Product: d[128, n] (+)= (a * scales of a)[128, k] (b * scales of b)[n, k]^T, n % 16 == 0, n <=
+// 256. Row r of d is lane r, column j of d is column d + j. One thread issues copies of scales,
+// products and commits; they run asynchronously, a copy of scales before products issued later by
+// the thread.
 //
-// Operands a and b lie in shared memory K-major, a step of K 32 bytes further. Row r, 16-byte chunk c:
+// Operands a and b lie in shared memory K-major, a step of K 32 bytes further. Row r, 16-byte chunk
+// c:
 //   rows of 128 bytes, 128-byte swizzle   r * 128 + ((c ^ (r % 8)) * 16), 1024-byte aligned
 //   rows of 64 bytes, 64-byte swizzle     r * 64 + ((c ^ (r / 2 % 4)) * 16), 512-byte aligned
 //   kind mxf8f6f4   a step is 32 numbers, a byte for each. e2m1: 16 numbers are 8 packed bytes and 8
 //                   bytes of padding, which a tensor map of type 16U4_ALIGN16B makes of packed ones
 //   kind mxf4       a step is 64 numbers e2m1, two to a byte
 //
-// Scales are UE8M0, one for a row and 32 numbers of K. Those of 128 rows and four groups of 32 are a
-// tile of 512 bytes in shared memory, copied to four columns:
+// Scales are UE8M0, one for a row and 32 numbers of K. Those of 128 rows and four groups of 32 are
+// a tile of 512 bytes in shared memory, copied to four columns:
 //   byte (r % 32) * 16 + r / 32 * 4 + g   is the scale of row r, group g
 // A product names the first group it uses: g for mxf8f6f4, 0 or 2 for mxf4.
 //
-// Nothing here has been run on a GPU yet; tests/kernels/sm100a_model/ runs the kernels that use it on a
-// model of what is said here. Sources: NVIDIA, PTX ISA 9.0, sections on tcgen05 (matrix
+// Nothing here has been run on a GPU yet; tests/kernels/sm100a_model/ runs the kernels that use it
+// on a model of what is said here. Sources: NVIDIA, PTX ISA 9.0, sections on tcgen05 (matrix
 // and instruction descriptors, scale factor layout, memory consistency); CUTLASS 4,
 // cute/arch/mma_sm100_desc.hpp (the fields' bits); cuBLAS documentation, 1D block scaling factors
 // layout (the same tile of scales).
@@ -84,8 +87,8 @@ __device__ inline void barrier_wait(std::uint64_t* barrier, std::uint32_t parity
 
 // ---- tensor memory; alloc, its relinquish and free by all lanes of the same warp ----
 
-// Writes the address of kColumns columns (a power of two, at least 32) to shared memory. Waits while
-// another block on the multiprocessor holds them.
+// Writes the address of kColumns columns (a power of two, at least 32) to shared memory. Waits
+// while another block on the multiprocessor holds them.
 template <int kColumns>
 __device__ inline void tensor_memory_alloc(std::uint32_t* address) {
   asm volatile("tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%0], %1;" ::"r"(

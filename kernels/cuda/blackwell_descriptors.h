@@ -28,9 +28,9 @@ V4CAP_HD constexpr std::uint64_t further(int bytes) {
   return static_cast<std::uint64_t>(bytes >> 4);
 }
 
-// The instruction's descriptor. Bits 4-5 first scale of b, 7-9 type of a, 10-12 type of b, 15 and 16
-// K-major (0), 17-22 n / 8, 23 scales are UE8M0, 24-28 m / 16, 29-30 first scale of a, 31 K of the
-// usual size (0).
+// The instruction's descriptor. Bits 4-5 first scale of b, 7-9 type of a, 10-12 type of b, 15 and
+// 16 K-major (0), 17-22 n / 8, 23 scales are UE8M0, 24-28 m / 16, 29-30 first scale of a, 31 K of
+// the usual size (0).
 enum class Mxf8f6f4 : std::uint32_t { e4m3 = 0, e2m1 = 5 };
 enum class Mxf4 : std::uint32_t { e2m1 = 1 };
 template <class Type>

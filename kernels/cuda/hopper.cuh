@@ -1,12 +1,13 @@
-// Hopper's own instructions (sm_90a) and the asynchronous copies and barriers they work with, thinly
-// wrapped: warpgroup products (wgmma), transaction barriers, bulk copies, register reallocation.
+// Hopper's own instructions (sm_90a) and the asynchronous copies and barriers they work with,
+// thinly wrapped: warpgroup products (wgmma), transaction barriers, bulk copies, register
+// reallocation.
 //
 // Shared-memory operands of wgmma, as our kernels lay them out ("tile of 64 columns"): rows of 128
 // bytes in the 128-byte swizzle, groups of 8 rows 1024 bytes apart, the tile 1024-byte aligned:
 //   byte address of row r, 16-byte chunk c (0..7):   r * 128 + ((c ^ (r % 8)) * 16)
-// With K running along the 128 bytes it is a K-major operand: describe_k_major, and 32 bytes further
-// for each step of 16 bf16 (32 e4m3) of K. The same bf16 tile read with K running over the rows is an
-// MN-major operand: describe_mn_major, 2048 bytes further for each step of 16 rows.
+// With K running along the 128 bytes it is a K-major operand: describe_k_major, and 32 bytes
+// further for each step of 16 bf16 (32 e4m3) of K. The same bf16 tile read with K running over the
+// rows is an MN-major operand: describe_mn_major, 2048 bytes further for each step of 16 rows.
 // Source: NVIDIA, PTX ISA 9.0, sections on wgmma (matrix descriptor, canonical layouts), mbarrier,
 // cp.async.bulk, setmaxnreg.
 #pragma once
@@ -50,7 +51,8 @@ __device__ inline void barrier_init(std::uint64_t* barrier, int arrivals) {
                "r"(arrivals)
                : "memory");
 }
-// After barrier_init, before anything else uses the barriers (then a __syncthreads or cluster sync).
+// After barrier_init, before anything else uses the barriers (then a __syncthreads or cluster
+// sync).
 __device__ inline void barrier_init_fence() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
@@ -144,15 +146,6 @@ __device__ inline void bulk_copy(void* to, const void* from, std::uint32_t bytes
       "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
       : "memory");
 }
-// The same bytes to the same place in every CTA of `mask`.
-__device__ inline void bulk_copy_multicast(void* to, const void* from, std::uint32_t bytes,
-                                           std::uint64_t* barrier, std::uint16_t mask) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"
-      " [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-      "l"(from), "r"(bytes), "r"(shared_address(barrier)), "h"(mask)
-      : "memory");
-}
 
 // Fetches a tensor map ahead of its first copy.
 __device__ inline void prefetch_tensor_map(const void* tensor_map) {
@@ -235,9 +228,6 @@ __device__ inline void fence_async_shared() {
 __device__ inline void named_sync(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
-__device__ inline void named_arrive(int barrier, int threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
-}
 __device__ inline void cluster_sync() {
   asm volatile(
       "barrier.cluster.arrive.release.aligned;\n"
@@ -285,7 +275,8 @@ __device__ inline void registers_decrease() {
 // ---- warpgroup products ----
 
 // Both kinds of descriptor of a tile in 128-byte swizzle (see the head of this file). `tile_stride`
-// is what lies between one tile of 64 columns and the next: used by MN-major operands wider than 64.
+// is what lies between one tile of 64 columns and the next: used by MN-major operands wider than
+// 64.
 __device__ inline std::uint64_t describe_k_major(std::uint32_t address) {
   return static_cast<std::uint64_t>((address & 0x3ffffu) >> 4) | std::uint64_t{1} << 16 |
          std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
@@ -342,8 +333,8 @@ __device__ inline void pin(float (&d)[kCount]) {
 #define V4CAP_D128(d, i) V4CAP_D64(d, i), V4CAP_D64(d, i + 64)
 
 // d[64, n] (+)= a[64, k] b[n, k]^T by one warpgroup; thread t of it holds, in d[4 j + 2 h + i], row
-// 16 * (t / 32) + 8 * h + t % 32 / 4 and column 8 * j + 2 * (t % 4) + i. `accumulate` 0 starts anew.
-// wgmma_bf16<n>: k = 16; kTransposedB: b is MN-major. wgmma_e4m3<n>: k = 32, both K-major.
+// 16 * (t / 32) + 8 * h + t % 32 / 4 and column 8 * j + 2 * (t % 4) + i. `accumulate` 0 starts
+// anew. wgmma_bf16<n>: k = 16; kTransposedB: b is MN-major. wgmma_e4m3<n>: k = 32, both K-major.
 // The overloads with a[4] take A from registers: for bf16 a[0..3] hold pairs of columns of rows
 // (r, k 0-7), (r + 8, k 0-7), (r, k 8-15), (r + 8, k 8-15); for e4m3 quads likewise.
 template <int kN, int kTransposedB = 0>
@@ -357,7 +348,8 @@ template <int kN>
 __device__ void wgmma_e4m3(float (&d)[kN / 2], const std::uint32_t (&a)[4], std::uint64_t b,
                            int accumulate);
 
-// Operand numbers follow the accumulators': A, B and the predicate, or A's four, B and the predicate.
+// Operand numbers follow the accumulators': A, B and the predicate, or A's four, B and the
+// predicate.
 #define V4CAP_WGMMA_N(n, regs, A, B, P, A1, A2, A3, B4, P5)                                     \
   template <>                                                                                   \
   __device__ inline void wgmma_e4m3<n>(float(&d)[n / 2], std::uint64_t a, std::uint64_t b,      \

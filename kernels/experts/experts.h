@@ -2,8 +2,8 @@
 //   gate_up   g, u = W1 x, W3 x of the row's token; a = silu(min(g, 10)) * clamp(u, -10, 10) * weight
 //             -> bf16 -> act_fp8(.; 128): [rows, intermediate]
 //   down      y = W2 a -> bf16: [rows, hidden]
-// Activations FP8 with a scale per 128 channels, weights FP4 with a scale per 32, sums in float. The
-// number of rows is known to the device only: offsets[experts]; buffers are sized for max_rows.
+// Activations FP8 with a scale per 128 channels, weights FP4 with a scale per 32, sums in float.
+// The number of rows is known to the device only: offsets[experts]; buffers are sized for max_rows.
 // Source: DeepSeek-V4 inference reference (Expert, fp4_gemm).
 #pragma once
 

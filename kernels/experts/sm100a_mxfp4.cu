@@ -8,9 +8,10 @@
 //           and up of the same channel; in down two channels 128 apart.
 // Traffic : 17/32 B a weight, once for each 96 rows of an expert: bound by memory up to ~64 rows an
 //           expert, beyond by shared memory (7 KB for 48 clocks of products at 96 columns).
-// Never run on a GPU, only on a model of one (tests/kernels/sm100a_model/). Relied on, and read only:
-// what blackwell.cuh says of descriptors and scales; that a copy of 128 x 128 codes counts its 8192
-// packed bytes at the barrier (CUTLASS and DeepGEMM count so). Waits end in a trap after 4 s.
+// Never run on a GPU, only on a model of one (tests/kernels/sm100a_model/). Relied on, and read
+// only: what blackwell.cuh says of descriptors and scales; that a copy of 128 x 128 codes counts
+// its 8192 packed bytes at the barrier (CUTLASS and DeepGEMM count so). Waits end in a trap after 4
+// s.
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 

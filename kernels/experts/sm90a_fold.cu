@@ -27,8 +27,8 @@ constexpr int kBoxRows = 128;
 // Units of 16 channels, each [64 columns][16 bytes] and 16 bytes of padding against bank conflicts.
 constexpr int kUnitBytes = (kTileTokens + 1) * 16;
 constexpr int kUnits = kStageDepth / 16;
-// A slot: codes [256][128] in 128-byte swizzle, scales [256][8], scales of the columns, tokens' codes,
-// and of every filling warp a byte: whether some rows' groups are too far apart.
+// A slot: codes [256][128] in 128-byte swizzle, scales [256][8], scales of the columns, tokens'
+// codes, and of every filling warp a byte: whether some rows' groups are too far apart.
 constexpr int kFlagsAt = kXAt + kUnits * kUnitBytes;
 constexpr int kRingSlotBytes = (kFlagsAt + kFillWarps + 1023) / 1024 * 1024;
 // Copies of a stage are waited for when those of the next kLag are on their way.
@@ -40,8 +40,8 @@ struct Shared {
   std::uint64_t full[kRing], empty[kRing];
 };
 
-// Binades between the largest and the smallest scale of a row that e4m3 has room for, and how many of
-// them lie below the first group's.
+// Binades between the largest and the smallest scale of a row that e4m3 has room for, and how many
+// of them lie below the first group's.
 constexpr int kSpan = 11, kBelow = 5;
 
 __device__ std::uint32_t byte(std::uint32_t word, int i) {
@@ -92,8 +92,8 @@ __device__ void fill_ring(const Product& p, const CUtensorMap& map, Shared& shar
   Item item;
   hopper::RingPosition<kRing> at;
   int issued = 0;
-  // The tokens of an item are asked for while the one before is loaded. Lane i has that of the warp's
-  // column i, which is column warp + 4 i.
+  // The tokens of an item are asked for while the one before is loaded. Lane i has that of the
+  // warp's column i, which is column warp + 4 i.
   const auto token_of = [&](const Item& of) {
     const int r = of.first_row + min(warp + kFillWarps * lane, of.rows - 1);
     return p.row_token == nullptr ? r : p.row_token[r];

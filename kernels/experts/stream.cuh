@@ -2,14 +2,16 @@
 // list of items made from the offsets on the device (launch.h); the weights of an item pass through
 // a ring of stages in shared memory that runs ahead across items, filled by cp.async.
 //
-// Roles in the tile. Weights are the M side of the products, 16 rows a warp; the tokens' rows are N,
-// as wide as the item has rows (8, 16, 32, 64), so that few rows cost little. Thread (g, q) = (lane /
+// Roles in the tile. Weights are the M side of the products, 16 rows a warp; the tokens' rows are
+// N, as wide as the item has rows (8, 16, 32, 64), so that few rows cost little. Thread (g, q) =
+// (lane /
 // 4, lane % 4) of a warp holds products of the warp's rows g and g + 8 with columns 8 t + 2 q + {0,
 // 1}. Any 16 rows of the weights may be a warp's:
 //   gate_up   row g is gate channel c, row g + 8 up channel c: SwiGLU needs no exchange
 //   down      rows g and g + 8 are neighbouring channels: bf16 pairs are stored
-// Which c belongs to which g is chosen so that g = 2 i and 2 i + 1 lie four rows apart (mod 8): where
-// a row of codes is 128 bytes in the 128-byte swizzle, 8 lanes that read 16 bytes reach all banks.
+// Which c belongs to which g is chosen so that g = 2 i and 2 i + 1 lie four rows apart (mod 8):
+// where a row of codes is 128 bytes in the 128-byte swizzle, 8 lanes that read 16 bytes reach all
+// banks.
 //
 // Math, the product of a stage, is a policy with
 //   kXBytes                            bytes of the tokens' codes of a stage
@@ -262,7 +264,8 @@ struct GateUp {
   Fp8Rows a = {};
   int intermediate = 0;
 
-  // A tile is 128 rows of W1 and the same of W3; warp and g to the row of the tile, and from gate to up.
+  // A tile is 128 rows of W1 and the same of W3; warp and g to the row of the tile, and from gate
+  // to up.
   static constexpr int kRowsOfWeights = kTileRows / 2;
   static constexpr int kToSecondRow = kTileRows / 2;
   __device__ static int row_in_tile(int warp, int g) { return warp * 8 + (g / 2 + g % 2 * 4); }

@@ -1,6 +1,6 @@
-// The number formats of V4's weights and caches, as plain integer arithmetic: the same bits on a CPU
-// and on every GPU. Kernels may use the hardware's conversions where these agree bit for bit (they
-// do: round to nearest even, saturating).
+// The number formats of V4's weights and caches, as plain integer arithmetic: the same bits on a
+// CPU and on every GPU. Kernels may use the hardware's conversions where these agree bit for bit
+// (they do: round to nearest even, saturating).
 //
 //   bf16   1 sign, 8 exponent, 7 mantissa
 //   e4m3   1 sign, 4 exponent (bias 7), 3 mantissa; largest 448; 0x7f is NaN; no infinity

@@ -68,9 +68,9 @@ struct KeyPool {
   }
 };
 
-// Which page holds an entry of a sequence: pages[sequence * stride + (entry / page_entries) % length].
-// A window keeps only its last pages and wraps around them; other caches have length = stride and
-// never wrap.
+// Which page holds an entry of a sequence: pages[sequence * stride + (entry / page_entries) %
+// length]. A window keeps only its last pages and wraps around them; other caches have length =
+// stride and never wrap.
 struct PageTable {
   const std::int32_t* pages = nullptr;  // [sequences, stride]
   std::int32_t stride = 0;

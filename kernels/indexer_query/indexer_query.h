@@ -1,5 +1,5 @@
-// The lightning indexer's query, after its projection: RoPE on the last 64 of 128 channels, Hadamard
-// transform / sqrt(128), quantised; and the weight of each head.
+// The lightning indexer's query, after its projection: RoPE on the last 64 of 128 channels,
+// Hadamard transform / sqrt(128), quantised; and the weight of each head.
 //   FP8   codes [tokens, 64, 128] e4m3 by act_fp8(.; 128); the scale is folded into the head weight:
 //         weight[t, h] = w[t, h] * 128^-1/2 * 64^-1/2 * scale[t, h]
 //   FP4   codes [tokens, 64, 64] e2m1 by act_fp4(.; 32), scales [tokens, 64, 4] UE8M0;

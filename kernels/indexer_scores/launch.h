@@ -1,6 +1,7 @@
-// How the scores of a step are cut into pieces of work: `tokens_per_group` neighbouring tokens, which
-// share the keys they read, times `pages_per_chunk` pages of their sequences. Pieces are numbered
-// with the group running fastest, so that blocks that work side by side read the same pages.
+// How the scores of a step are cut into pieces of work: `tokens_per_group` neighbouring tokens,
+// which share the keys they read, times `pages_per_chunk` pages of their sequences. Pieces are
+// numbered with the group running fastest, so that blocks that work side by side read the same
+// pages.
 #pragma once
 
 #include <algorithm>
@@ -49,9 +50,9 @@ inline Plan plan(int tokens, int pages, int tokens_per_group, int blocks, int ov
   return best;
 }
 
-// How the warpgroups of a Hopper block divide their work. In prefill they share pages: each has four
-// tokens of its own, and all read every page. With few new tokens a sequence they share these tokens,
-// and take turns in pages.
+// How the warpgroups of a Hopper block divide their work. In prefill they share pages: each has
+// four tokens of its own, and all read every page. With few new tokens a sequence they share these
+// tokens, and take turns in pages.
 enum class Sharing : std::uint8_t { tokens_1, tokens_2, tokens_4, pages };
 
 constexpr Sharing sharing(int max_new_tokens) {

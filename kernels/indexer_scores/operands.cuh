@@ -1,14 +1,17 @@
 // Keys and queries as FP8 matrix instructions take them.
 //
-// The order in which the 128 channels are summed is free, as long as keys and queries agree. A thread
-// of a quad takes 32 channels of a key, 16 bytes at a time: its words u[0..7]. Step s of four (32
-// channels each) multiplies u[2 s] and u[2 s + 1] of the quad's threads, which are the registers that
-// an m16n8k32 or m64nNk32 instruction wants of them; no shuffle and no transposition is needed.
+// The order in which the 128 channels are summed is free, as long as keys and queries agree. A
+// thread of a quad takes 32 channels of a key, 16 bytes at a time: its words u[0..7]. Step s of
+// four (32 channels each) multiplies u[2 s] and u[2 s + 1] of the quad's threads, which are the
+// registers that an m16n8k32 or m64nNk32 instruction wants of them; no shuffle and no transposition
+// is needed.
 //   FP8   u[0..3] = channels 16 q + 0..15, u[4..7] = 64 + 16 q + 0..15, for thread q of the quad
 //   FP4   u[0..7] = channels 32 q + 0..31: just the ones that share a scale
 //
-// FP4 numbers become e4m3 codes. Relative to the largest of a row's four scales, 2^E, a block of scale
-// 2^s holds e2m1 * 2^(s - E + 6), exact down to s = E - 14; what is smaller is lost beside the rest.
+// FP4 numbers become e4m3 codes. Relative to the largest of a row's four scales, 2^E, a block of
+// scale
+// 2^s holds e2m1 * 2^(s - E + 6), exact down to s = E - 14; what is smaller is lost beside the
+// rest.
 // 2^(E - 6) is then the scale of the row, as an FP8 key has one.
 #pragma once
 

@@ -1,5 +1,5 @@
-// How the warps of a Hopper version walk over their pieces of work (launch.h), and what they make of a
-// product's accumulator. All warps of a block walk alike.
+// How the warps of a Hopper version walk over their pieces of work (launch.h), and what they make
+// of a product's accumulator. All warps of a block walk alike.
 #pragma once
 
 #include "kernels/indexer_scores/indexer_scores.h"
@@ -66,8 +66,8 @@ __device__ inline void for_each_run(const Plan& plan, const Tokens& tokens, int 
   }
 }
 
-// The weights of a token's heads that a thread's columns of the accumulator belong to; of odd columns
-// the half (weigh).
+// The weights of a token's heads that a thread's columns of the accumulator belong to; of odd
+// columns the half (weigh).
 template <KeyFormat kFormat>
 __device__ inline void read_weights(const Args& args, int token, bool inside, int quad,
                                     float (&weights)[16]) {
@@ -85,9 +85,9 @@ __device__ inline void read_weights(const Args& args, int token, bool inside, in
   }
 }
 
-// sum_h w_h max(0, d_h) of the thread's two rows, over its columns of a token's 64, whose accumulators
-// begin at kFirst. Maxima go to a unit of half the rate; every other one is formed as (x + |x|) / 2 by
-// an addition instead, which is as exact.
+// sum_h w_h max(0, d_h) of the thread's two rows, over its columns of a token's 64, whose
+// accumulators begin at kFirst. Maxima go to a unit of half the rate; every other one is formed as
+// (x + |x|) / 2 by an addition instead, which is as exact.
 template <int kFirst, int kCount>
 __device__ inline void weigh(const float (&d)[kCount], const float (&w)[16], float& upper,
                              float& lower) {
@@ -115,7 +115,8 @@ __device__ inline float add_quad(float upper, float lower, int quad) {
   const float own = add_rows(upper, lower, quad);
   return own + __shfl_xor_sync(~0u, own, 2);
 }
-// The same of two tokens: threads 0 and 1 of a quad are left with the first, 2 and 3 with the second.
+// The same of two tokens: threads 0 and 1 of a quad are left with the first, 2 and 3 with the
+// second.
 __device__ inline float add_quad_of_two(float upper0, float lower0, float upper1, float lower1,
                                         int quad) {
   const float own0 = add_rows(upper0, lower0, quad), own1 = add_rows(upper1, lower1, quad);

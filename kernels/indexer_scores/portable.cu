@@ -1,5 +1,5 @@
-// Scores by m16n8k32 products of e4m3: keys are the rows, heads the columns; a thread keeps its keys
-// in registers for all heads and tokens of its piece, and reduces over heads where they stand.
+// Scores by m16n8k32 products of e4m3: keys are the rows, heads the columns; a thread keeps its
+// keys in registers for all heads and tokens of its piece, and reduces over heads where they stand.
 // Work    : 16384 FLOP a (token, key), 64 max and 64 FMA on the ordinary lanes.
 // Traffic : 132 B (FP4: 68 B) a key for every group of tokens, 4 B a score.
 // Shape   : a warp has 16 keys of a page of 64; four tokens (decode: one) to a block. FP4 keys become
@@ -65,8 +65,8 @@ __device__ inline void product(float (&d)[4], const Keys& keys, int step, std::u
 
 template <KeyFormat kFormat, int kTokens>
 __global__ void __launch_bounds__(kThreads) score(Args args, Plan plan) {
-  // A head's 16-byte pieces: the halves change places in odd heads, so that the eight lanes that are
-  // served at a time find their words in different banks.
+  // A head's 16-byte pieces: the halves change places in odd heads, so that the eight lanes that
+  // are served at a time find their words in different banks.
   __shared__ uint4 queries[kTokens][kIndexHeads][8];
   __shared__ float2 weights[kTokens][kIndexHeads / 2];
   __shared__ Expansion expansions[kExpansions];

@@ -5,8 +5,8 @@
 //           groups of four warps reduce alternate sums, of which tensor memory holds three.
 // Work    : 64 max and 32 packed FMA a (token, key) on the ordinary lanes: the bound of a prefill.
 // Traffic : 68 B a key for every four tokens (decode: one), 4 B a score.
-// Never run on a GPU, only on a model of one (tests/kernels/sm100a_model/). Relied on, and read only:
-// what blackwell.cuh says of descriptors and scales. Waits end in a trap after 4 s.
+// Never run on a GPU, only on a model of one (tests/kernels/sm100a_model/). Relied on, and read
+// only: what blackwell.cuh says of descriptors and scales. Waits end in a trap after 4 s.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -98,8 +98,8 @@ __device__ bool has_unit(const Run& run, int unit) {
   return unit * kTokensOfUnit < run.t1 && (unit + 1) * kTokensOfUnit > run.t0;
 }
 
-// Where chunk `chunk` of 16 bytes of row `row` lies in the 64-byte swizzle; where the scales of a row
-// lie in a tile.
+// Where chunk `chunk` of 16 bytes of row `row` lies in the 64-byte swizzle; where the scales of a
+// row lie in a tile.
 __device__ int swizzled(int row, int chunk) {
   return row * kRowBytes + (chunk ^ (row / 2 % 4)) * 16;
 }

@@ -1,7 +1,8 @@
 // Scores by wgmma with the keys in registers: 64 keys of a page are the rows of a product, the 64
-// heads of one token its columns. A key's fragment is what a thread reads from the page as it lies in
-// memory (operands.cuh), so a page comes by one linear bulk copy, and its stage is free again as soon
-// as the fragment is read. The sum over heads stays inside a thread but for the last two steps.
+// heads of one token its columns. A key's fragment is what a thread reads from the page as it lies
+// in memory (operands.cuh), so a page comes by one linear bulk copy, and its stage is free again as
+// soon as the fragment is read. The sum over heads stays inside a thread but for the last two
+// steps.
 // Work    : 16384 FLOP a (token, key): 128 clocks of the tensor cores for a page and a token, against
 //           about 90 instructions of each of the four warps, and as many again to expand FP4 keys. The
 //           warpgroups take turns at both.

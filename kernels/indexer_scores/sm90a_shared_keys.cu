@@ -1,8 +1,8 @@
-// Prefill with FP8 keys by wgmma with both operands in shared memory: 64 keys of a page are the rows
-// of a product, the heads of two tokens its 128 columns. The codes of a pool are one matrix of 128-byte
-// rows (a page's scales fill two more), so a page's codes come by tensor copy in the swizzle that
-// wgmma reads, 64 rows from row 66 * page. The sum over heads stays inside a thread but for the last
-// two steps.
+// Prefill with FP8 keys by wgmma with both operands in shared memory: 64 keys of a page are the
+// rows of a product, the heads of two tokens its 128 columns. The codes of a pool are one matrix of
+// 128-byte rows (a page's scales fill two more), so a page's codes come by tensor copy in the
+// swizzle that wgmma reads, 64 rows from row 66 * page. The sum over heads stays inside a thread
+// but for the last two steps.
 // Work    : 16384 FLOP a (token, key): 128 clocks of the tensor cores for a page and a token, against
 //           about 80 instructions of each of the four warps. Three warpgroups take turns at both
 //           (two with two accumulators each were slower).

@@ -1,6 +1,6 @@
 // After attention: the last 64 channels of each output head are rotated back by the query's own
-// position (values carry their rotation, because an entry is key and value at once), then the row is
-// quantised for the grouped output projection, act_fp8(.; 128).
+// position (values carry their rotation, because an entry is key and value at once), then the row
+// is quantised for the grouped output projection, act_fp8(.; 128).
 // Source: DeepSeek-V4 inference reference (Attention.forward, inverse apply_rotary_emb).
 #pragma once
 

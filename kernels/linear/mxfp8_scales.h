@@ -1,10 +1,11 @@
-// The scale tensors of cuBLASLt's MXFP8 products (UE8M0, one for 32 channels of a row), made from ours.
+// The scale tensors of cuBLASLt's MXFP8 products (UE8M0, one for 32 channels of a row), made from
+// ours.
 //
-// The library reads tiles of 128 rows x 4 groups of 32 channels, 512 bytes each, the tiles of 128 rows
-// side by side along the channels. In a tile, row r and group g are at
+// The library reads tiles of 128 rows x 4 groups of 32 channels, 512 bytes each, the tiles of 128
+// rows side by side along the channels. In a tile, row r and group g are at
 //   r % 32 * 16 + r / 32 * 4 + g,
-// so that 16 bytes (a line) hold rows l, l + 32, l + 64, l + 96. Tiles are whole: what lies beyond the
-// last row is zero. A tile spans just 128 channels, which share one scale in our formats:
+// so that 16 bytes (a line) hold rows l, l + 32, l + 64, l + 96. Tiles are whole: what lies beyond
+// the last row is zero. A tile spans just 128 channels, which share one scale in our formats:
 //   x   a word of four equal bytes for a row          (our 1 x 128 scales)
 //   w   a tile of 512 equal bytes                     (our 128 x 128 scales)
 // Source: NVIDIA, cuBLAS 13 documentation, 1D block scaling factors layout.
@@ -35,7 +36,8 @@ V4CAP_HD constexpr std::uint32_t scale_word(float power_of_two) {
   return (bits_of(power_of_two) >> 23 & 0xffu) * 0x01010101u;
 }
 
-// The tensors of one product of each of `groups`: group after group, tile rows, tiles along K, lines.
+// The tensors of one product of each of `groups`: group after group, tile rows, tiles along K,
+// lines.
 struct ScaleTiles {
   std::int64_t down = 0, across = 0;  // tiles of a group
   std::int64_t groups = 0;

@@ -1,7 +1,8 @@
-// FP8 y = x W^T by cuBLASLt's MXFP8 kernels, which it has for compute capability 10.0: a UE8M0 scale
-// for 32 channels of a row of either operand. Ours are coarser powers of two, so repeating them is
-// exact (mxfp8_scales.h). A small kernel writes both scale tensors into the workspace.
-// Traffic : the scale tensors, 1/32 B for each byte of codes, written and read again; they stay in L2.
+// FP8 y = x W^T by cuBLASLt's MXFP8 kernels, which it has for compute capability 10.0: a UE8M0
+// scale for 32 channels of a row of either operand. Ours are coarser powers of two, so repeating
+// them is exact (mxfp8_scales.h). A small kernel writes both scale tensors into the workspace.
+// Traffic : the scale tensors, 1/32 B for each byte of codes, written and read again; they stay in
+// L2.
 // Groups  : a product each, one after the other.
 // Never run, for want of a GPU. Relied on, and read only: the documented layout of the scales, and
 // that the library has a kernel for these shapes (launch_lt throws where it has none).

@@ -1,5 +1,5 @@
-// mhc_post_pre for any width. Many tokens: the two operators one after the other, 36 d bytes a token
-// instead of 20 d. Few tokens: mhc_pre's first kernel makes the streams that it multiplies.
+// mhc_post_pre for any width. Many tokens: the two operators one after the other, 36 d bytes a
+// token instead of 20 d. Few tokens: mhc_pre's first kernel makes the streams that it multiplies.
 #include "kernels/mhc_post/portable.h"
 #include "kernels/mhc_post_pre/launch.h"
 #include "kernels/mhc_pre/portable.h"

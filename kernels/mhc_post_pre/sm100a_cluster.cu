@@ -1,4 +1,5 @@
-// The sm_90a version built for sm_100a: nothing in it is Hopper's own. See kernels/mhc_pre/cluster.cuh.
+// The sm_90a version built for sm_100a: nothing in it is Hopper's own. See
+// kernels/mhc_pre/cluster.cuh.
 #include "kernels/mhc_post_pre/launch.h"
 #include "kernels/mhc_pre/cluster.cuh"
 #include "kernels/registry.h"

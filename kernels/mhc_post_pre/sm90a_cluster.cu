@@ -1,5 +1,5 @@
-// mhc_post in front of mhc_pre's cluster version: the new streams are multiplied from shared memory.
-// Traffic: 20 d bytes a token. See kernels/mhc_pre/cluster.cuh.
+// mhc_post in front of mhc_pre's cluster version: the new streams are multiplied from shared
+// memory. Traffic: 20 d bytes a token. See kernels/mhc_pre/cluster.cuh.
 #include "kernels/mhc_post_pre/launch.h"
 #include "kernels/mhc_pre/cluster.cuh"
 #include "kernels/registry.h"

@@ -58,10 +58,10 @@ struct Layout {
   static constexpr int kBytes = kBarriersAt + kBarrierBytes;
 };
 
-// Everything handed over lies in two buffers, tile i in buffer i % 2, each with a barrier. Why two are
-// enough: a block sends its part of tile i + 2 after all its warps have used pre of tile i, which
-// every block sent after it had read the parts of tile i. And pre of tile i + 2 is sent after the
-// parts of tile i + 2 have come, so after all have used pre of tile i.
+// Everything handed over lies in two buffers, tile i in buffer i % 2, each with a barrier. Why two
+// are enough: a block sends its part of tile i + 2 after all its warps have used pre of tile i,
+// which every block sent after it had read the parts of tile i. And pre of tile i + 2 is sent after
+// the parts of tile i + 2 have come, so after all have used pre of tile i.
 struct Barriers {
   std::uint64_t part[2];    // the parts of my token have come from all blocks
   std::uint64_t pre[2];     // pre has come from all blocks
@@ -551,8 +551,8 @@ void launch_sized(const Args& args, const mhc_post::Args& post, cudaStream_t str
   config.stream = stream;
   config.attrs = &shape;
   config.numAttrs = 1;
-  // Attributes belong to a device, of which a process may use several. How many clusters run at once
-  // depends on the kind of GPU only.
+  // Attributes belong to a device, of which a process may use several. How many clusters run at
+  // once depends on the kind of GPU only.
   V4CAP_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
   V4CAP_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, L::kBytes));
   static const int most_clusters = [&] {

@@ -19,9 +19,9 @@ inline std::string refuses_shape(const Args& args) {
   return "";
 }
 
-// The clusters' kernel is built for V4-Pro's and V4-Flash's widths, and for steps whose streams take
-// longer to read than fn takes to get into the registers of a cluster (H100, 7168: 18.9 us against
-// the portable version's 14.2 at 256 tokens, 40 against 58 at 1024).
+// The clusters' kernel is built for V4-Pro's and V4-Flash's widths, and for steps whose streams
+// take longer to read than fn takes to get into the registers of a cluster (H100, 7168: 18.9 us
+// against the portable version's 14.2 at 256 tokens, 40 against 58 at 1024).
 inline constexpr int kClusterTokens = 512;
 
 inline std::string refuses_cluster(const Args& args) {

@@ -33,8 +33,8 @@ __device__ inline SplitPair split(float a, float b) {
 }
 
 // c[16, 8] += a[16, 16] b[16, 8]. A lane holds 8 neighbours of K of a row in one 16-byte access: of
-// two products (`step` 0, 1) that together cover 32 of K it gives words 2 step and 2 step + 1. A and B
-// name K in the same, permuted, order, which a sum does not see.
+// two products (`step` 0, 1) that together cover 32 of K it gives words 2 step and 2 step + 1. A
+// and B name K in the same, permuted, order, which a sum does not see.
 __device__ inline void multiply(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                                 std::uint32_t b1) {
   asm volatile(
@@ -69,9 +69,9 @@ __device__ inline float sigmoid(float x) {
   return reciprocal(1.0f + __expf(-x));
 }
 
-// Sinkhorn of one token in one thread. The entries of C are kept as r_i K_ij c_j: only the factors of
-// rows and columns change, and half an iteration is four sums of products and four reciprocals. It is
-// latency that counts, so many tokens go side by side in the lanes of a warp.
+// Sinkhorn of one token in one thread. The entries of C are kept as r_i K_ij c_j: only the factors
+// of rows and columns change, and half an iteration is four sums of products and four reciprocals.
+// It is latency that counts, so many tokens go side by side in the lanes of a warp.
 struct Sinkhorn {
   float k[kStreams * kStreams], r[kStreams], c[kStreams];
 

@@ -7,7 +7,8 @@
 //                  streams; it is launched while the first kernel runs (programmatic dependent
 //                  launch) and Sinkhorn has a warp of its own.
 // Traffic : the streams are read twice (18 d bytes a token), fn once per tile of tokens, from L2.
-// Small T : splits over the channels put a block on nearly every multiprocessor; fn comes through all
+// Small T : splits over the channels put a block on nearly every multiprocessor; fn comes through
+// all
 //           of them, which is what clusters of one GPC cannot do.
 #include <cuda_runtime.h>
 

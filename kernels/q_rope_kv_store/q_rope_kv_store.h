@@ -2,8 +2,8 @@
 //   q    each head divided by its own RMS (no weight), RoPE on its last 64 channels, bf16
 //   kv   c = RMSNorm(kv; weight), RoPE on its last 64 channels; the first 448 are quantised by
 //        act_fp8(.; 64), the last 64 stay bf16; stored in the sequence's window page
-// RoPE rotates interleaved pairs (2i, 2i+1) by an angle whose cosine and sine stand in a table, made
-// as the reference makes it: float products of position and frequency.
+// RoPE rotates interleaved pairs (2i, 2i+1) by an angle whose cosine and sine stand in a table,
+// made as the reference makes it: float products of position and frequency.
 // Source: DeepSeek-V4 inference reference (Attention.forward, apply_rotary_emb).
 #pragma once
 

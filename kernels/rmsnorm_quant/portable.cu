@@ -1,5 +1,6 @@
 // RMSNorm + FP8 quantiser, one block a row, the row kept in registers between the two passes.
-// Traffic : 2 B in and 1 + 1/32 B out (bf16 out: 2 B more) a channel; about 4 FLOP: bound by memory.
+// Traffic : 2 B in and 1 + 1/32 B out (bf16 out: 2 B more) a channel; about 4 FLOP: bound by
+// memory.
 // Shape   : 8 channels a thread and step, two steps, as many threads as that takes; the weights are
 //           loaded before the sum is waited for. 16 threads of a half warp hold one block of 128
 //           channels, so a block's largest magnitude is a reduction over 16 lanes.

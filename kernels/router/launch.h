@@ -1,5 +1,5 @@
-// How the router's product is cut: into tiles of tokens and experts, and along K into parts whose sums
-// a second kernel adds in a fixed order.
+// How the router's product is cut: into tiles of tokens and experts, and along K into parts whose
+// sums a second kernel adds in a fixed order.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +36,8 @@ constexpr Plan plan_of(const Args& args) {
   p.token_tiles = p.few ? 1 : divide_up(args.tokens, kTile);
   p.expert_tiles = divide_up(args.experts, p.few ? kFewExperts : kTile);
   if (p.few) {
-    // All loads of a warp are in flight at once, so more of them cost little; but all SMs should load.
+    // All loads of a warp are in flight at once, so more of them cost little; but all SMs should
+    // load.
     const auto parts = [&](int chunks) {
       return divide_up(args.hidden, kChunk * kFewWarps * chunks);
     };

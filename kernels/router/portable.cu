@@ -1,9 +1,11 @@
-// Router in two kernels: logits by mma.sync, then a warp a token adds up the parts, scores and picks.
-// Few tokens (<= 64): the gate's weights (5.5 MB Pro, 2.1 MB Flash) are what is read, so they are
+// Router in two kernels: logits by mma.sync, then a warp a token adds up the parts, scores and
+// picks. Few tokens (<= 64): the gate's weights (5.5 MB Pro, 2.1 MB Flash) are what is read, so
+// they are
 //   spread over all SMs: a block has 16 experts and a part of K, its 8 warps a part of that each.
 //   Fragments are loaded straight from global memory, 16 bytes a thread; K is permuted alike on both
 //   sides, so that a thread's 8 neighbouring channels are two steps of the product.
-// Many tokens: tiles of 128 tokens x 128 experts, three stages of cp.async, ldmatrix. 2 FLOP x tokens
+// Many tokens: tiles of 128 tokens x 128 experts, three stages of cp.async, ldmatrix. 2 FLOP x
+// tokens
 //   x experts x hidden against 2 B x tokens x hidden: bound by the product.
 #include <cuda_runtime.h>
 

@@ -68,8 +68,8 @@ inline std::string refuses_one_block(const Args& args) {
   return refuses_common(args);
 }
 
-// Clusters pay while rows are few and long: with more blocks than twice a large GPU's multiprocessors,
-// or a row that is two tiles of one block, a block a row takes less.
+// Clusters pay while rows are few and long: with more blocks than twice a large GPU's
+// multiprocessors, or a row that is two tiles of one block, a block a row takes less.
 inline constexpr int kClusterMostBlocks = 264;
 inline constexpr int kClusterLeastLength = 2 * kRowTile + 1;
 

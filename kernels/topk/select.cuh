@@ -1,9 +1,9 @@
 // Exact selection inside a block. Scores are compared as 32-bit keys in the order of the numbers.
 //
-// The k-th largest key is narrowed down by histograms of 256 bins over the range that it must lie in,
-// first [smallest, largest]: three or four rounds, whatever the distribution. Only the rounds' counts
-// are formed by atomics; what is kept, and where, follows from prefix sums, so that an input gives the
-// same bits on every run.
+// The k-th largest key is narrowed down by histograms of 256 bins over the range that it must lie
+// in, first [smallest, largest]: three or four rounds, whatever the distribution. Only the rounds'
+// counts are formed by atomics; what is kept, and where, follows from prefix sums, so that an input
+// gives the same bits on every run.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +69,8 @@ __device__ inline Range range_of(const std::uint32_t* keys, int count, SelectScr
           __reduce_max_sync(~0u, scratch.largest[lane % kWarps])};
 }
 
-// Of `count` keys in shared memory, at least k of them in `range` and none above it. Every thread gets
-// the result. With `slack` the threshold may let up to that many more than k keys through.
+// Of `count` keys in shared memory, at least k of them in `range` and none above it. Every thread
+// gets the result. With `slack` the threshold may let up to that many more than k keys through.
 template <int kThreads>
 __device__ Threshold find_threshold(const std::uint32_t* keys, int count, int k, Range range,
                                     int slack, SelectScratch& scratch) {
@@ -169,9 +169,9 @@ struct Candidates {
   std::int32_t kept_places[kMostK];
 };
 
-// Keeps the k largest of `count` candidates in `range`; thread by thread, so that the order depends on the input
-// alone. Returns the k-th largest key. All threads have to have written what they add. With `out` the
-// places go there, and the candidates are left as they are.
+// Keeps the k largest of `count` candidates in `range`; thread by thread, so that the order depends
+// on the input alone. Returns the k-th largest key. All threads have to have written what they add.
+// With `out` the places go there, and the candidates are left as they are.
 template <int kThreads, int kCapacity, int kMostK>
 __device__ std::uint32_t keep_largest(Candidates<kCapacity, kMostK>& candidates, int count, int k,
                                       Range range, SelectScratch& scratch,

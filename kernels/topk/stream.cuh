@@ -1,7 +1,7 @@
-// The k largest of a row that streams by: what may still belong to them collects in shared memory. When
-// the room for a tile is short, the candidates shrink to the k largest so far, and only scores above
-// the smallest of those are of interest from then on. Equal scores are thus never collected once k of
-// them are there.
+// The k largest of a row that streams by: what may still belong to them collects in shared memory.
+// When the room for a tile is short, the candidates shrink to the k largest so far, and only scores
+// above the smallest of those are of interest from then on. Equal scores are thus never collected
+// once k of them are there.
 #pragma once
 
 #include "kernels/topk/launch.h"
@@ -16,8 +16,8 @@ struct StreamState {
   int warp_counts[2][32];
 };
 
-// Of `length` > k scores; `score_at(i)` and `place_at(i)` give one and the position to report for it.
-// Called by all threads; writes k places to `selected`.
+// Of `length` > k scores; `score_at(i)` and `place_at(i)` give one and the position to report for
+// it. Called by all threads; writes k places to `selected`.
 template <int kThreads, int kPerThread, int kCapacity, int kMostK, class ScoreAt, class PlaceAt>
 __device__ inline void stream_largest(StreamState<kCapacity, kMostK>& shared, int length, int k,
                                       const ScoreAt& score_at, const PlaceAt& place_at,

@@ -1,8 +1,8 @@
-// The positions of the k largest of the first lengths[r] scores of each row, as a set: exact, in any
-// order, ties at the threshold broken freely. A row with no more than k scores gives all of them:
-// positions take its first min(k, length) places, and -1 fills its end. Attention relies on that: it
-// walks only the places that can be used. Scores are finite; the time must not depend much on their
-// distribution (all-equal scores at most twice the time of normal ones).
+// The positions of the k largest of the first lengths[r] scores of each row, as a set: exact, in
+// any order, ties at the threshold broken freely. A row with no more than k scores gives all of
+// them: positions take its first min(k, length) places, and -1 fills its end. Attention relies on
+// that: it walks only the places that can be used. Scores are finite; the time must not depend much
+// on their distribution (all-equal scores at most twice the time of normal ones).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// Does this machine's racecheck follow what our pipelines do? Both kernels are right; the second hands
-// shared memory over as the tuned kernels do: all threads of a warp write, the warp synchronises, one
-// lane arrives at the transaction barrier for all. By the PTX memory model the warp's barrier and the
-// lane's release order every write before whoever waits; a tool that records only the arriving
-// thread's own writes reports races there that are none.
+// Does this machine's racecheck follow what our pipelines do? Both kernels are right; the second
+// hands shared memory over as the tuned kernels do: all threads of a warp write, the warp
+// synchronises, one lane arrives at the transaction barrier for all. By the PTX memory model the
+// warp's barrier and the lane's release order every write before whoever waits; a tool that records
+// only the arriving thread's own writes reports races there that are none.
 //
 //   nvcc -std=c++20 -arch=sm_90 -I. tests/gpu/racecheck_control.cu -o control
 //   compute-sanitizer --tool racecheck ./control every     every thread arrives

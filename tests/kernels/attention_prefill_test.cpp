@@ -1,5 +1,5 @@
-// How a prefill launch of attention is cut up: items, rows in the workspace, lists of keys, and what
-// is refused.
+// How a prefill launch of attention is cut up: items, rows in the workspace, lists of keys, and
+// what is refused.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The scale tensors that cuBLASLt's MXFP8 products read, against the layout as it is documented: from
-// a byte's offset to its row and group of channels, and tiles in row-major order.
+// The scale tensors that cuBLASLt's MXFP8 products read, against the layout as it is documented:
+// from a byte's offset to its row and group of channels, and tiles in row-major order.
 #include "kernels/linear/mxfp8_scales.h"
 
 #include <doctest/doctest.h>
@@ -28,8 +28,8 @@ std::vector<std::uint8_t> write(const ScaleTiles& tiles, const Line& line) {
 struct Scale {
   int row, group_of_32;
 };
-// The row and the group of 32 channels that the byte at `offset` of a tensor belongs to, for a width
-// of `groups_of_32` groups. Tiles have 512 bytes.
+// The row and the group of 32 channels that the byte at `offset` of a tensor belongs to, for a
+// width of `groups_of_32` groups. Tiles have 512 bytes.
 Scale documented(std::int64_t offset, int groups_of_32) {
   const int tiles_across = (groups_of_32 + 3) / 4;
   const auto tile = static_cast<int>(offset / 512), within = static_cast<int>(offset % 512);

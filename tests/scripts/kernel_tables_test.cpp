@@ -1,5 +1,5 @@
-// kernels/README.md shows what kernels/measured holds, and the script that writes the tables refuses
-// what it cannot do.
+// kernels/README.md shows what kernels/measured holds, and the script that writes the tables
+// refuses what it cannot do.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 

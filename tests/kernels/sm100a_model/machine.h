@@ -1,8 +1,9 @@
 // A model of a block on a Blackwell GPU that runs the source of our sm_100a kernels on the CPU: a
-// thread for each thread, barriers with phases, shared and tensor memory, and the copies and products
-// as NVIDIA documents them (kernels/cuda/ beside this file stands in for the repository's headers).
-// What is asynchronous on a GPU happens at once here: the model finds wrong addresses, layouts, fields,
-// phases and numbers of arrivals, and waits that never end; it cannot find a missing proxy fence.
+// thread for each thread, barriers with phases, shared and tensor memory, and the copies and
+// products as NVIDIA documents them (kernels/cuda/ beside this file stands in for the repository's
+// headers). What is asynchronous on a GPU happens at once here: the model finds wrong addresses,
+// layouts, fields, phases and numbers of arrivals, and waits that never end; it cannot find a
+// missing proxy fence.
 #pragma once
 
 #include <cuda.h>

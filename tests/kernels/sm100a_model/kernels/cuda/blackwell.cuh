@@ -1,5 +1,5 @@
-// Stands in for the repository's header in the model: tensor memory and products of scaled blocks, as
-// PTX ISA 9.0 describes them. Fields of descriptors are taken apart here, independently of
+// Stands in for the repository's header in the model: tensor memory and products of scaled blocks,
+// as PTX ISA 9.0 describes them. Fields of descriptors are taken apart here, independently of
 // blackwell_descriptors.h, which puts them together.
 #pragma once
 
