@@ -95,12 +95,12 @@ ExitCode run_bench(const BenchOptions& options) {
                                               options.match));
   }
   const bool json_only = options.json_file == "-";
-  std::ofstream file;
+  const Device device = open_device(options.device);
+  std::ofstream file;  // opened before anything is measured
   if (!json_only && !options.json_file.empty()) {
     file.open(options.json_file + ".new");
     if (!file) throw RunError("cannot write " + options.json_file);
   }
-  const Device device = open_device(options.device);
   Stopwatch stopwatch(device);
   const Ceilings ceilings = measure_ceilings(stopwatch);
   if (!json_only) {
