@@ -1,5 +1,7 @@
 #include "exec/layer/layer.h"
 
+#include <algorithm>
+
 #include "kernels/rope_table.h"
 
 namespace v4cap::exec {
@@ -8,15 +10,6 @@ using kernels::Bf16;
 using kernels::kHeadDim;
 using kernels::kIndexDim;
 using kernels::kIndexHeads;
-
-namespace {
-
-// Columns of the joint BF16 product of a CSA layer (weights.h).
-constexpr int kKeyColumn = 4 * kHeadDim;
-constexpr int kHeadWeightColumn = kKeyColumn + 4 * kIndexDim;
-constexpr int kCsaColumns = kHeadWeightColumn + kIndexHeads;
-
-}  // namespace
 
 RopeTables rope_tables(Executor& executor, std::int64_t positions) {
   return {executor.array(kernels::rope_table(true, positions)),
@@ -61,8 +54,9 @@ LayerRunner::Quantised LayerRunner::norm_quantise(const Bf16* x, int rows, int w
   return q;
 }
 
-Array<Bf16> LayerRunner::project(const Quantised& x, int rows, Fp8Matrix& weights) {
-  const std::int64_t out = std::int64_t{weights.groups} * weights.out;
+Array<Bf16> LayerRunner::project(const Quantised& x, int rows, Fp8Matrix& weights,
+                                 std::int64_t y_stride) {
+  const std::int64_t out = std::max(std::int64_t{weights.groups} * weights.out, y_stride);
   auto y = executor_.array<Bf16>(rows * out);
   executor_.run(kernels::linear::Fp8Args{.rows = rows,
                                          .groups = weights.groups,
@@ -152,12 +146,13 @@ Array<Bf16> LayerRunner::attention(LayerWeights& weights, LayerState& state, con
   const Array<Bf16> latent = project(input, tokens, weights.wqa_wkv);
   const Quantised latent_query =
       norm_quantise(latent.data(), tokens, shape_.q_lora, latent_width, weights.q_norm, nullptr);
-  const Array<Bf16> q = project(latent_query, tokens, weights.wqb);
+  const std::int64_t q_stride = std::int64_t{shape_.padded_heads} * kHeadDim;
+  const Array<Bf16> q = project(latent_query, tokens, weights.wqb, q_stride);
   kernels::q_rope_kv_store::Args store;
   store.batch = step.batch;
   store.heads = shape_.heads;
   store.q = q.data();
-  store.q_stride = std::int64_t{shape_.heads} * kHeadDim;
+  store.q_stride = q_stride;
   store.kv = latent.data() + shape_.q_lora;
   store.kv_stride = latent_width;
   store.kv_weight = weights.kv_norm.at(side_);
@@ -171,6 +166,7 @@ Array<Bf16> LayerRunner::attention(LayerWeights& weights, LayerState& state, con
   if (weights.kind == LayerKind::csa) {
     const Array<float> ug =
         project(normed.data(), tokens, shape_.hidden, kCsaColumns, weights.compress);
+    if (state.before_compress) state.before_compress(ug.data());
     kernels::compressor_csa::Args compress;
     compress.batch = step.batch;
     compress.head_dim = kHeadDim;
@@ -182,10 +178,10 @@ Array<Bf16> LayerRunner::attention(LayerWeights& weights, LayerState& state, con
     compress.norm_weight = weights.compressor_norm.at(side_);
     compress.rope = rope;
     compress.entries = state.entries;
-    compress.pages = state.entry_pages;
+    compress.pages = state.written_pages;
     executor_.run(compress);
     compress.head_dim = kIndexDim;
-    compress.ug = ug.data() + kKeyColumn;
+    compress.ug = ug.data() + kCsaKeyColumn;
     compress.ape = weights.key_ape.at(side_);
     compress.state = state.key_compressor;
     compress.norm_weight = weights.key_compressor_norm.at(side_);
@@ -211,17 +207,17 @@ Array<Bf16> LayerRunner::attention(LayerWeights& weights, LayerState& state, con
     compress.norm_weight = weights.compressor_norm.at(side_);
     compress.rope = rope;
     compress.entries = state.entries;
-    compress.pages = state.entry_pages;
+    compress.pages = state.written_pages;
     executor_.run(compress);
     core.kind = kernels::attention::Kind::hca;
     core.compress_ratio = 128;
   }
 
-  auto o = executor_.array<Bf16>(std::int64_t{tokens} * shape_.heads * kHeadDim);
+  auto o = executor_.array<Bf16>(tokens * q_stride);
   core.batch = step.batch;
-  core.heads = shape_.heads;
+  core.heads = shape_.padded_heads;
   core.q = q.data();
-  core.q_stride = store.q_stride;
+  core.q_stride = q_stride;
   core.window = state.window;
   core.window_pages = state.window_pages;
   core.extra = state.entries;
@@ -235,6 +231,7 @@ Array<Bf16> LayerRunner::attention(LayerWeights& weights, LayerState& state, con
   inverse.batch = step.batch;
   inverse.heads = shape_.heads;
   inverse.o = o.data();
+  inverse.o_stride = q_stride;
   inverse.rope = rope;
   inverse.quantised = rotated.rows;
   executor_.run(inverse);
@@ -255,7 +252,7 @@ Array<std::int32_t> LayerRunner::select(LayerWeights& weights, LayerState& state
   kernels::indexer_query::Args query;
   query.batch = step.batch;
   query.q = q.data();
-  query.w = ug.data() + kHeadWeightColumn;
+  query.w = ug.data() + kCsaHeadWeightColumn;
   query.w_stride = kCsaColumns;
   query.rope = rope_.compressed.data();
   query.format = state.keys.format;

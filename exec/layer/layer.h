@@ -57,7 +57,9 @@ class LayerRunner {
   Quantised quantise(const kernels::Bf16* x, int rows, int width, std::int64_t stride);
   Quantised norm_quantise(const kernels::Bf16* x, int rows, int width, std::int64_t stride,
                           Buffer<float>& weight, kernels::Bf16* normed);
-  Array<kernels::Bf16> project(const Quantised& x, int rows, Fp8Matrix& weights);
+  // Rows of the product are `y_stride` apart where that is more than they are wide.
+  Array<kernels::Bf16> project(const Quantised& x, int rows, Fp8Matrix& weights,
+                               std::int64_t y_stride = 0);
   Array<float> project(const kernels::Bf16* x, int rows, int in, int out,
                        Buffer<kernels::Bf16>& weights);
   kernels::mhc_pre::Args mhc_args(MhcWeights& weights, int tokens, const kernels::Bf16* x,

@@ -5,6 +5,7 @@ namespace v4cap::exec {
 LayerShape tiny_shape() {
   return {.hidden = 512,
           .heads = 64,
+          .padded_heads = 64,
           .q_lora = 256,
           .output_groups = 8,
           .output_lora = 128,

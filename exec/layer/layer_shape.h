@@ -7,7 +7,8 @@ namespace v4cap::exec {
 
 struct LayerShape {
   int hidden = 0;
-  int heads = 0;  // on this rank; the kernels want 64 or 128
+  int heads = 0;         // on this rank
+  int padded_heads = 0;  // that attention runs with: 64 or 128
   int q_lora = 0;
   int output_groups = 0, output_lora = 0;  // groups on this rank; rank of each
   int experts = 0, active = 0;

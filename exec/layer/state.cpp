@@ -48,6 +48,7 @@ LayerState::LayerState(Executor& executor, LayerKind kind, const StateOptions& o
 
   const int parts = divide_up(options.max_context, kTokensPerPage);
   entry_pages = {keep(executor.array(deal_pages(sequences, parts))), parts, parts};
+  written_pages = entry_pages;
   if (kind == LayerKind::csa) {
     constexpr int kRing = kernels::compressor_csa::kRing;
     entries = kv_pool(kTokensPerPage / 4, sequences * parts);

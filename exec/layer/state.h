@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -24,15 +25,21 @@ struct StateOptions {
 // Pages are dealt out in an order that is not the sequences', so that a table is really needed.
 class LayerState {
  public:
+  LayerState() = default;  // filled in by who has the memory
   LayerState(Executor& executor, LayerKind kind, const StateOptions& options);
 
   kernels::KvPool window, entries;
   kernels::KeyPool keys;
   kernels::PageTable window_pages, entry_pages;  // of entries and keys: one page per 256 tokens
+  // Where compressors put what they complete. The same as entry_pages, but for blocks that are
+  // computed once more without being stored again.
+  kernels::PageTable written_pages;
   float* compressor = nullptr;
   float* key_compressor = nullptr;
   const std::int32_t* slots = nullptr;  // [sequences]
   kernels::compressor_hca::StateForm hca_form = kernels::compressor_hca::StateForm::online;
+  // Called with the compressors' rows of a CSA layer before they change the state. May be empty.
+  std::function<void(const float* ug)> before_compress;
 
  private:
   std::vector<std::shared_ptr<void>> memory_;
@@ -41,6 +48,7 @@ class LayerState {
 // New tokens of a step: sequence s gets counts[s] tokens from position starts[s] on.
 class Step {
  public:
+  Step() = default;  // filled in by who has the memory
   Step(Executor& executor, const std::vector<int>& starts, const std::vector<int>& counts,
        const std::vector<std::int32_t>& token_ids);
 

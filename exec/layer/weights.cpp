@@ -97,9 +97,9 @@ LayerWeights random_layer(const LayerShape& shape, LayerKind kind, bool hash_rou
   w.wqb = fp8_matrix(1, shape.heads * kHeadDim, shape.q_lora, seeds);
   w.woa = fp8_matrix(shape.output_groups, shape.output_lora, shape.group_in(), seeds);
   w.wob = fp8_matrix(1, d, shape.output_groups * shape.output_lora, seeds);
-  w.sink = normal(shape.heads, 1, 0, seeds);
+  w.sink = normal(shape.padded_heads, 1, 0, seeds);
   if (kind == LayerKind::csa) {
-    w.compress = bf16_matrix(4 * kHeadDim + 4 * kIndexDim + kIndexHeads, d, seeds);
+    w.compress = bf16_matrix(kCsaColumns, d, seeds);
     w.ape = normal(4 * 2 * kHeadDim, 0.5f, 0, seeds);
     w.compressor_norm = normal(kHeadDim, 0.1f, 1, seeds);
     w.key_ape = normal(4 * 2 * kIndexDim, 0.5f, 0, seeds);

@@ -7,9 +7,15 @@
 #include "exec/device.h"
 #include "exec/layer/layer_shape.h"
 #include "kernels/formats/matrices.h"
+#include "kernels/formats/pages.h"
 #include "sim/model/model.h"
 
 namespace v4cap::exec {
+
+// Columns of the joint BF16 product of a CSA layer (LayerWeights::compress).
+inline constexpr int kCsaKeyColumn = 4 * kernels::kHeadDim;
+inline constexpr int kCsaHeadWeightColumn = kCsaKeyColumn + 4 * kernels::kIndexDim;
+inline constexpr int kCsaColumns = kCsaHeadWeightColumn + kernels::kIndexHeads;
 
 // FP8 weights [groups, out, in] with one scale per 128 x 128.
 struct Fp8Matrix {

@@ -1,6 +1,8 @@
 // Inverse RoPE and FP8 quantiser after attention, at the heads of V4-Pro (128) and V4-Flash (64).
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
 #include "exec/suites/operands.h"
@@ -17,15 +19,17 @@ namespace op = kernels::inverse_rope_quant;
 struct Shape {
   int heads = 0;
   std::vector<Part> parts;
+  int padded_heads = 0;  // of a row of o; 0: heads
 };
 
 class InverseRopeQuantCase : public OperatorCase<op::Args> {
  public:
   InverseRopeQuantCase(const Shape& shape, std::uint64_t seed)
       : heads_(shape.heads),
+        o_stride_(std::int64_t{std::max(shape.heads, shape.padded_heads)} * kHeadDim),
         batch_(shape.parts),
         rope_(rope_operand(batch_)),
-        o_(batch_.tokens() * width()),
+        o_(batch_.tokens() * o_stride_),
         codes_(batch_.tokens() * width()),
         scales_(width() / 128 * kernels::scale_stride_for(batch_.tokens())) {
     fill_normal(o_, seed, 0.3f);
@@ -35,6 +39,7 @@ class InverseRopeQuantCase : public OperatorCase<op::Args> {
     return {.batch = batch_.at(side),
             .heads = heads_,
             .o = o_.at(side),
+            .o_stride = o_stride_,
             .rope = rope_.at(side),
             .quantised = {codes_.at(side), scales_.at(side),
                           kernels::scale_stride_for(batch_.tokens())}};
@@ -59,6 +64,7 @@ class InverseRopeQuantCase : public OperatorCase<op::Args> {
   std::int64_t width() const { return std::int64_t{heads_} * kHeadDim; }
 
   int heads_;
+  std::int64_t o_stride_;
   BatchOperand batch_;
   Buffer<float> rope_;
   Buffer<Bf16> o_;
@@ -74,6 +80,7 @@ Suite suite() {
       spec("1 token, 1 head, position 0", {1, {{0, 1}}}, true),
       spec("7 tokens of 2 sequences, 3 heads", {3, {{500, 3}, {65000, 4}}}, true),
       spec("13 tokens, 5 heads", {5, {{127, 13}}}, true),
+      spec("9 tokens, 16 heads of 64", {16, {{300, 8}, {70, 1}}, 64}, true),
       spec("77 tokens of 3 sequences, 128 heads", {128, {{9, 1}, {3000, 75}, {1000, 1}}}),
   };
   for (const int heads : {64, 128}) {

@@ -16,7 +16,8 @@ namespace v4cap::kernels::inverse_rope_quant {
 struct Args {
   Batch batch = {};
   int heads = 0;
-  const Bf16* o = nullptr;      // [tokens, heads, 512]
+  const Bf16* o = nullptr;      // [tokens, o_stride], heads * 512 of each row
+  std::int64_t o_stride = 0;    // a multiple of 8; more than heads * 512 where attention was padded
   const float* rope = nullptr;  // [positions, 32, 2] cosine and sine
   Fp8Rows quantised = {};       // [tokens, heads * 512]
 };

@@ -29,6 +29,9 @@ constexpr std::int64_t blocks_of(const Args& args) {
 
 inline std::string refuses(const Args& args) {
   if (args.heads <= 0) return "no heads";
+  if (args.o_stride < std::int64_t{args.heads} * kHeadDim || args.o_stride % 8 != 0) {
+    return "rows of o overlap or are not 16-byte aligned";
+  }
   if (args.quantised.scale_stride < args.batch.tokens) return "the scales' stride is too small";
   if (blocks_of(args) > std::numeric_limits<std::int32_t>::max() / kWarpsPerBlock) {
     return "more than 2^31 rows";

@@ -22,8 +22,9 @@ constexpr int kHalf = kHeadDim / 2;
 __device__ float2 quantise_head(const Args& args, int token, int head, int lane) {
   const int channel = lane * 8;
   const std::int64_t begin = (std::int64_t{token} * args.heads + head) * kHeadDim;
-  const Bf16x8 low_bits = *reinterpret_cast<const Bf16x8*>(args.o + begin + channel);
-  const Bf16x8 high_bits = *reinterpret_cast<const Bf16x8*>(args.o + begin + kHalf + channel);
+  const Bf16* o = args.o + token * args.o_stride + std::int64_t{head} * kHeadDim;
+  const Bf16x8 low_bits = *reinterpret_cast<const Bf16x8*>(o + channel);
+  const Bf16x8 high_bits = *reinterpret_cast<const Bf16x8*>(o + kHalf + channel);
   const bool rotated = kHalf + channel >= kNopeDim;
   float angles[8] = {};
   if (rotated) {

@@ -12,7 +12,7 @@ Expected reference(const Args& args) {
   const auto size = static_cast<std::size_t>(tokens * width);
   Expected expected{std::vector<double>(size), std::vector<double>(size)};
   for_each_index(tokens, [&](std::int64_t t) {
-    const Bf16* in = args.o + t * width;
+    const Bf16* in = args.o + t * args.o_stride;
     double* rotated = expected.rotated.data() + t * width;
     for (std::int64_t c = 0; c < width; ++c) rotated[c] = real(in[c]);
     for (int head = 0; head < args.heads; ++head) {

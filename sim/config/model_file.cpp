@@ -192,6 +192,8 @@ void read_mlp(Section section, ModelSpec& m) {
   moe.dense_layers = section.optional<std::int64_t>("dense_layers", dense,
                                                     between<std::int64_t>(0, m.layer_count()));
   moe.dense_intermediate = width_or_zero(section, "dense_intermediate");
+  moe.hash_layers =
+      section.optional<std::int64_t>("hash_layers", 0, between<std::int64_t>(0, m.layer_count()));
   section.reject_unknown();
   if (moe.active_experts > moe.routed_experts) {
     section.error("active_experts",

@@ -30,6 +30,7 @@ struct MoeSpec {
   std::int64_t expert_intermediate = 0;
   std::int64_t dense_layers = 0;        // leading layers with a dense MLP
   std::int64_t dense_intermediate = 0;  // width of a dense MLP
+  std::int64_t hash_layers = 0;         // leading layers whose experts a table chooses by token
 };
 
 // Bytes per parameter of the checkpoint, scales included.

@@ -22,6 +22,7 @@ TEST_CASE("inverse_rope_quant: the last 64 channels of each head are turned back
   const Expected e = reference({.batch = {.tokens = 2, .positions = positions.data()},
                                 .heads = 2,
                                 .o = o.data(),
+                                .o_stride = 1024,
                                 .rope = rope.data()});
   // Back by a quarter: (a, b) becomes (b, -a).
   CHECK(e.rotated[447] == 1.0);
@@ -37,7 +38,7 @@ TEST_CASE("inverse_rope_quant: the last 64 channels of each head are turned back
 }
 
 TEST_CASE("inverse_rope_quant: few tokens are spread by heads, many by groups of 8") {
-  Args args{.heads = 5, .quantised = {nullptr, nullptr, 16}};
+  Args args{.heads = 5, .o_stride = 2560, .quantised = {nullptr, nullptr, 16}};
   args.batch.tokens = 3;
   CHECK(few_tokens(args));
   CHECK(blocks_of(args) == 4);  // 15 rows, 4 a block
@@ -46,6 +47,9 @@ TEST_CASE("inverse_rope_quant: few tokens are spread by heads, many by groups of
   CHECK(blocks_of(args) == 10);
   CHECK(refuses(args).empty());
   args.batch.tokens = 17;
+  CHECK_FALSE(refuses(args).empty());
+  args.batch.tokens = 13;
+  args.o_stride = 2552;  // rows would overlap
   CHECK_FALSE(refuses(args).empty());
 }
 
