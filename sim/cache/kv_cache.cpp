@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/cache/cache_observer.h"
 #include "sim/cache/point_retention.h"
 
 namespace v4cap {
@@ -25,6 +26,13 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
       point_limit_(point_budget(*layout_, policy_->retention())),
       scores_(policy_->make_scores()),
       index_(*layout_, block, window_, point_retention(*policy_, *layout_), scores_.get()) {}
+
+void KvCache::observe(CacheObserver* observer) {
+  V4CAP_CHECK(running_ == 0 && in_use() == KindBytes{},
+              "a cache is observed only after it was used");
+  index_.observe(observer);
+  observer_ = observer;
+}
 
 KindBytes KvCache::blocks_charge(std::int64_t begin, std::int64_t end) const {
   return layout_->blocks(begin, end, window_);
@@ -98,12 +106,12 @@ bool KvCache::make_room_on_path(CachedSequence& sequence, const KindBytes& wante
   while (!make_room(wanted)) {
     ++points_dropped_;
     if (sequence.output_end) {
-      give_up(*sequence.output_end);
+      give_up(sequence, *sequence.output_end);
       sequence.output_end.reset();
     } else if (sequence.own_points.empty()) {
       index_.drop_last_point(sequence.cursor);
     } else {
-      give_up(sequence.own_points.back());
+      give_up(sequence, sequence.own_points.back());
       sequence.own_points.pop_back();
     }
   }
@@ -121,12 +129,21 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   const bool alone = in_use() == KindBytes{} && fits_alone(length, in_flight);
   if (!alone && !fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
   sequence.cursor = index_.lock(lookup.match);
+  // Told before room is made: the point that is resumed at may have to go for it.
+  if (observer_ != nullptr) {
+    const Resume& resume = lookup.resume;
+    const bool reads_point = resume.position > Tokens{0} && resume.rebuild == Tokens{0};
+    observer_->admitted(
+        {sequence.tag, sequence.cursor, lookup.match.blocks, resume,
+         reads_point ? index_.find_point(sequence.cursor, resume.position) : kNoPointId});
+  }
   const bool room = make_room_on_path(sequence, own);
   V4CAP_CHECK(room, "room that was counted is not there");
   own_ += own;
   sequence.state = state;
   sequence.shared = lookup.match.blocks;
   sequence.own = blocks - lookup.match.blocks;
+  if (observer_ != nullptr) observer_->grown(sequence.tag, sequence.own);
   sequence.running = true;
   ++running_;
   sequence.points.cached = lookup.cached;
@@ -169,6 +186,7 @@ bool KvCache::grow(CachedSequence& sequence, Tokens length) {
   own_ += more;
   sequence.state += windows;
   sequence.own = blocks - sequence.shared;
+  if (observer_ != nullptr) observer_->grown(sequence.tag, blocks - have);
   return true;
 }
 
@@ -176,9 +194,14 @@ KindBytes KvCache::point_bytes(Tokens position) const {
   return v4cap::point_bytes(*policy_, *layout_, block_, position);
 }
 
-void KvCache::give_up(const OwnPoint& point) {
+void KvCache::uncharge(const OwnPoint& point) {
   own_ -= point.bytes;
   reserved_ -= point.bytes;
+}
+
+void KvCache::give_up(const CachedSequence& sequence, const OwnPoint& point) {
+  uncharge(point);
+  if (observer_ != nullptr) observer_->point_dropped(sequence.tag, point.position);
 }
 
 Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) {
@@ -186,35 +209,43 @@ Bytes KvCache::reserve_points(CachedSequence& sequence, Tokens from, Tokens to) 
   const Tokens last = block_ * sequence.indexable;
   for (Tokens at = policy_->next_point(from, sequence.points); at <= to && at <= last;
        at = policy_->next_point(at, sequence.points)) {
-    if (windows_in_pool_) {  // written by the step itself; room is made when they are there
-      sequence.own_points.push_back({at, {}, policy_->reason(at, sequence.points)});
-      continue;
-    }
-    const KindBytes bytes = point_bytes(at);
-    if (!make_room_for_point(bytes)) {
-      ++points_dropped_;
-      continue;
+    KindBytes bytes;
+    if (!windows_in_pool_) {  // otherwise written by the step itself; room is made afterwards
+      bytes = point_bytes(at);
+      if (!make_room_for_point(bytes)) {
+        ++points_dropped_;
+        continue;
+      }
     }
     own_ += bytes;
     reserved_ += bytes;
     sequence.own_points.push_back({at, bytes, policy_->reason(at, sequence.points)});
     reserved += bytes.total();
+    if (observer_ != nullptr) {
+      observer_->point_reserved(sequence.tag, at, sequence.own_points.back().reason);
+    }
   }
   return reserved;
 }
 
 void KvCache::place_point(CachedSequence& sequence, const OwnPoint& point) {
-  give_up(point);
+  uncharge(point);
   KindBytes bytes = point.bytes;
   if (windows_in_pool_) {
     // Windows that nobody used for longest go first, those of this sequence's own past among them.
     bytes = point_bytes(point.position);
     if (!make_room_for_point(bytes)) {
       ++points_dropped_;
+      if (observer_ != nullptr) observer_->point_dropped(sequence.tag, point.position);
       return;
     }
   }
-  if (!index_.add_point(sequence.cursor, point.position, bytes, point.reason)) return;
+  const PointId kept = index_.add_point(sequence.cursor, point.position, bytes, point.reason);
+  if (kept == kNoPointId) {
+    if (observer_ != nullptr) observer_->point_found(sequence.tag, point.position);
+    return;
+  }
+  if (observer_ != nullptr) observer_->point_kept(sequence.tag, point.position, kept);
   written_ += bytes;
   ++points_kept_;
 }
@@ -224,7 +255,7 @@ void KvCache::place_point(CachedSequence& sequence, const OwnPoint& point) {
 void KvCache::keep_output_end(CachedSequence& sequence, Tokens end) {
   if (sequence.output_end && sequence.output_end->position == end) return;
   const OwnPoint next{end, point_bytes(end), PointReason::output_end};
-  if (sequence.output_end) give_up(*sequence.output_end);
+  if (sequence.output_end) give_up(sequence, *sequence.output_end);
   sequence.output_end.reset();
   if (!make_room_for_point(next.bytes)) {
     ++points_dropped_;
@@ -233,6 +264,7 @@ void KvCache::keep_output_end(CachedSequence& sequence, Tokens end) {
   own_ += next.bytes;
   reserved_ += next.bytes;
   sequence.output_end = next;
+  if (observer_ != nullptr) observer_->point_reserved(sequence.tag, end, next.reason);
 }
 
 void KvCache::commit(CachedSequence& sequence, Tokens length) {
@@ -241,6 +273,9 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
     // What leaves `own` enters the index; what another sequence computed meanwhile is freed.
     const std::int64_t begin = sequence.shared;
     const auto appended = index_.append(sequence.cursor, sequence.keys, begin, full);
+    if (observer_ != nullptr) {
+      observer_->committed(sequence.tag, appended.cursor, begin, full, appended.adopted);
+    }
     own_ -= blocks_charge(begin, full);
     written_ += blocks_charge(begin + appended.adopted, full);
     sequence.cursor = appended.cursor;
@@ -265,10 +300,11 @@ void KvCache::release(CachedSequence& sequence) {
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);
   own_ -= sequence.state;
   sequence.state = {};
-  for (const OwnPoint& point : sequence.own_points) give_up(point);
+  for (const OwnPoint& point : sequence.own_points) give_up(sequence, point);
   sequence.own_points.clear();
   if (sequence.output_end) place_point(sequence, *sequence.output_end);
   sequence.output_end.reset();
+  if (observer_ != nullptr) observer_->released(sequence.tag);
   index_.release(sequence.cursor);
   sequence.cursor = kRootNode;
   sequence.shared = sequence.own = 0;

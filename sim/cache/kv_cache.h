@@ -41,6 +41,7 @@ struct OwnPoint {
 
 // One running sequence's hold on the cache. Plain data; all changes go through KvCache.
 struct CachedSequence {
+  std::uint32_t tag = 0;       // names it to a CacheObserver; an engine's slot of the request
   std::vector<KeyRun> keys;    // of all full blocks of prompt and output
   std::int64_t indexable = 0;  // blocks that may be shared (prompt only without reuse_generated)
   NodeId cursor = kRootNode;   // locked path
@@ -56,6 +57,10 @@ struct CachedSequence {
 class KvCache {
  public:
   KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> policy, Tokens block);
+
+  // Is told what is where from now on; null: nobody is. It must outlive the cache, in which nothing
+  // may be yet.
+  void observe(CacheObserver* observer);
 
   Tokens block() const { return block_; }
   const Layout& layout() const { return *layout_; }
@@ -135,7 +140,8 @@ class KvCache {
  private:
   bool make_room_for_point(const KindBytes& bytes);
   KindBytes point_bytes(Tokens position) const;
-  void give_up(const OwnPoint& point);
+  void uncharge(const OwnPoint& point);
+  void give_up(const CachedSequence& sequence, const OwnPoint& point);
   void keep_output_end(CachedSequence& sequence, Tokens end);
   void place_point(CachedSequence& sequence, const OwnPoint& point);
   bool fits_beside(const KindBytes& pinned, const KindBytes& wanted);
@@ -153,6 +159,7 @@ class KvCache {
   std::int64_t running_ = 0;  // sequences
   std::int64_t point_limit_;  // bytes that points may take; the policy's retention
   std::unique_ptr<PointScores> scores_;
+  CacheObserver* observer_ = nullptr;
   PrefixIndex index_;
   KindBytes own_;       // (2) and (3): outside the index
   KindBytes reserved_;  // of these, points that are not in the index yet

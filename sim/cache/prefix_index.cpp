@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/cache/cache_observer.h"
 #include "sim/cache/point_scores.h"
 #include "sim/cache/ring.h"
 #include "sim/core/error.h"
@@ -75,6 +76,11 @@ PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window, PointR
   nodes_.emplace_back();  // the root: no blocks, always locked
   nodes_[kRootNode].refs = 1;
   points_.emplace_back();
+}
+
+void PrefixIndex::observe(CacheObserver* observer) {
+  V4CAP_CHECK(children_.empty(), "an index is observed only after blocks came into it");
+  observer_ = observer;
 }
 
 NodeId PrefixIndex::find_child(NodeId parent, std::int64_t key) const {
@@ -181,6 +187,7 @@ PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun>
       nodes_[child].refs = 1;
       ++nodes_[result.cursor].children;
       children_.emplace(ChildKey{result.cursor, wanted.key()}, child);
+      if (observer_ != nullptr) observer_->node_added(child, result.cursor);
       result.cursor = child;
     }
     Node& node = nodes_[result.cursor];
@@ -205,6 +212,7 @@ void PrefixIndex::evict_last_block(NodeId id) {
   }
   cached_ -= bytes;
   evicted_ += bytes;
+  if (observer_ != nullptr) observer_->block_evicted(id);
   if (node.count == 1) {
     const NodeId parent = node.parent;
     erase(id);
@@ -270,6 +278,7 @@ NodeId PrefixIndex::new_node() {
 }
 
 void PrefixIndex::erase(NodeId id) {
+  if (observer_ != nullptr) observer_->node_erased(id);
   ring_remove(nodes_, id);
   Node& node = nodes_[id];
   children_.erase(ChildKey{node.parent, node.keys.front().first});
@@ -316,6 +325,7 @@ NodeId PrefixIndex::split(NodeId rear_id, std::int64_t count) {
     rear.younger = front_id;
     nodes_[younger].older = front_id;
   }
+  if (observer_ != nullptr) observer_->node_split(rear_id, front_id, count);
   return front_id;
 }
 

@@ -50,6 +50,7 @@ enum class PointReason : std::uint8_t {
   fork,  // an earlier request went another way from here
 };
 
+class CacheObserver;
 class PointScores;
 
 class PrefixIndex {
@@ -59,6 +60,9 @@ class PrefixIndex {
   // needs PointRetention::own.
   PrefixIndex(const Layout& layout, Tokens block, bool window,
               PointRetention retention = PointRetention::with_block, PointScores* scores = nullptr);
+
+  // Is told of nodes and points that come and go from now on; null: nobody is. The index is empty.
+  void observe(CacheObserver* observer);
 
   // The longest known prefix of `keys`, at most `blocks` long. Changes nothing.
   struct Match {
@@ -92,10 +96,12 @@ class PrefixIndex {
   Appended append(NodeId cursor, std::span<const KeyRun> keys, std::int64_t begin,
                   std::int64_t end);
 
-  // Keeps a point of so many bytes at `position` (a block boundary) on the locked path; false when
-  // it is there already.
-  bool add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
-                 PointReason reason = PointReason::interval);
+  // Keeps a point of so many bytes at `position` (a block boundary) on the locked path; kNoPointId
+  // when it is there already.
+  PointId add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
+                    PointReason reason = PointReason::interval);
+  // The point or mark at exactly this position on the path, or kNoPointId.
+  PointId find_point(NodeId cursor, Tokens position) const;
   // A hit on the locked path up to `cached` resumed at `position`. With retention `own` the points
   // of the `in_a_row` blocks up to there become the youngest.
   void use_points(NodeId cursor, Tokens cached, Tokens position, std::int64_t in_a_row = 1);
@@ -166,7 +172,6 @@ class PrefixIndex {
   KindBytes charge(const Node& node) const;
   KindBytes blocks_charge(const Node& node) const;
   std::vector<PointId>::const_iterator first_after(const Node& node, std::int64_t position) const;
-  PointId find_point(NodeId cursor, Tokens position) const;
   void remove_point(Node& node, std::size_t at);
   void evict_last_block(NodeId id);
   bool keep_again(PointId id, const KindBytes& bytes);
@@ -184,6 +189,7 @@ class PrefixIndex {
   bool window_;
   PointRetention retention_;
   PointScores* scores_;
+  CacheObserver* observer_ = nullptr;
   std::vector<Node> nodes_;
   std::vector<NodeId> free_nodes_;
   boost::unordered_flat_map<ChildKey, NodeId, ChildKeyHash> children_;  // never iterated

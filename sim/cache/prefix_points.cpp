@@ -2,6 +2,7 @@
 // see of them. The tree itself is in prefix_index.cpp.
 #include <algorithm>
 
+#include "sim/cache/cache_observer.h"
 #include "sim/cache/point_scores.h"
 #include "sim/cache/prefix_index.h"
 #include "sim/cache/ring.h"
@@ -44,8 +45,8 @@ PointId PrefixIndex::find_point(NodeId cursor, Tokens position) const {
   return points_[found].position == position.value ? found : kNoPointId;
 }
 
-bool PrefixIndex::add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
-                            PointReason reason) {
+PointId PrefixIndex::add_point(NodeId cursor, Tokens position, const KindBytes& bytes,
+                               PointReason reason) {
   NodeId id = cursor;
   while (id != kRootNode && position <= block_ * nodes_[id].begin) id = nodes_[id].parent;
   Node& node = nodes_[id];
@@ -53,7 +54,8 @@ bool PrefixIndex::add_point(NodeId cursor, Tokens position, const KindBytes& byt
               "a point lies outside the locked path");
   const auto behind = first_after(node, position.value);
   if (behind != node.points.begin() && points_[*(behind - 1)].position == position.value) {
-    return keep_again(*(behind - 1), bytes);
+    const PointId there = *(behind - 1);
+    return keep_again(there, bytes) ? there : kNoPointId;
   }
   PointId added;
   if (free_points_.empty()) {
@@ -65,7 +67,8 @@ bool PrefixIndex::add_point(NodeId cursor, Tokens position, const KindBytes& byt
   }
   node.points.insert(behind, added);
   points_[added] = {position.value, id, kNoPointId, kNoPointId, bytes, reason, false};
-  return keep_again(added, bytes);
+  keep_again(added, bytes);
+  return added;
 }
 
 // A point that is only a mark gets its window (back).
@@ -122,6 +125,7 @@ void PrefixIndex::forget_window(PointId id) {
   point_bytes_ -= point.bytes;
   --point_count_;
   point.kept = false;
+  if (observer_ != nullptr) observer_->point_evicted(id);
 }
 
 KindBytes PrefixIndex::points_on_path(NodeId cursor) const {

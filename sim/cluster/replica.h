@@ -38,6 +38,9 @@ class Replica {
   // One rank, which takes every request.
   explicit Replica(std::unique_ptr<Engine> only);
 
+  // As Engine::observe(), of one rank.
+  void observe(std::size_t rank, CacheObserver* observer) { ranks_[rank]->observe(observer); }
+
   // A request arrives and is given to a rank for good. False: it can never run; its record is in
   // `refused`.
   // `arrival`: when its client sent it.

@@ -59,6 +59,7 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
   request.output = spec.output;
   request.arrival = arrival;
   request.submitted = now;
+  request.sequence.tag = slot;
   request.sequence.keys = std::move(spec.keys);
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();

@@ -40,6 +40,10 @@ class Engine {
   Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
          std::unique_ptr<SchedulerRules> rules, bool reuse_generated, Acceptance acceptance = {});
 
+  // Before anything is submitted: who is told what is where in the cache. Sequences are tagged with
+  // their request's slot, the RequestIndex of the plan's pieces.
+  void observe(CacheObserver* observer) { cache_->observe(observer); }
+
   // A request arrives. False: it can never run here (longer than the context limit or than all
   // memory); its record is in `refused`.
   // `arrival`: when its client sent it, at most `now`.

@@ -243,8 +243,8 @@ class Duel {
     const Holder& holder = holders_[any(holders_.size())];
     if (holder.blocks == 0) return;
     const auto at = draw(1, holder.blocks);
-    REQUIRE(index_.add_point(holder.cursor, kBlock * at, point_bytes()) ==
-            model_.add_point(holder.keys, at));
+    const PointId added = index_.add_point(holder.cursor, kBlock * at, point_bytes());
+    REQUIRE((added != kNoPointId) == model_.add_point(holder.keys, at));
   }
 
   void release() {
