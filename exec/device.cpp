@@ -4,6 +4,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
+#include "exec/driver/find_gpu.h"
 #include "kernels/cuda/check.h"
 #include "sim/core/error.h"
 
@@ -71,37 +74,25 @@ int attribute(int device, cudaDeviceAttr which) {
 }  // namespace
 
 Device open_device(int index) {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess || count == 0) {
-    throw RunError(
-        fmt::format("no GPU that CUDA can use: {}. v4exec needs one of compute capability "
-                    "9.0 or newer; v4cap needs none",
-                    status == cudaSuccess ? "none found" : cudaGetErrorString(status)));
+  DriverAnswer answer;
+  V4CAP_CUDA(cudaRuntimeGetVersion(&answer.runtime_version));
+  V4CAP_CUDA(cudaDriverGetVersion(&answer.driver_version));
+  if (const cudaError_t status = cudaGetDeviceCount(&answer.gpus); status != cudaSuccess) {
+    answer.refusal = cudaGetErrorString(status);
+    answer.gpus = 0;
   }
-  if (index < 0 || index >= count) {
+  if (const char* visible = std::getenv("CUDA_VISIBLE_DEVICES")) answer.visible_devices = visible;
+  if (answer.gpus == 0) throw missing_gpu(answer);
+  if (index < 0 || index >= answer.gpus) {
     throw InputError({"--device"},
-                     fmt::format("expected a GPU from 0 to {}, found {}", count - 1, index));
+                     fmt::format("expected a GPU from 0 to {}, found {}", answer.gpus - 1, index));
   }
   cudaDeviceProp properties{};
   V4CAP_CUDA(cudaGetDeviceProperties(&properties, index));
-  if (!kernels::runs_on(kernels::Target::portable, properties.major, properties.minor)) {
-    throw InputError({"--device"},
-                     fmt::format("GPU {} is a {} of compute capability {}.{}: expected 9.0 (H100, "
-                                 "H200), 10.0 (B200) or newer",
-                                 index, properties.name, properties.major, properties.minor));
-  }
-  constexpr int kSharedBytes = 227 * 1024;  // of a block, as H100, H200 and B200 have
-  if (attribute(index, cudaDevAttrMaxSharedMemoryPerBlockOptin) < kSharedBytes) {
-    throw InputError(
-        {"--device"},
-        fmt::format("GPU {} is a {}: expected a data-centre GPU with 227 KiB of shared "
-                    "memory for a thread block (H100, H200, B200)",
-                    index, properties.name));
-  }
+  check_supported({index, properties.name, properties.major, properties.minor,
+                   attribute(index, cudaDevAttrMaxSharedMemoryPerBlockOptin)});
   V4CAP_CUDA(cudaSetDevice(index));
-  int runtime = 0;
-  V4CAP_CUDA(cudaRuntimeGetVersion(&runtime));
+  const int runtime = answer.runtime_version;
   Device device;
   device.index = index;
   device.name = properties.name;

@@ -24,8 +24,8 @@ struct Device {
   double memory_bytes_per_s_nominal = 0;  // memory clock x 2 x bus width
 };
 
-// Makes a GPU the current one. RunError when there is none; InputError when there is no such index
-// or the GPU is older than what the kernels are built for.
+// Makes a GPU the current one. InputError when there is none, no such index, or one that the
+// kernels are not built for (exec/driver/find_gpu.h).
 Device open_device(int index);
 
 // What the GPU does right now, by NVML; zeros where NVML does not answer.

@@ -3,14 +3,15 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
-#include "exec/command.h"
 #include "exec/layer/device_executor.h"
 #include "exec/layer/small_model.h"
 #include "exec/npy.h"
 #include "kernels/cuda/check.h"
+#include "sim/app/command.h"
 #include "sim/output/json_writer.h"
 
 namespace v4cap::exec {
@@ -159,62 +160,92 @@ const char* name_of(LayerKind kind) {
   return kind == LayerKind::csa ? "csa" : kind == LayerKind::hca ? "hca" : "window";
 }
 
+class DumpCommand final : public Command {
+ public:
+  std::string summary() const override {
+    return "a small model's weights, inputs and outputs as .npy, for others to check";
+  }
+  bool reads_scenario() const override { return false; }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("--device", device_, "GPU, from 0");
+    app.add_flag("--portable", portable_, "only portable versions");
+    app.add_option("--out", folder_, "folder, new or empty")->required();
+  }
+
+  ExitCode run(CommandContext& context) override {
+    const std::filesystem::path folder(folder_);
+    std::error_code error;
+    if (std::filesystem::exists(folder, error)) {
+      if (!std::filesystem::is_directory(folder, error)) {
+        throw InputError({folder_}, "expected a folder, found a file");
+      }
+      if (!std::filesystem::is_empty(folder, error)) {
+        throw InputError({folder_}, "expected an empty folder or none, found files in it");
+      }
+    }
+    const Device device = open_device(device_);
+    if (context.options.dry_run) return ExitCode::done;
+    const std::uint64_t seed = context.options.seed.value_or(1);
+    if (!std::filesystem::create_directories(folder, error) && error) {
+      throw RunError("cannot make the folder " + folder_ + ": " + error.message());
+    }
+    SmallModel model(seed);
+    ChoiceLog choices;
+    DeviceExecutor executor(device, portable_, &choices);
+    V4CAP_CUDA(cudaDeviceSynchronize());
+    const std::vector<StepTrace> traces = model.run(executor, Side::device);
+
+    Dump dump(folder);
+    const LayerShape& s = model.shape;
+    add_ends(dump, s, model.ends);
+    for (std::size_t l = 0; l < model.layers.size(); ++l) {
+      add_layer(dump, fmt::format("layer{}", l), s, model.layers[l]);
+    }
+    for (std::size_t i = 0; i < traces.size(); ++i) {
+      add_step(dump, fmt::format("step{}", i), s, traces[i]);
+    }
+    // Chosen experts and selected entries, in the order in which the layers made them.
+    for (std::size_t i = 0; i < choices.choices.size(); ++i) {
+      const auto& values = choices.choices[i].values;
+      dump.add(fmt::format("choice{}", i), values, {static_cast<std::int64_t>(values.size())},
+               "int");
+    }
+    JsonWriter& index = dump.index();
+    index.end_object().key("model").begin_object();
+    index.member("hidden", s.hidden).member("heads", s.heads).member("q_lora", s.q_lora);
+    index.member("output_groups", s.output_groups).member("output_lora", s.output_lora);
+    index.member("experts", s.experts).member("active", s.active);
+    index.member("intermediate", s.intermediate).member("top_k", s.top_k).member("vocab", s.vocab);
+    index.member("route_scale", static_cast<double>(s.route_scale));
+    index.key("layers").begin_array();
+    for (const LayerWeights& w : model.layers) {
+      index.begin_object().member("kind", name_of(w.kind));
+      index.member("hash_routed", w.hash_routed).end_object();
+    }
+    index.end_array().end_object();
+    index.member("steps", static_cast<std::int64_t>(traces.size()));
+    index.member("device", device.name).member("seed", std::to_string(seed)).end_object();
+    dump.finish();
+    if (!context.options.quiet) context.err << "dump written to " << folder_ << '\n';
+    if (context.options.json) {
+      JsonWriter answer;
+      answer.begin_object().member("folder", folder_).end_object();
+      context.out << answer.text() << '\n';
+    } else {
+      context.out << folder_ << '\n';
+    }
+    return ExitCode::done;
+  }
+
+ private:
+  int device_ = 0;
+  bool portable_ = false;  // only portable versions
+  std::string folder_;     // must be empty or new
+};
+
+const bool registered = CommandRegistry::add(
+    "dump", []() -> std::unique_ptr<Command> { return std::make_unique<DumpCommand>(); });
+
 }  // namespace
-
-ExitCode run_dump(const DumpOptions& options) {
-  const std::filesystem::path folder(options.folder);
-  std::error_code error;
-  if (std::filesystem::exists(folder, error)) {
-    if (!std::filesystem::is_directory(folder, error)) {
-      throw InputError({options.folder}, "expected a folder, found a file");
-    }
-    if (!std::filesystem::is_empty(folder, error)) {
-      throw InputError({options.folder}, "expected an empty folder or none, found files in it");
-    }
-  }
-  const Device device = open_device(options.device);
-  if (!std::filesystem::create_directories(folder, error) && error) {
-    throw RunError("cannot make the folder " + options.folder + ": " + error.message());
-  }
-  SmallModel model(options.seed);
-  ChoiceLog choices;
-  DeviceExecutor executor(device, options.portable, &choices);
-  V4CAP_CUDA(cudaDeviceSynchronize());
-  const std::vector<StepTrace> traces = model.run(executor, Side::device);
-
-  Dump dump(folder);
-  const LayerShape& s = model.shape;
-  add_ends(dump, s, model.ends);
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    add_layer(dump, fmt::format("layer{}", l), s, model.layers[l]);
-  }
-  for (std::size_t i = 0; i < traces.size(); ++i) {
-    add_step(dump, fmt::format("step{}", i), s, traces[i]);
-  }
-  // Chosen experts and selected entries, in the order in which the layers made them.
-  for (std::size_t i = 0; i < choices.choices.size(); ++i) {
-    const auto& values = choices.choices[i].values;
-    dump.add(fmt::format("choice{}", i), values, {static_cast<std::int64_t>(values.size())}, "int");
-  }
-  JsonWriter& index = dump.index();
-  index.end_object().key("model").begin_object();
-  index.member("hidden", s.hidden).member("heads", s.heads).member("q_lora", s.q_lora);
-  index.member("output_groups", s.output_groups).member("output_lora", s.output_lora);
-  index.member("experts", s.experts).member("active", s.active);
-  index.member("intermediate", s.intermediate).member("top_k", s.top_k).member("vocab", s.vocab);
-  index.member("route_scale", static_cast<double>(s.route_scale));
-  index.key("layers").begin_array();
-  for (const LayerWeights& w : model.layers) {
-    index.begin_object().member("kind", name_of(w.kind));
-    index.member("hash_routed", w.hash_routed).end_object();
-  }
-  index.end_array().end_object();
-  index.member("steps", static_cast<std::int64_t>(traces.size()));
-  index.member("device", device.name).member("seed", std::to_string(options.seed)).end_object();
-  dump.finish();
-  fmt::print(stderr, "dump written to {}\n", options.folder);
-  fmt::print("{}\n", options.folder);
-  return ExitCode::done;
-}
-
 }  // namespace v4cap::exec

@@ -6,6 +6,7 @@
 
 #include "sim/app/cache_study.h"
 #include "sim/app/command.h"
+#include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cache/block_keys.h"
 #include "sim/cluster/run_scenario.h"

@@ -9,6 +9,7 @@
 #include "sim/app/capacity_report.h"
 #include "sim/app/capacity_study.h"
 #include "sim/app/command.h"
+#include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/data_files.h"

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/app/scenario_options.h"
 #include "sim/cache/capacity.h"
 #include "sim/config/model_file.h"
 #include "sim/config/scenario.h"
@@ -40,9 +41,6 @@ std::int64_t replicas_per_node(const Scenario& scenario);
 
 // Lengths to show sequences at, 4 Ki to 1 Mi tokens as far as `longest`.
 std::vector<Tokens> shown_lengths(Tokens longest);
-
-// The scenario with further --set overrides.
-using ScenarioLoader = std::function<Scenario(const std::vector<std::string>&)>;
 
 // One way to use the engine's GPUs. Without `option` it was refused for the reason given.
 struct DeploymentRow {

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "sim/app/command.h"
+#include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
@@ -36,7 +37,10 @@ class CheckCommand final : public Command {
         if (!context.options.quiet) context.err << file_ << ": ok\n";
       }
     } catch (const InputError& e) {
-      if (context.options.json) context.out << refused(e) << '\n';
+      if (context.options.json) {
+        context.out << refused(e) << '\n';
+        context.answered = true;
+      }
       throw;
     }
     return ExitCode::done;
@@ -58,7 +62,9 @@ class CheckCommand final : public Command {
       json.begin_object().member("file", d.place.file).member("line", d.place.line);
       json.member("column", d.place.column).member("message", d.message).end_object();
     }
-    json.end_array().end_object();
+    json.end_array();
+    json.key("error").begin_object().member("kind", error.kind());
+    json.member("message", error.what()).end_object().end_object();
     return json.text();
   }
 

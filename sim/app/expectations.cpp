@@ -92,6 +92,12 @@ void check_expectations(const Scenario& scenario, const ScenarioLoader& load) {
   if (!errors.empty()) throw InputError(std::move(errors));
 }
 
+Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
+  Scenario scenario = load_named_scenario(path, options);
+  check_expectations(scenario, scenario_loader(path, options));
+  return scenario;
+}
+
 std::vector<ExpectationResult> find_expected(const Scenario& scenario, const ScenarioLoader& load,
                                              const ScenarioRun& run) {
   std::map<std::vector<std::string>, Asked> asked;

@@ -27,6 +27,9 @@ struct ExpectationResult {
 // Names of figures and the overrides of every expectation, at their places. Throws InputError.
 void check_expectations(const Scenario& scenario, const ScenarioLoader& load);
 
+// load_named_scenario and check_expectations.
+Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
+
 // Runs a scenario for the figures of a run.
 using ScenarioRun = std::function<RunResult(const Scenario&)>;
 

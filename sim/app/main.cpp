@@ -1,15 +1,6 @@
 // v4cap: what will this traffic cost on this hardware under this cache policy?
-#include <unistd.h>
-
-#include <iostream>
-#include <string>
-#include <vector>
-
-#include "sim/app/command.h"
+#include "sim/app/v4cap_program.h"
 
 int main(int argc, char** argv) {
-  std::ios::sync_with_stdio(false);
-  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-  return static_cast<int>(v4cap::run_program(
-      arguments, std::cout, std::cerr, isatty(STDOUT_FILENO) == 1, isatty(STDERR_FILENO) == 1));
+  return v4cap::program_main(v4cap::kV4cap, argc, argv);
 }

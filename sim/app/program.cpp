@@ -2,9 +2,13 @@
 // that was named and turns whatever goes wrong into text on `err` and an exit code. CLI11 does the
 // parsing; its messages and exit codes (105 to 109) are replaced, so that a slip is answered with
 // the nearest command or option and a 2.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
+#include <iostream>
 #include <memory>
 #include <new>
 #include <string_view>
@@ -12,13 +16,12 @@
 #include "sim/app/command.h"
 #include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
+#include "sim/output/json_writer.h"
 #include "sim/output/version.h"
 
 namespace v4cap {
 
 namespace {
-
-constexpr const char* kProgram = "v4cap";
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -37,18 +40,22 @@ struct RawOptions {
 };
 
 // The same on every command, and on every part of a command that has parts (`trace info`).
-void add_global_options(CLI::App& app, RawOptions& raw) {
+void add_global_options(CLI::App& app, RawOptions& raw, bool reads_scenario) {
   const auto parts = app.get_subcommands([](CLI::App*) { return true; });
-  for (CLI::App* part : parts) add_global_options(*part, raw);
+  for (CLI::App* part : parts) add_global_options(*part, raw, reads_scenario);
   if (!parts.empty()) return;
   GlobalOptions& o = raw.options;
   const char* group = "Every command";
-  app.add_option("--set", o.set, "path.to.key=VALUE: overrides the scenario; may be repeated")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE")
-      ->group(group);
-  app.add_option("--seed", raw.seed, "overrides the scenario's seed")->group(group);
-  app.add_option("--traces", o.trace_dir, "folder that holds traces (else V4CAP_TRACES)")
+  if (reads_scenario) {
+    app.add_option("--set", o.set, "path.to.key=VALUE: overrides the scenario; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("KEY=VALUE")
+        ->group(group);
+    app.add_option("--traces", o.trace_dir, "folder that holds traces (else V4CAP_TRACES)")
+        ->group(group);
+  }
+  app.add_option("--seed", raw.seed,
+                 reads_scenario ? "overrides the scenario's seed" : "of everything random")
       ->group(group);
   app.add_flag("--json", o.json, "one JSON document on standard output")
       ->disable_flag_override()
@@ -80,7 +87,7 @@ GlobalOptions finished(const RawOptions& raw, const std::string& where) {
 // The innermost command that the arguments named, and how it is called: "v4cap trace info".
 std::pair<const CLI::App*, std::string> named_command(const CLI::App& app) {
   const CLI::App* innermost = &app;
-  std::string where = kProgram;
+  std::string where = app.get_name();
   while (!innermost->get_subcommands().empty()) {
     innermost = innermost->get_subcommands().front();
     where += ' ' + innermost->get_name();
@@ -155,19 +162,15 @@ struct Entry {
 // Holds the parser and the commands whose members it fills.
 class Program {
  public:
-  Program()
-      : app_("What will this traffic cost on this hardware under this cache policy?", kProgram) {
-    app_.set_version_flag("--version",
-                          std::string(kProgram) + ' ' + std::string(simulator_version()));
-    app_.footer(
-        "'v4cap COMMAND --help' describes a command. Exit codes: 0 done, 1 the run failed or "
-        "nothing is "
-        "feasible,\n2 wrong usage or input, 99 an SLO was missed, 130 interrupted.");
+  explicit Program(const ProgramInfo& info)
+      : app_(std::string(info.description), std::string(info.name)) {
+    app_.set_version_flag("--version", app_.get_name() + ' ' + std::string(simulator_version()));
+    app_.footer(std::string(info.footer));
     for (const std::string& name : CommandRegistry::names()) {
       std::unique_ptr<Command> command = (*CommandRegistry::find(name))();
       CLI::App* sub = app_.add_subcommand(name, command->summary());
       command->add_options(*sub);
-      add_global_options(*sub, raw_);
+      add_global_options(*sub, raw_, command->reads_scenario());
       commands_.push_back({sub, std::move(command)});
     }
   }
@@ -182,7 +185,7 @@ class Program {
     for (Entry& entry : commands_) {
       if (entry.app->parsed()) return entry.command->run(context);
     }
-    throw usage_error(kProgram, "expected a command" + suggestion("", command_names(app_)));
+    throw usage_error(app_.get_name(), "expected a command" + suggestion("", command_names(app_)));
   }
 
  private:
@@ -207,39 +210,105 @@ class Program {
   std::vector<Entry> commands_;
 };
 
-void print_errors(std::ostream& err, const InputError& error) {
-  for (const Diagnostic& d : error.diagnostics()) {
-    err << (d.place.file.empty() ? std::string(kProgram) + ": " : "") << to_string(d) << '\n';
-  }
-}
+// Turns what was thrown into text on `err`, a document on `out` where --json asks for one, and an
+// exit code.
+class Failure {
+ public:
+  Failure(const ProgramInfo& info, const std::vector<std::string>& arguments,
+          CommandContext& context)
+      // The options may be what is wrong, so that they were not parsed.
+      : json_(std::ranges::find(arguments, "--json") != arguments.end()),
+        info_(info),
+        context_(context) {}
 
-ExitCode run_guarded(const std::vector<std::string>& arguments, CommandContext& context) {
+  ExitCode report(const InputError& error) {
+    for (const Diagnostic& d : error.diagnostics()) {
+      if (d.place.file.empty()) context_.err << info_.name << ": ";
+      context_.err << to_string(d) << '\n';
+    }
+    document(error.kind(), error.what(), error.details(), [&](JsonWriter& json) {
+      json.key("diagnostics").begin_array();
+      for (const Diagnostic& d : error.diagnostics()) {
+        json.begin_object().member("file", d.place.file).member("line", d.place.line);
+        json.member("column", d.place.column).member("message", d.message).end_object();
+      }
+      json.end_array();
+    });
+    return ExitCode::bad_input;
+  }
+
+  ExitCode report(const RunError& error) {
+    context_.err << info_.name << ": " << error.what() << '\n';
+    document(error.kind(), error.what(), error.details(), [](JsonWriter&) {});
+    return ExitCode::failed;
+  }
+
+  ExitCode report(const std::exception& error) {
+    if (info_.explain != nullptr) {
+      if (const std::optional<RunError> known = info_.explain(error)) return report(*known);
+    }
+    return report(RunError(std::string("unexpected failure: ") + error.what(), "unexpected"));
+  }
+
+ private:
+  void document(const std::string& kind, std::string_view message,
+                const std::vector<ErrorDetail>& details,
+                const std::function<void(JsonWriter&)>& more) {
+    if (!json_ || context_.answered) return;
+    JsonWriter json;
+    json.begin_object().key("error").begin_object();
+    json.member("kind", kind).member("message", message);
+    for (const ErrorDetail& detail : details) {
+      json.key(detail.name);
+      std::visit([&](const auto& value) { json.value(value); }, detail.value);
+    }
+    more(json);
+    json.end_object().end_object();
+    context_.out << json.text() << '\n';
+    context_.out.flush();
+  }
+
+  bool json_;
+  const ProgramInfo& info_;
+  CommandContext& context_;
+};
+
+ExitCode run_guarded(const ProgramInfo& info, const std::vector<std::string>& arguments,
+                     CommandContext& context) {
+  Failure failure(info, arguments, context);
   try {
-    const ExitCode code = Program().run(arguments, context);
+    const ExitCode code = Program(info).run(arguments, context);
+    context.answered = true;
     context.out.flush();
     if (!context.out) throw RunError("cannot write to standard output");
     return code;
   } catch (const InputError& e) {
-    print_errors(context.err, e);
-    return ExitCode::bad_input;
+    return failure.report(e);
   } catch (const RunError& e) {
-    context.err << kProgram << ": " << e.what() << '\n';
+    return failure.report(e);
   } catch (const std::bad_alloc&) {
-    context.err << kProgram << ": out of memory\n";
+    return failure.report(RunError("out of memory", "out_of_host_memory"));
   } catch (const std::exception& e) {
-    context.err << kProgram << ": unexpected failure: " << e.what() << '\n';
+    return failure.report(e);
   }
-  return ExitCode::failed;
 }
 
 }  // namespace
 
-ExitCode run_program(const std::vector<std::string>& arguments, std::ostream& out,
-                     std::ostream& err, bool out_is_terminal, bool err_is_terminal) {
+ExitCode run_program(const ProgramInfo& info, const std::vector<std::string>& arguments,
+                     std::ostream& out, std::ostream& err, bool out_is_terminal,
+                     bool err_is_terminal) {
   CommandContext context{out, err, {}, out_is_terminal, err_is_terminal};
-  const ExitCode code = run_guarded(arguments, context);
+  const ExitCode code = run_guarded(info, arguments, context);
   err.flush();
   return code;
+}
+
+int program_main(const ProgramInfo& info, int argc, char** argv) {
+  std::ios::sync_with_stdio(false);
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  return static_cast<int>(run_program(info, arguments, std::cout, std::cerr,
+                                      isatty(STDOUT_FILENO) == 1, isatty(STDERR_FILENO) == 1));
 }
 
 }  // namespace v4cap

@@ -1,6 +1,5 @@
 #include "sim/app/scenario_options.h"
 
-#include "sim/app/expectations.h"
 #include "sim/cache/layout.h"
 #include "sim/cache/swa_policy.h"
 #include "sim/cluster/run_scenario.h"
@@ -19,19 +18,9 @@ void check_names(const Scenario& scenario) {
   check_router(scenario);
 }
 
-namespace {
-
-Scenario load_with_names(const std::string& path, const ScenarioOptions& options) {
+Scenario load_named_scenario(const std::string& path, const ScenarioOptions& options) {
   Scenario scenario = load_scenario(path, options);
   check_names(scenario);
-  return scenario;
-}
-
-}  // namespace
-
-Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options) {
-  Scenario scenario = load_with_names(path, options);
-  check_expectations(scenario, scenario_loader(path, options));
   return scenario;
 }
 
@@ -42,7 +31,7 @@ ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::s
 
 ScenarioLoader scenario_loader(const std::string& path, const ScenarioOptions& options) {
   return [=](const std::vector<std::string>& set) {
-    return load_with_names(path, with_overrides(options, set));
+    return load_named_scenario(path, with_overrides(options, set));
   };
 }
 

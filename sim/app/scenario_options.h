@@ -1,10 +1,11 @@
-// What every command that reads a scenario does first: options of the command line, then the check of names.
+// What every command that reads a scenario does first, in both programs: options of the command
+// line, then the check of names. v4cap's own also check what the scenario expects (expectations.h).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "sim/app/capacity_study.h"
 #include "sim/app/command.h"
 #include "sim/config/scenario_file.h"
 
@@ -19,8 +20,11 @@ ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::s
 // only a registered layout can judge.
 void check_names(const Scenario& scenario);
 
-// load_scenario, check_names and check_expectations.
-Scenario load_checked_scenario(const std::string& path, const ScenarioOptions& options);
+// load_scenario and check_names.
+Scenario load_named_scenario(const std::string& path, const ScenarioOptions& options);
+
+// The scenario with further --set overrides.
+using ScenarioLoader = std::function<Scenario(const std::vector<std::string>&)>;
 
 // Loads the same scenario with further overrides, without checking its expectations again.
 ScenarioLoader scenario_loader(const std::string& path, const ScenarioOptions& options);

@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
 
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
+#include "sim/app/interrupt.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
@@ -23,23 +23,6 @@
 namespace v4cap {
 
 namespace {
-
-// Set by SIGINT; the run stops at the next progress call.
-volatile std::sig_atomic_t interrupted = 0;
-
-// Catches SIGINT for as long as it lives.
-class InterruptGuard {
- public:
-  InterruptGuard() : previous_(std::signal(SIGINT, [](int) { interrupted = 1; })) {
-    interrupted = 0;
-  }
-  ~InterruptGuard() { std::signal(SIGINT, previous_); }
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
- private:
-  void (*previous_)(int);
-};
 
 struct FinishedRun {
   Scenario scenario;
@@ -145,7 +128,7 @@ class SimulateCommand final : public Command {
       const auto progress = [&](double done) {
         const double all = (static_cast<double>(i) + done) / static_cast<double>(scenarios.size());
         bar.update(all, std::chrono::steady_clock::now() - start);
-        return interrupted == 0;
+        return !InterruptGuard::interrupted();
       };
       RunResult result = run_scenario(scenarios[i], trace, progress);
       RunSummary summary = summarise(result, identify(scenarios[i]));
@@ -180,7 +163,8 @@ class SimulateCommand final : public Command {
       for (const FinishedRun& done : runs) {
         if (done.scenario.resolved_yaml == scenario.resolved_yaml) return done.result;
       }
-      return run_scenario(scenario, load_workload(scenario), [](double) { return !interrupted; });
+      return run_scenario(scenario, load_workload(scenario),
+                          [](double) { return !InterruptGuard::interrupted(); });
     };
     return find_expected(runs.front().scenario, loader(context), run);
   }

@@ -52,6 +52,13 @@ InputError::InputError(std::vector<Diagnostic> diagnostics)
 InputError::InputError(Place place, std::string message)
     : InputError(std::vector<Diagnostic>{{std::move(place), std::move(message)}}) {}
 
+InputError::InputError(Place place, std::string message, std::string kind,
+                       std::vector<ErrorDetail> details)
+    : InputError(std::move(place), std::move(message)) {
+  kind_ = std::move(kind);
+  details_ = std::move(details);
+}
+
 std::string nearest_name(std::string_view word, const std::vector<std::string>& known) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;

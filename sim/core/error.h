@@ -1,13 +1,16 @@
 // Two kinds of failure, never mixed. InputError: what the user gave is wrong; it names the place,
 // what was expected and what was found, and ends the program with exit code 2. RunError: a
 // well-formed question that has no answer (the model does not fit); exit code 1. A broken invariant
-// of ours is V4CAP_CHECK: it stops the program with the state, in every build type.
+// of ours is V4CAP_CHECK: it stops the program with the state, in every build type. Both carry what
+// a program can act on: a kind, and figures by name.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace v4cap {
@@ -36,19 +39,41 @@ struct Diagnostic {
 // "file:line:column: message", leaving out what is 0.
 std::string to_string(const Diagnostic& diagnostic);
 
+// A figure or name that belongs to an error; becomes a member of its JSON. The name carries the
+// unit ("free_bytes").
+struct ErrorDetail {
+  std::string name;
+  std::variant<std::int64_t, double, std::string> value;
+};
+
 class InputError : public std::runtime_error {
  public:
   explicit InputError(std::vector<Diagnostic> diagnostics);
   InputError(Place place, std::string message);
+  // `kind`: a constant, such as "no_driver".
+  InputError(Place place, std::string message, std::string kind, std::vector<ErrorDetail> details);
   const std::vector<Diagnostic>& diagnostics() const { return diagnostics_; }
+  const std::string& kind() const { return kind_; }
+  const std::vector<ErrorDetail>& details() const { return details_; }
 
  private:
   std::vector<Diagnostic> diagnostics_;
+  std::string kind_ = "input";
+  std::vector<ErrorDetail> details_;
 };
 
 class RunError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+  // `kind`: a constant, such as "out_of_memory".
+  RunError(const std::string& message, std::string kind, std::vector<ErrorDetail> details = {})
+      : std::runtime_error(message), kind_(std::move(kind)), details_(std::move(details)) {}
+  const std::string& kind() const { return kind_; }
+  const std::vector<ErrorDetail>& details() const { return details_; }
+
+ private:
+  std::string kind_ = "run";
+  std::vector<ErrorDetail> details_;
 };
 
 // Nearest of `known` to `word` by edit distance, or "" when nothing is near enough to be meant.

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/app/command.h"
+#include "sim/app/v4cap_program.h"
 
 namespace v4cap {
 
@@ -16,7 +16,7 @@ struct ProgramRun {
 
 inline ProgramRun run_v4cap(const std::vector<std::string>& arguments) {
   std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
+  const ExitCode code = run_program(kV4cap, arguments, out, err, false, false);
   return {code, out.str(), err.str()};
 }
 

@@ -13,6 +13,11 @@ using namespace v4cap;
 
 namespace {
 
+// Of a library, known to the program only through ProgramInfo::explain.
+struct ForeignError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // Fails in the way its argument says, and shows which options reached it.
 class FailingCommand final : public Command {
  public:
@@ -26,6 +31,16 @@ class FailingCommand final : public Command {
     if (how_ == "input") throw InputError(Place{"f.csv", 3, 7}, "expected a number, got \"x\"");
     if (how_ == "placeless") throw InputError(Place{}, "expected better");
     if (how_ == "run") throw RunError("the model does not fit");
+    if (how_ == "kind") {
+      throw RunError("no memory", "out_of_memory",
+                     {{"asked_bytes", std::int64_t{7}}, {"share", 0.5}, {"device", "a \"B\""}});
+    }
+    if (how_ == "answered") {
+      context.out << "{\"ok\":false}\n";
+      context.answered = true;
+      throw RunError("the model does not fit");
+    }
+    if (how_ == "foreign") throw ForeignError("a library failed");
     if (how_ == "memory") throw std::bad_alloc();
     if (how_ == "other") throw std::logic_error("surprise");
     if (how_ == "slo") return ExitCode::slo_missed;
@@ -45,6 +60,20 @@ class FailingCommand final : public Command {
 
 [[maybe_unused]] const bool registered = CommandRegistry::add(
     "zz-test", []() -> std::unique_ptr<Command> { return std::make_unique<FailingCommand>(); });
+
+class PlainCommand final : public Command {
+ public:
+  std::string summary() const override { return "for tests"; }
+  void add_options(CLI::App&) override {}
+  bool reads_scenario() const override { return false; }
+  ExitCode run(CommandContext& context) override {
+    context.out << "seed " << context.options.seed.value_or(0) << '\n';
+    return ExitCode::done;
+  }
+};
+
+[[maybe_unused]] const bool registered_plain = CommandRegistry::add(
+    "zz-plain", []() -> std::unique_ptr<Command> { return std::make_unique<PlainCommand>(); });
 
 const std::string kSource = V4CAP_SOURCE_DIR;
 
@@ -77,6 +106,7 @@ TEST_CASE("every kind of failure has its exit code and text") {
                       {"placeless", ExitCode::bad_input, "v4cap: expected better\n"},
                       {"run", ExitCode::failed, "v4cap: the model does not fit\n"},
                       {"memory", ExitCode::failed, "v4cap: out of memory\n"},
+                      {"kind", ExitCode::failed, "v4cap: no memory\n"},
                       {"other", ExitCode::failed, "v4cap: unexpected failure: surprise\n"},
                       {"stream", ExitCode::failed, "v4cap: cannot write to standard output\n"},
                       {"slo", ExitCode::slo_missed, ""}};
@@ -86,6 +116,75 @@ TEST_CASE("every kind of failure has its exit code and text") {
     CHECK(r.code == row.code);
     CHECK(r.err == row.err);
   }
+}
+
+TEST_CASE("with --json a failure is one document, with its exit code as without") {
+  struct Row {
+    std::string how;
+    ExitCode code;
+    std::string out;
+  };
+  const Row rows[] = {
+      {"input", ExitCode::bad_input,
+       R"({"error":{"kind":"input","message":"f.csv:3:7: expected a number, got \"x\"",)"
+       R"("diagnostics":[{"file":"f.csv","line":3,"column":7,)"
+       R"("message":"expected a number, got \"x\""}]}})"},
+      {"run", ExitCode::failed, R"({"error":{"kind":"run","message":"the model does not fit"}})"},
+      {"kind", ExitCode::failed,
+       R"({"error":{"kind":"out_of_memory","message":"no memory","asked_bytes":7,"share":0.5,)"
+       R"("device":"a \"B\""}})"},
+      {"answered", ExitCode::failed, R"({"ok":false})"},
+      {"memory", ExitCode::failed,
+       R"({"error":{"kind":"out_of_host_memory","message":"out of memory"}})"},
+      {"other", ExitCode::failed,
+       R"({"error":{"kind":"unexpected","message":"unexpected failure: surprise"}})"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.how);
+    const ProgramRun r = run_v4cap({"zz-test", "part", row.how, "--json"});
+    CHECK(r.code == row.code);
+    CHECK(r.out == row.out + '\n');
+    CHECK(!r.err.empty());
+  }
+  CHECK(run_v4cap({"zz-test", "part", "slo", "--json"}).out == "");
+  // Also when the options themselves are wrong.
+  const ProgramRun usage = run_v4cap({"zz-test", "part", "--json", "--cuont", "3"});
+  CHECK(usage.code == ExitCode::bad_input);
+  CHECK(usage.out.find("unknown option \\\"--cuont\\\"; did you mean '--count'?") !=
+        std::string::npos);
+}
+
+TEST_CASE("a program explains the errors of its libraries and carries its own name") {
+  ProgramInfo info{.name = "other", .description = "Another program", .footer = "The end."};
+  info.explain = [](const std::exception& error) -> std::optional<RunError> {
+    if (dynamic_cast<const ForeignError*>(&error) == nullptr) return {};
+    return RunError(std::string("explained: ") + error.what(), "foreign");
+  };
+  const auto run = [&](const std::vector<std::string>& arguments) {
+    std::ostringstream out, err;
+    const ExitCode code = run_program(info, arguments, out, err, false, false);
+    return ProgramRun{code, out.str(), err.str()};
+  };
+  const ProgramRun known = run({"zz-test", "part", "foreign", "--json"});
+  CHECK(known.code == ExitCode::failed);
+  CHECK(known.err == "other: explained: a library failed\n");
+  CHECK(known.out ==
+        "{\"error\":{\"kind\":\"foreign\",\"message\":\"explained: a library failed\"}}\n");
+  CHECK(run({"zz-test", "part", "other"}).err == "other: unexpected failure: surprise\n");
+  CHECK(run({"chek"}).err == "other: unknown command \"chek\"; did you mean 'check'?\n");
+  const ProgramRun help = run({"--help"});
+  CHECK(help.out.find("Another program") != std::string::npos);
+  CHECK(help.out.find("The end.") != std::string::npos);
+  CHECK(run({"--version"}).out.starts_with("other "));
+}
+
+TEST_CASE("a command that reads no scenario takes none of a scenario's options") {
+  for (const char* option : {"--set=a=1", "--traces=x"}) {
+    const ProgramRun r = run_v4cap({"zz-plain", option});
+    CHECK(r.code == ExitCode::bad_input);
+    CHECK(r.err.starts_with("v4cap zz-plain: unknown option"));
+  }
+  CHECK(run_v4cap({"zz-plain", "--seed", "7", "--json"}).out == "seed 7\n");
 }
 
 TEST_CASE("options of every command reach it") {
@@ -149,7 +248,8 @@ TEST_CASE("wrong usage is explained and ends with 2") {
     CAPTURE(row.name);
     const ProgramRun r = run_v4cap(row.arguments);
     CHECK(r.code == ExitCode::bad_input);
-    CHECK(r.out == "");
+    // One of the rows gives --json.
+    CHECK(r.out.starts_with("{\"error\":") == (row.arguments.front() == "--json"));
     CHECK(r.err.substr(0, row.err.size()) == row.err);
   }
 }
@@ -250,6 +350,8 @@ TEST_CASE("check as JSON is one document whether the scenario is right or wrong"
   CHECK(no.out == "{\"ok\":false,\"scenario\":\"" + wrong + "\",\"errors\":[{\"file\":\"" + wrong +
                       "\",\"line\":4,\"column\":1,\"message\":\"unknown key 'sed' at the top "
                       "level; did you mean "
-                      "'seed'?\"}]}\n");
+                      "'seed'?\"}],\"error\":{\"kind\":\"input\",\"message\":\"" +
+                      wrong +
+                      ":4:1: unknown key 'sed' at the top level; did you mean 'seed'?\"}}\n");
   CHECK(no.err == wrong + ":4:1: unknown key 'sed' at the top level; did you mean 'seed'?\n");
 }
