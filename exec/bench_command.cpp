@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "exec/timing.h"
 #include "kernels/cuda/check.h"
 #include "sim/app/command.h"
+#include "sim/core/write_error.h"
 #include "sim/output/json_writer.h"
 
 namespace v4cap::exec {
@@ -104,7 +106,7 @@ class BenchCommand final : public Command {
     std::ofstream file;  // opened before anything is measured
     if (to_file) {
       file.open(json_file_ + ".new");
-      if (!file) throw RunError("cannot write " + json_file_);
+      if (!file) throw write_failed(json_file_, errno);
     }
     Stopwatch stopwatch(device);
     const Ceilings ceilings = measure_ceilings(stopwatch);
@@ -174,7 +176,7 @@ class BenchCommand final : public Command {
       file << json.text() << "\n";
       file.close();
       if (!file || std::rename((json_file_ + ".new").c_str(), json_file_.c_str()) != 0) {
-        throw RunError("cannot write " + json_file_);
+        throw write_failed(json_file_, errno);
       }
     }
     return ExitCode::done;

@@ -1,69 +1,56 @@
 #include "exec/device.h"
 
 #include <cuda_runtime_api.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
 #include "exec/driver/find_gpu.h"
+#include "exec/driver/gpu_calls.h"
+#include "exec/driver/nvml.h"
 #include "kernels/cuda/check.h"
 #include "sim/core/error.h"
 
 namespace v4cap::exec {
 namespace {
 
-// NVML comes with the driver, and its header not with every toolkit: what is used of its stable
-// interface is declared here and looked up at run time.
-class Nvml {
+class CudaCalls final : public GpuCalls {
  public:
-  using Handle = void*;
-  enum Clock { sm_clock = 1, memory_clock = 2 };
-
-  static const Nvml& instance() {
-    static const Nvml nvml;
-    return nvml;
+  int allocate(void** memory, std::size_t bytes, kernels::Stream stream) override {
+    const cudaError_t status =
+        stream == nullptr ? cudaMalloc(memory, bytes) : cudaMallocAsync(memory, bytes, stream);
+    return forgotten(status);
   }
-
-  std::string driver() const {
-    char text[80] = {};
-    const auto get = find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
-    return get != nullptr && get(text, sizeof text) == 0 ? text : "unknown";
+  void release(void* memory, kernels::Stream stream) override {
+    if (stream == nullptr) {
+      cudaFree(memory);
+    } else {
+      cudaFreeAsync(memory, stream);
+    }
   }
-  Handle device(const char* bus) const {
-    Handle handle = nullptr;
-    const auto get = find<int(const char*, Handle*)>("nvmlDeviceGetHandleByPciBusId_v2");
-    return get != nullptr && get(bus, &handle) == 0 ? handle : nullptr;
+  void memory(std::int64_t* free_bytes, std::int64_t* total_bytes) override {
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    *free_bytes = static_cast<std::int64_t>(free);
+    *total_bytes = static_cast<std::int64_t>(total);
   }
-  double clock_mhz(Handle handle, Clock which) const {
-    unsigned mhz = 0;
-    const auto get = find<int(Handle, int, unsigned*)>("nvmlDeviceGetClockInfo");
-    return get != nullptr && get(handle, which, &mhz) == 0 ? mhz : 0;
-  }
-  double power_w(Handle handle) const {
-    unsigned mw = 0;
-    const auto get = find<int(Handle, unsigned*)>("nvmlDeviceGetPowerUsage");
-    return get != nullptr && get(handle, &mw) == 0 ? mw / 1000.0 : 0;
-  }
-  double temperature_c(Handle handle) const {
-    unsigned celsius = 0;
-    const auto get = find<int(Handle, int, unsigned*)>("nvmlDeviceGetTemperature");
-    return get != nullptr && get(handle, 0, &celsius) == 0 ? celsius : 0;
+  int query(kernels::Stream stream) override { return forgotten(cudaStreamQuery(stream)); }
+  std::string text(int code) override {
+    const auto status = static_cast<cudaError_t>(code);
+    return fmt::format("{} ({})", cudaGetErrorName(status), cudaGetErrorString(status));
   }
 
  private:
-  Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW)) {
-    const auto start = find<int()>("nvmlInit_v2");
-    if (start == nullptr || start() != 0) library_ = nullptr;
+  // What is not sticky must not be found again by the next launch.
+  static int forgotten(cudaError_t status) {
+    if (status != cudaSuccess) cudaGetLastError();
+    return status;
   }
-  // Null when there is no library.
-  template <class Function>
-  Function* find(const char* name) const {
-    if (library_ == nullptr) return nullptr;
-    return reinterpret_cast<Function*>(dlsym(library_, name));
-  }
-  void* library_;
 };
+
+CudaCalls cuda_calls;
+const bool calls_are_set = (set_gpu_calls(&cuda_calls), true);
 
 int attribute(int device, cudaDeviceAttr which) {
   int value = 0;
@@ -91,7 +78,13 @@ Device open_device(int index) {
   V4CAP_CUDA(cudaGetDeviceProperties(&properties, index));
   check_supported({index, properties.name, properties.major, properties.minor,
                    attribute(index, cudaDevAttrMaxSharedMemoryPerBlockOptin)});
+  char bus[32] = {};
+  V4CAP_CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, index));
+  const auto monitor = std::make_shared<NvmlMonitor>(bus);
+  const std::vector<GpuProcess> before = monitor->processes();
   V4CAP_CUDA(cudaSetDevice(index));
+  V4CAP_CUDA(cudaFree(nullptr));  // makes the context, by which the driver knows this process
+  monitor->own_is(own_process(before, monitor->processes(), getpid()));
   const int runtime = answer.runtime_version;
   Device device;
   device.index = index;
@@ -101,7 +94,8 @@ Device open_device(int index) {
   device.multiprocessors = properties.multiProcessorCount;
   device.l2_bytes = properties.l2CacheSize;
   device.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
-  device.driver = Nvml::instance().driver();
+  device.driver = monitor->identity().driver;
+  device.monitor = monitor;
   device.cuda_runtime = fmt::format("{}.{}", runtime / 1000, runtime % 1000 / 10);
   device.sm_clock_max_mhz = attribute(index, cudaDevAttrClockRate) / 1000.0;
   device.memory_bytes_per_s_nominal = 2000.0 * attribute(index, cudaDevAttrMemoryClockRate) *
@@ -110,13 +104,9 @@ Device open_device(int index) {
 }
 
 Clocks read_clocks(const Device& device) {
-  char bus[32] = {};
-  V4CAP_CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, device.index));
-  const Nvml& nvml = Nvml::instance();
-  const Nvml::Handle handle = nvml.device(bus);
-  if (handle == nullptr) return {};
-  return {nvml.clock_mhz(handle, Nvml::sm_clock), nvml.clock_mhz(handle, Nvml::memory_clock),
-          nvml.power_w(handle), nvml.temperature_c(handle)};
+  if (device.monitor == nullptr) return {};
+  const GpuReading now = device.monitor->read().value_or(GpuReading{});
+  return {now.sm_mhz, now.memory_mhz, now.power_w, now.temperature_c};
 }
 
 namespace {
@@ -131,29 +121,21 @@ MappedMemoryScope::~MappedMemoryScope() {
   take_mapped_memory = outer_;
 }
 
-void out_of_device_memory(std::size_t bytes, const char* reason) {
-  cudaGetLastError();
-  std::size_t free = 0, total = 0;
-  cudaMemGetInfo(&free, &total);
-  const auto gib = [](std::size_t n) { return static_cast<double>(n) / (1 << 30); };
-  throw RunError(
-      fmt::format("out of GPU memory: asked for {:.3f} GiB, {:.3f} of {:.3f} GiB are free ({})",
-                  gib(bytes), gib(free), gib(total), reason));
-}
-
-DeviceMemory::DeviceMemory(std::size_t bytes) : bytes_(bytes), mapped_(take_mapped_memory) {
+DeviceMemory::DeviceMemory(std::size_t bytes, const char* what_for)
+    : bytes_(bytes), mapped_(take_mapped_memory) {
   if (bytes == 0) return;
-  const cudaError_t status =
-      mapped_ ? cudaHostAlloc(&pointer_, bytes, cudaHostAllocMapped) : cudaMalloc(&pointer_, bytes);
-  if (status != cudaSuccess) out_of_device_memory(bytes, cudaGetErrorString(status));
+  if (mapped_) {
+    V4CAP_CUDA(cudaHostAlloc(&pointer_, bytes, cudaHostAllocMapped));
+  } else {
+    pointer_ = allocate_on_gpu(bytes, what_for);
+  }
 }
 
 DeviceMemory::~DeviceMemory() {
-  if (pointer_ == nullptr) return;
-  if (mapped_) {
+  if (!mapped_) {
+    release_on_gpu(pointer_);
+  } else if (pointer_ != nullptr && !gpu_is_lost()) {
     cudaFreeHost(pointer_);
-  } else {
-    cudaFree(pointer_);
   }
 }
 

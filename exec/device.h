@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "exec/driver/gpu_monitor.h"
 #include "kernels/registry.h"
 
 namespace v4cap::exec {
@@ -22,13 +24,14 @@ struct Device {
   std::string cuda_runtime;  // "13.0"
   double sm_clock_max_mhz = 0;
   double memory_bytes_per_s_nominal = 0;  // memory clock x 2 x bus width
+  std::shared_ptr<GpuMonitor> monitor;    // never null after open_device
 };
 
 // Makes a GPU the current one. InputError when there is none, no such index, or one that the
 // kernels are not built for (exec/driver/find_gpu.h).
 Device open_device(int index);
 
-// What the GPU does right now, by NVML; zeros where NVML does not answer.
+// What the GPU does right now; zeros where its monitor does not answer.
 struct Clocks {
   double sm_mhz = 0, memory_mhz = 0, power_w = 0, temperature_c = 0;
 };
@@ -50,11 +53,12 @@ class MappedMemoryScope {
   bool outer_;
 };
 
-// Device memory. Running out says how much was asked for and how much is free (RunError).
+// Device memory. Running out says how much was asked for what and how much is free (RunError of
+// kind "out_of_memory").
 class DeviceMemory {
  public:
   DeviceMemory() = default;
-  explicit DeviceMemory(std::size_t bytes);
+  explicit DeviceMemory(std::size_t bytes, const char* what_for = "operands");
   ~DeviceMemory();
   DeviceMemory(DeviceMemory&& other) noexcept
       : pointer_(std::exchange(other.pointer_, nullptr)),
@@ -74,9 +78,6 @@ class DeviceMemory {
   std::size_t bytes_ = 0;
   bool mapped_ = false;
 };
-
-// cudaMallocAsync's like: gives memory of `bytes`, or RunError with what was asked for and is free.
-[[noreturn]] void out_of_device_memory(std::size_t bytes, const char* reason);
 
 void copy_to_device(void* device, const void* host, std::size_t bytes);
 void copy_to_host(void* host, const void* device, std::size_t bytes);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
@@ -12,6 +13,7 @@
 #include "exec/npy.h"
 #include "kernels/cuda/check.h"
 #include "sim/app/command.h"
+#include "sim/core/write_error.h"
 #include "sim/output/json_writer.h"
 
 namespace v4cap::exec {
@@ -84,7 +86,7 @@ class Dump {
     std::ofstream file(folder_ / "index.json");
     file << index_.text() << "\n";
     file.close();
-    if (!file) throw RunError("cannot write " + (folder_ / "index.json").string());
+    if (!file) throw write_failed((folder_ / "index.json").string(), errno);
   }
 
  private:
@@ -188,7 +190,7 @@ class DumpCommand final : public Command {
     if (context.options.dry_run) return ExitCode::done;
     const std::uint64_t seed = context.options.seed.value_or(1);
     if (!std::filesystem::create_directories(folder, error) && error) {
-      throw RunError("cannot make the folder " + folder_ + ": " + error.message());
+      throw write_failed(folder_, error.value(), "the folder cannot be made");
     }
     SmallModel model(seed);
     ChoiceLog choices;

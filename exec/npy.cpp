@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <fstream>
 
-#include "sim/core/error.h"
+#include "sim/core/write_error.h"
 
 namespace v4cap::exec {
 
@@ -30,7 +31,7 @@ void write_npy(const std::string& path, const std::string& type,
   file.write(header.data(), static_cast<std::streamsize>(header.size()));
   file.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
   file.close();
-  if (!file) throw RunError("cannot write " + path);
+  if (!file) throw write_failed(path, errno);
 }
 
 }  // namespace v4cap::exec

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <typeinfo>
 
+#include "exec/driver/gpu_calls.h"
 #include "kernels/cuda/check.h"
 #include "sim/core/error.h"
 
@@ -23,12 +24,12 @@ DeviceExecutor::~DeviceExecutor() {
 // Memory follows the order of the stream, so that a buffer may be given back while the work that
 // reads it is still queued.
 std::shared_ptr<void> DeviceExecutor::allocate(std::size_t bytes) {
-  void* memory = nullptr;
   bytes = std::max<std::size_t>(bytes, 16);
-  const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
-  if (status != cudaSuccess) out_of_device_memory(bytes, cudaGetErrorString(status));
-  V4CAP_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_));
-  return {memory, [stream = stream_](void* p) { cudaFreeAsync(p, stream); }};
+  std::shared_ptr<void> memory(
+      allocate_on_gpu(bytes, "activations and workspaces of a layer", stream_),
+      [stream = stream_](void* p) { release_on_gpu(p, stream); });
+  V4CAP_CUDA(cudaMemsetAsync(memory.get(), 0, bytes, stream_));
+  return memory;
 }
 
 void DeviceExecutor::write(void* to, const void* from_host, std::size_t bytes) {

@@ -300,6 +300,7 @@ ExitCode run_program(const ProgramInfo& info, const std::vector<std::string>& ar
                      bool err_is_terminal) {
   CommandContext context{out, err, {}, out_is_terminal, err_is_terminal};
   const ExitCode code = run_guarded(info, arguments, context);
+  out.flush();
   err.flush();
   return code;
 }

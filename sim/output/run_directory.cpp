@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sim/core/error.h"
+#include "sim/core/write_error.h"
 
 namespace v4cap {
 
@@ -80,7 +81,7 @@ class PartialFile {
   [[noreturn]] void fail(const char* what, int error) {
     // The destructor of a half-built object does not run: a constructor that fails has made no
     // file.
-    throw RunError(place_ + '/' + name_ + ": " + what + ": " + reason(error));
+    throw write_failed(place_ + '/' + name_, error, what);
   }
 
   int directory_;
@@ -160,7 +161,7 @@ void RunDirectory::write(const std::vector<RunFile>& files) {
   written_ = true;
   for (const auto& file : partial) file->rename();
   if (::fsync(directory_) != 0 && errno != EINVAL) {
-    throw RunError(path_ + ": cannot be flushed to disk: " + reason(errno));
+    throw write_failed(path_, errno, "cannot be flushed to disk");
   }
 }
 

@@ -18,6 +18,7 @@ TEST_CASE("cuda check: file, line, call and reason are named") {
     CHECK(message.find("cuda_check_test.cpp:" + std::to_string(line) + ": fails(): ") !=
           std::string::npos);
     CHECK(message.find("cudaErrorInvalidValue (invalid argument)") != std::string::npos);
+    CHECK(error.code() == cudaErrorInvalidValue);
   }
   CHECK_NOTHROW(V4CAP_CUDA(cudaSuccess));
 }
