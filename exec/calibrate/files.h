@@ -1,0 +1,27 @@
+// How a calibration writes. Injected, so that a full disk can be had in a test.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace v4cap::exec::calibrate {
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  // Adds to the end of a file, which is made when it is not there, and has it on disk when it
+  // returns. Throws Fault "disk"; part of the text may be in the file then.
+  virtual void append(const std::string& path, std::string_view text) = 0;
+  virtual void truncate(const std::string& path, std::size_t bytes) = 0;
+  virtual void rename(const std::string& from, const std::string& to) = 0;
+};
+
+// The real ones.
+class DiskFiles : public Files {
+ public:
+  void append(const std::string& path, std::string_view text) override;
+  void truncate(const std::string& path, std::size_t bytes) override;
+  void rename(const std::string& from, const std::string& to) override;
+};
+
+}  // namespace v4cap::exec::calibrate
