@@ -78,6 +78,7 @@ class CheckCommand final : public Command {
           if (!version_.empty() && version_ != version.name) continue;
           json.begin_object().member("operator", suite.name).member("case", spec.name);
           json.member("version", version.name);
+          if (!version.id.empty()) json.member("id", version.id);
           const std::string head =
               fmt::format("{:<20} {:<44} {:<24}", suite.name, spec.name, version.name);
           if (!version.refusal.empty()) {

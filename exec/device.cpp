@@ -58,9 +58,19 @@ int attribute(int device, cudaDeviceAttr which) {
   return value;
 }
 
+// As nvidia-smi writes it.
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
+  }
+  return text;
+}
+
 }  // namespace
 
-Device open_device(int index) {
+Device find_device(int index) {
   DriverAnswer answer;
   V4CAP_CUDA(cudaRuntimeGetVersion(&answer.runtime_version));
   V4CAP_CUDA(cudaDriverGetVersion(&answer.driver_version));
@@ -81,14 +91,11 @@ Device open_device(int index) {
   char bus[32] = {};
   V4CAP_CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, index));
   const auto monitor = std::make_shared<NvmlMonitor>(bus);
-  const std::vector<GpuProcess> before = monitor->processes();
-  V4CAP_CUDA(cudaSetDevice(index));
-  V4CAP_CUDA(cudaFree(nullptr));  // makes the context, by which the driver knows this process
-  monitor->own_is(own_process(before, monitor->processes(), getpid()));
   const int runtime = answer.runtime_version;
   Device device;
   device.index = index;
   device.name = properties.name;
+  device.uuid = uuid_text(properties.uuid);
   device.major = properties.major;
   device.minor = properties.minor;
   device.multiprocessors = properties.multiProcessorCount;
@@ -100,6 +107,15 @@ Device open_device(int index) {
   device.sm_clock_max_mhz = attribute(index, cudaDevAttrClockRate) / 1000.0;
   device.memory_bytes_per_s_nominal = 2000.0 * attribute(index, cudaDevAttrMemoryClockRate) *
                                       attribute(index, cudaDevAttrGlobalMemoryBusWidth) / 8;
+  return device;
+}
+
+Device open_device(int index) {
+  Device device = find_device(index);
+  const std::vector<GpuProcess> before = device.monitor->processes();
+  V4CAP_CUDA(cudaSetDevice(index));
+  V4CAP_CUDA(cudaFree(nullptr));  // makes the context, by which the driver knows this process
+  device.monitor->own_is(own_process(before, device.monitor->processes(), getpid()));
   return device;
 }
 

@@ -10,12 +10,14 @@
 
 #include "exec/driver/gpu_monitor.h"
 #include "kernels/registry.h"
+#include "sim/core/error.h"
 
 namespace v4cap::exec {
 
 struct Device {
   int index = 0;
   std::string name;
+  std::string uuid;          // "GPU-6b5f..."
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   std::int64_t l2_bytes = 0;
@@ -24,11 +26,13 @@ struct Device {
   std::string cuda_runtime;  // "13.0"
   double sm_clock_max_mhz = 0;
   double memory_bytes_per_s_nominal = 0;  // memory clock x 2 x bus width
-  std::shared_ptr<GpuMonitor> monitor;    // never null after open_device
+  std::shared_ptr<GpuMonitor> monitor;    // never null after find_device
 };
 
-// Makes a GPU the current one. InputError when there is none, no such index, or one that the
-// kernels are not built for (exec/driver/find_gpu.h).
+// What a GPU is, without taking memory on it. InputError when there is none, no such index, or one
+// that the kernels are not built for (exec/driver/find_gpu.h).
+Device find_device(int index);
+// The same, and makes it the current one.
 Device open_device(int index);
 
 // What the GPU does right now; zeros where its monitor does not answer.

@@ -13,6 +13,7 @@
 
 #include "exec/device.h"
 #include "kernels/registry.h"
+#include "kernels/usable.h"
 #include "kernels/work.h"
 
 namespace v4cap::exec {
@@ -30,6 +31,8 @@ struct VersionInfo {
   bool never_run = false;
   std::string idea;
   std::string refusal;  // why it cannot take this case on this device; "" when it can
+  std::string id = {};  // among all operators (kernels::version_id); "" for whole layers
+  bool usable = true;   // kernels::usable
 };
 
 class Case {
@@ -59,7 +62,13 @@ class OperatorCase : public Case {
     std::vector<VersionInfo> infos;
     const Args given = args(Side::device);
     for (const auto& v : versions_) {
-      VersionInfo info{std::string(v.name), v.target, v.never_run, std::string(v.idea), ""};
+      VersionInfo info{.name = std::string(v.name),
+                       .target = v.target,
+                       .never_run = v.never_run,
+                       .idea = std::string(v.idea),
+                       .refusal = "",
+                       .id = kernels::version_id<Args>(v.name),
+                       .usable = kernels::usable(v)};
       if (!kernels::runs_on(v.target, device.major, device.minor)) {
         info.refusal = "needs " + std::string(kernels::to_string(v.target));
       } else if (v.refuses != nullptr) {

@@ -108,14 +108,27 @@ void Stopwatch::warm_up(double seconds) {
   }
 }
 
-Times Stopwatch::measure(const std::function<void(kernels::Stream)>& launch, double seconds) {
+double Stopwatch::prepare(const std::function<void(kernels::Stream)>& launch) {
   warm_up(0.01);
-  cold(launch, 2);  // loads the module, fills handles
-  const double one_us = cold(launch, 3).median_us;
+  cold(launch, 2);
+  return cold(launch, 3).median_us;
+}
+
+Times Stopwatch::measure(const std::function<void(kernels::Stream)>& launch, double seconds) {
+  const double one_us = prepare(launch);
   Times times;
   times.cold = cold(launch, samples_for(seconds, one_us));
   times.warm = warm(launch, one_us, seconds);
   return times;
+}
+
+Spread Stopwatch::measure_cold(const std::function<void(kernels::Stream)>& launch, double seconds) {
+  const double one_us = prepare(launch);
+  return cold(launch, samples_for(seconds, one_us));
+}
+
+Spread Stopwatch::measure_warm(const std::function<void(kernels::Stream)>& launch, double seconds) {
+  return warm(launch, prepare(launch), seconds);
 }
 
 }  // namespace v4cap::exec

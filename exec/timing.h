@@ -35,8 +35,13 @@ class Stopwatch {
   void warm_up(double seconds);
   // `seconds` of measured time for each of the two, at least 5 samples and at most 50.
   Times measure(const std::function<void(kernels::Stream)>& launch, double seconds);
+  // One of the two alone, as many samples.
+  Spread measure_cold(const std::function<void(kernels::Stream)>& launch, double seconds);
+  Spread measure_warm(const std::function<void(kernels::Stream)>& launch, double seconds);
 
  private:
+  // About how long one launch takes, cold. The first loads modules and fills handles.
+  double prepare(const std::function<void(kernels::Stream)>& launch);
   Spread cold(const std::function<void(kernels::Stream)>& launch, int samples);
   Spread warm(const std::function<void(kernels::Stream)>& launch, double one_us, double seconds);
 

@@ -79,7 +79,10 @@ ChildEnd ProcessChildren::run(const ChildTask& task) {
   for (;;) {
     int status = 0;
     const pid_t found = ::waitpid(child, &status, WNOHANG);
-    if (found == child) return ended(status);
+    if (found == child) {
+      // Ctrl-C reaches the child too.
+      return interrupted_() ? ChildEnd{ChildEnd::How::interrupted, 0} : ended(status);
+    }
     if (found < 0 && errno != EINTR) throw Fault("process", "lost " + program_);
     const std::uintmax_t now = size_of(task.progress) + size_of(task.log);
     if (now != written) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -17,19 +18,19 @@ namespace v4cap::exec::calibrate {
 namespace {
 
 constexpr const char* kPowerCapped = "power_capped";
+constexpr const char* kLowClock = "low_clock";
 constexpr const char* kWideSpread = "wide_spread";
 
 // Reasons that lie in the moment, not in the point.
-constexpr const char *kShared = "gpu_shared", *kSlowed = "slowed", *kLowClock = "low_clock";
+constexpr const char *kShared = "gpu_shared", *kSlowed = "slowed";
 
 bool is_passing(const std::string& reason) {
-  return reason == kShared || reason == kSlowed || reason == kLowClock;
+  return reason == kShared || reason == kSlowed;
 }
 
 std::string words(const std::string& reason) {
-  if (reason == kShared) return "another process computes on this GPU";
-  if (reason == kSlowed) return "heat or the hardware slows this GPU down";
-  return "this GPU's clock is far below what it was at the start";
+  return reason == kShared ? "another process computes on this GPU"
+                           : "heat or the hardware slows this GPU down";
 }
 
 double spread(const Measurement& time) {
@@ -50,8 +51,8 @@ Record measured(Family& family, const Point& point, const FamilyJob& job, Measur
                 GpuMonitor& monitor, const Pace& pace) {
   const Steadiness& steadiness = job.steadiness;
   Record record{.point = point, .time = {}, .refused = "", .mark = ""};
+  std::map<std::string, Measurement> doubtful;  // by mark, the narrowest
   std::string last;
-  Measurement narrowest, capped;
   double pause_s = steadiness.pause_s;
   for (int i = 0; i < steadiness.tries; ++i) {
     if (i > 0) {
@@ -72,16 +73,14 @@ Record measured(Family& family, const Point& point, const FamilyJob& job, Measur
       record.time = time;
       return record;
     }
-    if (last == kPowerCapped) capped = time;
-    if (last == kWideSpread && (narrowest.samples == 0 || spread(time) < spread(narrowest))) {
-      narrowest = time;
-    }
+    const auto [kept, fresh] = doubtful.emplace(last, time);
+    if (!fresh && spread(time) < spread(kept->second)) kept->second = time;
   }
-  if (last == kPowerCapped || last == kWideSpread) {
-    record.time = last == kPowerCapped ? capped : narrowest;
-    record.mark = last;
-  } else {
+  if (is_passing(last)) {
     record.refused = last;
+  } else {
+    record.time = doubtful.at(last);
+    record.mark = last;
   }
   return record;
 }

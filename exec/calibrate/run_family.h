@@ -13,10 +13,13 @@
 namespace v4cap::exec::calibrate {
 
 // When a measurement counts. Tried again otherwise, after a pause; then
-//   the power limit holds the clock down     kept, marked "power_capped": replay meets the same
-//   samples lie far apart                    kept, marked "wide_spread", the narrowest of the tries
-//   anything else                            refused under "slowed", "low_clock", "gpu_shared"; when
-//                                            that goes on, the family ends with a Fault of this kind
+//   the clock is low on every try       kept, marked "power_capped" or "low_clock": under this load
+//                                       the GPU is like that, and a replay meets the same
+//   samples lie far apart               kept, marked "wide_spread"
+//   heat or the hardware slows the GPU  refused, "slowed"; when that goes on, the family ends with a
+//                                       Fault of this kind
+//   somebody else computes on it        the same, "gpu_shared"
+// Of several tries with the same mark the one with the least spread is kept.
 struct Steadiness {
   double clock_share = 0.9;   // of the reference clock
   double spread_share = 0.2;  // p90 - p10 against the median ...

@@ -56,6 +56,10 @@ class GpuMonitor {
   virtual ~GpuMonitor() = default;
   virtual GpuIdentity identity() = 0;            // "unknown" where nothing answers
   virtual std::optional<GpuReading> read() = 0;  // nothing: no monitor on this machine
+  // All that compute on the GPU, this process among them.
+  virtual std::vector<GpuProcess> processes() const { return {}; }
+  // Which of them is this process (own_process); it is then not among the others of a reading.
+  virtual void own_is(pid_t) {}
 };
 
 // Which of the processes on the GPU is this one. In a container the driver may number processes

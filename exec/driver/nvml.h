@@ -18,10 +18,8 @@ class NvmlMonitor : public GpuMonitor {
   GpuIdentity identity() override;
   std::optional<GpuReading> read() override;
 
-  // All that compute on the GPU, this process among them.
-  std::vector<GpuProcess> processes() const;
-  // Which of them is this process (own_process); it is then not among the others of a reading.
-  void own_is(pid_t pid) { own_ = pid; }
+  std::vector<GpuProcess> processes() const override;
+  void own_is(pid_t pid) override { own_ = pid; }
 
  private:
   template <class Function>

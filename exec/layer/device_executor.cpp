@@ -8,6 +8,7 @@
 
 #include "exec/driver/gpu_calls.h"
 #include "kernels/cuda/check.h"
+#include "kernels/usable.h"
 #include "sim/core/error.h"
 
 namespace v4cap::exec {
@@ -50,8 +51,7 @@ void DeviceExecutor::launch(const Args& args) {
   for (const auto& version : kernels::versions<Args>()) {
     if (!kernels::runs_on(version.target, device_.major, device_.minor)) continue;
     if (portable_only_ && version.target != kernels::Target::portable) continue;
-    if (version.never_run)
-      continue;  // until `check` has run it on such a GPU, and somebody says so
+    if (!kernels::usable(version)) continue;
     const std::string refusal = version.refuses == nullptr ? "" : version.refuses(args);
     if (!refusal.empty()) {
       reasons += fmt::format("; {}: {}", version.name, refusal);

@@ -7,6 +7,7 @@
 #include <typeinfo>
 
 #include "kernels/cuda/check.h"
+#include "kernels/usable.h"
 #include "sim/core/error.h"
 
 namespace v4cap::exec {
@@ -15,9 +16,14 @@ namespace {
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kLeastChunk = std::size_t{256} << 20;
 
+// Those that a result may rest on, the preferred first. Known before the first launch.
 template <class Args>
-const std::vector<kernels::Version<Args>>& sorted_versions() {
-  static const std::vector<kernels::Version<Args>> all = kernels::versions<Args>();
+const std::vector<kernels::Version<Args>>& usable_versions() {
+  static const std::vector<kernels::Version<Args>> all = [] {
+    auto versions = kernels::versions<Args>();
+    std::erase_if(versions, [](const auto& version) { return !kernels::usable(version); });
+    return versions;
+  }();
   return all;
 }
 
@@ -69,11 +75,8 @@ void* StreamExecutor::workspace(std::type_index op, std::size_t bytes) {
 template <class Args>
 void StreamExecutor::launch(const Args& args) {
   std::string reasons;
-  for (const auto& version : sorted_versions<Args>()) {
-    if (version.never_run || !kernels::runs_on(version.target, device_.major, device_.minor) ||
-        left_out_.contains(version.name)) {
-      continue;
-    }
+  for (const auto& version : usable_versions<Args>()) {
+    if (!kernels::runs_on(version.target, device_.major, device_.minor)) continue;
     const std::string refusal = version.refuses == nullptr ? "" : version.refuses(args);
     if (!refusal.empty()) {
       reasons += fmt::format("; {}: {}", version.name, refusal);

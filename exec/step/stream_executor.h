@@ -9,8 +9,6 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <set>
-#include <string>
 #include <typeindex>
 #include <vector>
 
@@ -26,9 +24,6 @@ class StreamExecutor : public Executor {
   ~StreamExecutor() override;
   StreamExecutor(const StreamExecutor&) = delete;
   StreamExecutor& operator=(const StreamExecutor&) = delete;
-
-  // Versions of this name are not used: those that a check found wrong on this GPU.
-  void leave_out(const std::string& version) { left_out_.insert(version); }
 
   // Not zeroed, and nobody's after the next reset().
   std::shared_ptr<void> allocate(std::size_t bytes) override;
@@ -72,7 +67,6 @@ class StreamExecutor : public Executor {
 
   const Device& device_;
   kernels::Stream stream_ = nullptr;
-  std::set<std::string, std::less<>> left_out_;
   std::vector<DeviceMemory> chunks_;
   std::size_t chunk_ = 0, used_ = 0;  // of the arena: the piece that comes next
   // An operator's launches share one, because they follow each other. Outgrown ones stay: graphs

@@ -11,6 +11,8 @@
 #include <optional>
 #include <random>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
@@ -38,6 +40,7 @@ struct Shape {
   int selected_at_most = 1 << 30;  // of a token's list; the rest of it is -1
   int window_pages = 0;            // of a sequence; 0: enough for the new tokens' windows
   std::int64_t q_stride = 0;       // 0: heads * 512
+  bool judged = true;  // false: only timed, and what no token can see is left as numbers
 };
 
 int compress_ratio(op::Kind kind) {
@@ -143,10 +146,11 @@ class AttentionCase : public OperatorCase<op::Args> {
         std::min(context_pages, (batch_.max_new_tokens + kernels::kWindow + 253) / 256 + 1);
     window_ =
         Cache(visible_in_window(shape), shape.window_pages != 0 ? shape.window_pages : window_pages,
-              kernels::kTokensPerPage, seed + 2, random);
+              kernels::kTokensPerPage, shape.judged, seed + 2, random);
     if (shape.kind != op::Kind::window) {
       extra_ = Cache(visible_compressed(shape), context_pages,
-                     kernels::kTokensPerPage / compress_ratio(shape.kind), seed + 3, random);
+                     kernels::kTokensPerPage / compress_ratio(shape.kind), shape.judged, seed + 3,
+                     random);
     }
     if (shape.kind == op::Kind::csa) {
       Selected selected(shape, random);
@@ -245,8 +249,8 @@ class AttentionCase : public OperatorCase<op::Args> {
   class Cache {
    public:
     Cache() = default;
-    Cache(const std::vector<Visible>& visible, int pages_each, int page_entries, std::uint64_t seed,
-          std::mt19937_64& random)
+    Cache(const std::vector<Visible>& visible, int pages_each, int page_entries, bool judged,
+          std::uint64_t seed, std::mt19937_64& random)
         : page_entries_(page_entries), length_(pages_each) {
       Pages pages(static_cast<int>(visible.size()), pages_each, random);
       // One page at the end is no sequence's.
@@ -254,6 +258,7 @@ class AttentionCase : public OperatorCase<op::Args> {
                                     kernels::kv_page_bytes(page_entries));
       fill_kv_pages(bytes_, kernels::kv_page_bytes(page_entries), page_entries, seed, -7);
       table_ = Buffer<std::int32_t>(std::move(pages.table));
+      if (!judged) return;
       EntryBytes seen(bytes_.size());
       const kernels::KvPool pool = this->pool(Side::host);
       const kernels::PageTable table = this->pages(Side::host);
@@ -369,6 +374,54 @@ std::vector<CaseSpec> bench_cases() {
 
 const RegisterSuite kSuite{
     Suite{.name = "attention", .check = check_cases(), .bench = bench_cases()}};
+
+// One family for decode and one for prefill of each kind.
+calibrate::OperatorGrid grid(op::Kind kind, const char* name, bool is_decode) {
+  using calibrate::Point, calibrate::Rank;
+  calibrate::OperatorGrid g;
+  g.name = fmt::format("kernel_attention_{}_{}", name, is_decode ? "decode" : "prefill");
+  g.covers = {fmt::format("attention_{}", name)};
+  g.axes = {{is_decode ? "batch" : "new", is_decode ? "rows" : "tokens"}, {"past", "tokens"}};
+  g.note = "attention alone, with the heads of this rank padded to what the kernels take";
+  if (kind == kCsa) g.note += "; the selected entries lie anywhere in the past";
+  g.points = [kind, is_decode](const Rank&, calibrate::GridSize size) {
+    std::vector<Point> points;
+    const auto add = [&](int first, int past) {
+      points.push_back({{}, {static_cast<double>(first), static_cast<double>(past)}});
+    };
+    if (is_decode) {
+      for (const auto& p : calibrate::decode_grid(size, std::int64_t{1} << 23)) {
+        if (kind != kWindowOnly || p.context <= 1024) add(p.batch, p.context - 1);
+      }
+    } else {
+      for (const auto& p : calibrate::prefill_grid(size)) {
+        if (kind != kWindowOnly || p.past <= 16384) add(p.fresh, p.past);
+      }
+    }
+    return points;
+  };
+  g.make = [kind, is_decode](const Rank& rank, const Point& point) -> std::unique_ptr<Case> {
+    const auto first = static_cast<int>(point.at[0]), past = static_cast<int>(point.at[1]);
+    Shape shape;
+    shape.kind = kind;
+    shape.heads = calibrate::padded_heads(rank);
+    shape.top_k = static_cast<int>(rank.model.indexer.top_k);
+    shape.sequences = is_decode ? decode(first, past + 1) : std::vector<Sequence>{{past, first}};
+    shape.judged = false;
+    return std::make_unique<AttentionCase>(shape, 1);
+  };
+  g.cost.point_s = 0.15;
+  return g;
+}
+
+const calibrate::RegisterGrid kGrids[] = {
+    calibrate::RegisterGrid{grid(kCsa, "csa", true)},
+    calibrate::RegisterGrid{grid(kCsa, "csa", false)},
+    calibrate::RegisterGrid{grid(kHca, "hca", true)},
+    calibrate::RegisterGrid{grid(kHca, "hca", false)},
+    calibrate::RegisterGrid{grid(kWindowOnly, "window", true)},
+    calibrate::RegisterGrid{grid(kWindowOnly, "window", false)},
+};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -2,6 +2,8 @@
 // V4-Flash. Sequences stand in all phases of a block of 4, chunks begin and end anywhere.
 #include <fmt/format.h>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
 #include "exec/suites/operands.h"
@@ -175,6 +177,34 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_compressor_csa",
+     .covers = {"compressor_csa"},
+     .keys = {"part", "phase"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "entries, or indexer keys in FP8; decode: one token of each sequence; prefill: one "
+             "chunk after 8192 tokens",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const char* part : {"entries", "keys"}) {
+             for (const char* phase : {"decode", "prefill"}) {
+               for (const int tokens : calibrate::token_grid(size, 8192)) {
+                 points.push_back({{part, phase}, {static_cast<double>(tokens)}});
+               }
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank&, const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const bool decode = point.keys[1] == "decode";
+       const std::vector<Part> parts =
+           decode ? decode_parts(tokens, 4096) : std::vector<Part>{{8192, tokens}};
+       return std::make_unique<CompressorCsaCase>(
+           Shape{point.keys[0] == "entries" ? kHeadDim : kIndexDim, parts}, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

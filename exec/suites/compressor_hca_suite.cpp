@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
 #include "exec/suites/operands.h"
@@ -183,6 +185,31 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_compressor_hca",
+     .covers = {"compressor_hca"},
+     .keys = {"phase"},
+     .axes = {{"tokens", "tokens"}},
+     .note =
+         "running state; decode: one token of each sequence; prefill: one chunk after 8192 tokens",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const char* key : {"decode", "prefill"}) {
+             for (const int tokens : calibrate::token_grid(size, 8192)) {
+               points.push_back({{key}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank&, const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const bool decode = point.keys[0] == "decode";
+       const std::vector<Part> parts =
+           decode ? decode_parts(tokens, 4100) : std::vector<Part>{{8192, tokens}};
+       return std::make_unique<CompressorHcaCase>(Shape{StateForm::online, parts}, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -204,6 +206,7 @@ class ExpertsCase : public Case {
         if (firsts[i].name != seconds[j].name) continue;
         both.push_back(firsts[i]);
         if (both.back().refusal.empty()) both.back().refusal = seconds[j].refusal;
+        both.back().usable = firsts[i].usable && seconds[j].usable;
         pairs_.emplace_back(i, j);
       }
     }
@@ -248,14 +251,14 @@ std::vector<int> balanced(int rows, int experts) {
   return each;
 }
 
-// Popularity of all experts falls as 1 / rank^1.2; this GPU has every eighth of them, the hottest
-// first. No expert gets a token twice.
-std::vector<int> skewed(int tokens, int experts) {
-  const int all = 8 * experts;
+// Popularity of all experts falls as 1 / rank^1.2; this GPU of `gpus` has every `gpus`-th of them,
+// the hottest first. No expert gets a token twice.
+std::vector<int> skewed(int tokens, int experts, int gpus = 8) {
+  const int all = gpus * experts;
   double sum = 0;
   for (int e = 0; e < all; ++e) sum += std::pow(e + 1.0, -1.2);
   std::vector<int> rows;
-  for (int e = 0; e < all; e += 8) {
+  for (int e = 0; e < all; e += gpus) {
     const double share = std::pow(e + 1.0, -1.2) / sum;
     rows.push_back(std::min(tokens, static_cast<int>(std::lround(tokens * kActive * share))));
   }
@@ -314,6 +317,45 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+template <class Half>
+calibrate::OperatorGrid grid(const char* name) {
+  using calibrate::Point, calibrate::Rank;
+  calibrate::OperatorGrid g;
+  g.name = name;
+  g.covers = {"experts"};
+  g.keys = {"distribution"};
+  g.axes = {{"tokens", "tokens"}};
+  g.note =
+      "one of two halves, W1 | W3 with SwiGLU and W2; tokens are those of the whole "
+      "expert-parallel "
+      "group; power_law: popularity 1 / rank^1.2, this rank has the hottest expert";
+  g.points = [](const Rank&, calibrate::GridSize size) {
+    std::vector<Point> points;
+    for (const char* distribution : {"balanced", "power_law"}) {
+      for (const int tokens : calibrate::token_grid(size, 32768)) {
+        points.push_back({{distribution}, {static_cast<double>(tokens)}});
+      }
+    }
+    return points;
+  };
+  g.make = [](const Rank& rank, const Point& point) -> std::unique_ptr<Case> {
+    const auto tokens = static_cast<int>(point.at[0]);
+    const int experts = calibrate::local_experts(rank);
+    Shape shape;
+    shape.rows = point.keys[0] == "balanced"
+                     ? balanced(std::max(1, tokens * kActive / rank.ep), experts)
+                     : skewed(tokens, experts, rank.ep);
+    shape.tokens = tokens;
+    shape.hidden = static_cast<int>(rank.model.hidden);
+    shape.intermediate = static_cast<int>(rank.model.moe.expert_intermediate);
+    return std::make_unique<Half>(shape, 1);
+  };
+  return g;
+}
+
+const calibrate::RegisterGrid kGateUpGrid{grid<GateUpCase>("kernel_experts_gate_up")},
+    kDownGrid{grid<DownCase>("kernel_experts_down")};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numeric>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
@@ -27,6 +29,7 @@ struct Span {
 struct Shape {
   std::vector<Span> sequences;
   KeyFormat format = KeyFormat::fp8;
+  bool judged = true;  // false: only timed, and what no token can see is left as numbers
 };
 
 constexpr int kRatio = 4;
@@ -90,6 +93,9 @@ class IndexerScoresCase : public OperatorCase<op::Args> {
       fill_bytes(q_codes_, seed + 2);
       fill_bytes(q_scales_, seed + 3, 123, 128);
     }
+    // Of either sign, but mostly positive: the heads of a row with one key must not cancel out.
+    fill_normal(weights_, seed + 4, 1e-3f, 1e-3f);
+    if (!shape.judged) return;
     EntryBytes seen(pool_.size());
     const kernels::KeyPool keys{pool_.at(Side::host), shape.format};
     const kernels::PageTable pages_of_all{table_.at(Side::host), table_stride_, table_stride_};
@@ -101,8 +107,6 @@ class IndexerScoresCase : public OperatorCase<op::Args> {
       }
     }
     seen.make_others_nan(pool_);
-    // Of either sign, but mostly positive: the heads of a row with one key must not cancel out.
-    fill_normal(weights_, seed + 4, 1e-3f, 1e-3f);
   }
 
   op::Args args(Side side) override {
@@ -213,6 +217,38 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+calibrate::OperatorGrid grid(bool is_decode) {
+  using calibrate::Point, calibrate::Rank;
+  calibrate::OperatorGrid g;
+  g.name = is_decode ? "kernel_indexer_scores_decode" : "kernel_indexer_scores_prefill";
+  g.covers = {"indexer_scores"};
+  g.axes = {{is_decode ? "batch" : "new", is_decode ? "rows" : "tokens"}, {"past", "tokens"}};
+  g.note = "FP8 keys";
+  g.points = [is_decode](const Rank&, calibrate::GridSize size) {
+    std::vector<Point> points;
+    const auto add = [&](int first, int past) {
+      points.push_back({{}, {static_cast<double>(first), static_cast<double>(past)}});
+    };
+    if (is_decode) {
+      for (const auto& p : calibrate::decode_grid(size, std::int64_t{1} << 24)) {
+        add(p.batch, p.context - 1);
+      }
+    } else {
+      for (const auto& p : calibrate::prefill_grid(size)) add(p.fresh, p.past);
+    }
+    return points;
+  };
+  g.make = [is_decode](const Rank&, const Point& point) -> std::unique_ptr<Case> {
+    const auto first = static_cast<int>(point.at[0]), past = static_cast<int>(point.at[1]);
+    Shape shape{is_decode ? decode(first, past + 1) : std::vector<Span>{{past, first}}};
+    shape.judged = false;
+    return std::make_unique<IndexerScoresCase>(shape, 1);
+  };
+  return g;
+}
+
+const calibrate::RegisterGrid kDecodeGrid{grid(true)}, kPrefillGrid{grid(false)};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -276,6 +278,93 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+// The FP8 products of a layer as a rank runs them (exec/layer/weights.cpp), by name.
+struct Projection {
+  const char* name;
+  Fp8Shape shape;  // of one row
+};
+std::vector<Projection> projections(const calibrate::Rank& rank) {
+  const ModelSpec& m = rank.model;
+  const auto number = [](std::int64_t n) { return static_cast<int>(n); };
+  const int hidden = number(m.hidden), q_lora = number(m.q_lora), o_lora = number(m.output_lora);
+  const int head_dim = number(m.head_dim), heads = calibrate::local_heads(rank);
+  const int groups = number(m.output_groups) / rank.tp;
+  const int wide = number(m.moe.expert_intermediate * m.moe.shared_experts);
+  return {{"q_a_kv", {1, q_lora + head_dim, hidden}},
+          {"q_b", {1, heads * head_dim, q_lora}},
+          {"indexer_q_b", {1, number(m.indexer.heads * m.indexer.head_dim), q_lora}},
+          {"o_a", {1, o_lora, heads * head_dim / groups, groups}},
+          {"o_b", {1, hidden, groups * o_lora}},
+          {"shared_w13", {1, 2 * wide, hidden}},
+          {"shared_w2", {1, hidden, wide}}};
+}
+
+// The BF16 products: what compressors and indexer take from x, and the head's share of the words.
+std::vector<std::pair<const char*, Bf16Shape>> bf16_projections(const calibrate::Rank& rank) {
+  const ModelSpec& m = rank.model;
+  const int hidden = static_cast<int>(m.hidden);
+  const auto entries = static_cast<int>(2 * m.head_dim);  // u and g
+  const auto keys = static_cast<int>(2 * m.indexer.head_dim);
+  return {{"compress_csa", {1, 2 * entries + 2 * keys + static_cast<int>(m.indexer.heads), hidden}},
+          {"compress_hca", {1, entries, hidden}},
+          {"head", {1, static_cast<int>(m.vocab) / rank.tp, hidden}}};
+}
+
+constexpr int kHeadRowsMost = 1024;  // one row of logits for each sequence
+
+const calibrate::RegisterGrid kFp8Grid{
+    {.name = "kernel_linear_fp8",
+     .covers = {"linear"},
+     .keys = {"projection"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "FP8 block-scaled products with the shapes of this rank",
+     .points =
+         [](const calibrate::Rank& rank, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const Projection& p : projections(rank)) {
+             for (const int tokens : calibrate::token_grid(size, 16384)) {
+               points.push_back({{p.name}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       Fp8Shape shape;
+       for (const Projection& p : projections(rank)) {
+         if (p.name == point.keys[0]) shape = p.shape;
+       }
+       shape.rows = static_cast<int>(point.at[0]);
+       return std::make_unique<Fp8Case>(shape, 1);
+     }}};
+
+const calibrate::RegisterGrid kBf16Grid{
+    {.name = "kernel_linear_bf16",
+     .covers = {"linear"},
+     .keys = {"projection"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "BF16 products with the shapes of this rank",
+     .points =
+         [](const calibrate::Rank& rank, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const auto& [name, shape] : bf16_projections(rank)) {
+             const bool head = std::string_view(name) == "head";
+             for (const int tokens : calibrate::token_grid(size, head ? kHeadRowsMost : 16384)) {
+               points.push_back({{name}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       Bf16Shape shape;
+       for (const auto& [name, one] : bf16_projections(rank)) {
+         if (name == point.keys[0]) shape = one;
+       }
+       shape.rows = static_cast<int>(point.at[0]);
+       return std::make_unique<Bf16Case>(shape, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

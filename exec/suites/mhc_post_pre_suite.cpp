@@ -1,6 +1,8 @@
 // mHC, the write side of a sublayer and the read side of the next: V4-Pro's and V4-Flash's widths.
 #include <cmath>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -138,6 +140,26 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_mhc_post_pre",
+     .covers = {"mhc_post_pre"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "one sublayer",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const int tokens : calibrate::token_grid(size, 16384)) {
+             points.push_back({{}, {static_cast<double>(tokens)}});
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const Shape shape{tokens, static_cast<int>(rank.model.hidden)};
+       return std::make_unique<MhcPostPreCase>(shape, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -1,4 +1,6 @@
 // mHC, write side: V4-Pro's and V4-Flash's widths, out of place and in place.
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -93,6 +95,26 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_mhc_post",
+     .covers = {"mhc_post"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "one sublayer",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const int tokens : calibrate::token_grid(size, 16384)) {
+             points.push_back({{}, {static_cast<double>(tokens)}});
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const Shape shape{tokens, static_cast<int>(rank.model.hidden)};
+       return std::make_unique<MhcPostCase>(shape, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -2,6 +2,8 @@
 // tensor-parallel rank of Pro (16).
 #include <fmt/format.h>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/suite.h"
 #include "exec/suites/entry_operands.h"
 #include "exec/suites/operands.h"
@@ -148,6 +150,33 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_q_rope_kv_store",
+     .covers = {"q_rope_kv_store"},
+     .keys = {"phase"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "decode: one token of each sequence; prefill: one chunk after 8192 tokens",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const char* key : {"decode", "prefill"}) {
+             for (const int tokens : calibrate::token_grid(size, 8192)) {
+               points.push_back({{key}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const bool decode = point.keys[0] == "decode";
+       const std::vector<Part> parts =
+           decode ? decode_parts(tokens, 4100) : std::vector<Part>{{8192, tokens}};
+       const int ring = decode ? 2 : tokens / 256 + 2;
+       return std::make_unique<QRopeKvStoreCase>(
+           Shape{calibrate::local_heads(rank), parts, 256, ring}, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -2,6 +2,8 @@
 // query, a slice of the joint Wq_a | Wkv product (1536 of 2048 channels).
 #include <fmt/format.h>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -103,6 +105,36 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_rmsnorm_quant",
+     .covers = {"rmsnorm_quant"},
+     .keys = {"rows"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "hidden: before projections; q_lora: the latent query, a slice of a wider product",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const char* key : {"hidden", "q_lora"}) {
+             for (const int tokens : calibrate::token_grid(size, 16384)) {
+               points.push_back({{key}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       const std::int64_t width = point.keys[0] == "hidden" ? rank.model.hidden : rank.model.q_lora;
+       const bool latent = point.keys[0] == "q_lora";
+       const Shape shape{tokens,
+                         static_cast<int>(width),
+                         latent ? width + rank.model.head_dim : width,
+                         true,
+                         !latent,
+                         true};
+       return std::make_unique<RmsnormQuantCase>(shape, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -152,6 +154,31 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_router",
+     .covers = {"router"},
+     .keys = {"routing"},
+     .axes = {{"tokens", "tokens"}},
+     .note = "bias: by score; hash: by a table of token ids",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<calibrate::Point> points;
+           for (const char* key : {"bias", "hash"}) {
+             for (const int tokens : calibrate::token_grid(size, 16384)) {
+               points.push_back({{key}, {static_cast<double>(tokens)}});
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       const auto tokens = static_cast<int>(point.at[0]);
+       return std::make_unique<RouterCase>(
+           Shape{tokens, static_cast<int>(rank.model.hidden),
+                 static_cast<int>(rank.model.moe.routed_experts), point.keys[0] == "hash"},
+           1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "exec/calibrate/grids.h"
+#include "exec/calibrate/operator_family.h"
 #include "exec/fill.h"
 #include "exec/suite.h"
 #include "exec/suites/operands.h"
@@ -201,6 +203,48 @@ Suite suite() {
 }
 
 const RegisterSuite kSuite{suite()};
+
+constexpr std::pair<const char*, Scores> kDistributions[] = {{"normal", Scores::normal},
+                                                             {"rising", Scores::rising},
+                                                             {"equal", Scores::equal},
+                                                             {"clustered", Scores::crowded}};
+
+const calibrate::RegisterGrid kGrid{
+    {.name = "kernel_topk",
+     .covers = {"topk"},
+     .keys = {"scores"},
+     .axes = {{"rows", "rows"}, {"length", "rows"}},
+     .note =
+         "rows of scores of a length each; clustered: one score in 16 is large, 64 side by side",
+     .points =
+         [](const calibrate::Rank&, calibrate::GridSize size) {
+           std::vector<int> rows{1, 32, 512}, lengths{2048, 16384, 262144};
+           if (size == calibrate::GridSize::full) {
+             rows = {1, 2, 4, 8, 16, 32, 64, 65, 128, 132, 256, 512, 1024, 4096, 8192};
+             lengths = {512, 1024, 1025, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144};
+           }
+           std::vector<calibrate::Point> points;
+           for (const auto& [name, scores] : kDistributions) {
+             for (const int r : rows) {
+               for (const int length : lengths) {
+                 // Made on the device only where they are normal.
+                 const auto most = std::int64_t{1} << (scores == Scores::normal ? 29 : 24);
+                 if (std::int64_t{r} * length > most) continue;
+                 points.push_back({{name}, {static_cast<double>(r), static_cast<double>(length)}});
+               }
+             }
+           }
+           return points;
+         },
+     .make = [](const calibrate::Rank& rank,
+                const calibrate::Point& point) -> std::unique_ptr<Case> {
+       Shape shape{static_cast<int>(point.at[0]), static_cast<int>(point.at[1]),
+                   static_cast<int>(rank.model.indexer.top_k)};
+       for (const auto& [name, scores] : kDistributions) {
+         if (name == point.keys[0]) shape.scores = scores;
+       }
+       return std::make_unique<TopkCase>(shape, 1);
+     }}};
 
 }  // namespace
 }  // namespace v4cap::exec
