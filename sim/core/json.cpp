@@ -215,9 +215,7 @@ JsonValue JsonLine::parse(std::string_view text, Place place, bool cut) {
     while (read < text.size() && is_space(text[read])) ++read;
   }
   const auto refuse = [&](std::size_t offset, const std::string& message) {
-    Place at = place_;
-    at.column = static_cast<std::int64_t>(offset) + 1;
-    throw InputError(at, message);
+    throw InputError(place_of(offset), message);
   };
   if (builder.overflow() != nullptr) {
     const auto offset = static_cast<std::size_t>(builder.overflow() - text.data());
@@ -267,6 +265,16 @@ std::size_t JsonLine::offset_of(std::uint32_t wanted, bool of_key) const {
   return 0;
 }
 
+Place JsonLine::place_of(std::size_t offset) const {
+  const std::string_view before = text_.substr(0, offset);
+  const std::size_t line_end = before.rfind('\n');
+  const std::size_t begin = line_end == std::string_view::npos ? 0 : line_end + 1;
+  Place at = place_;
+  at.line += std::count(before.begin(), before.end(), '\n');
+  at.column = static_cast<std::int64_t>(offset - begin) + 1;
+  return at;
+}
+
 std::string JsonLine::name_of(std::uint32_t node) const {
   // An element is named after the nearest container around it that has a key.
   while (nodes_[node].key_size == 0 && node > 0) {
@@ -288,7 +296,7 @@ std::string JsonLine::found_at(std::size_t offset) const {
     end = after_string(text_, offset);
   } else {
     while (end < text_.size() &&
-           std::string_view(" ,]}").find(text_[end]) == std::string_view::npos)
+           std::string_view(" \n,]}").find(text_[end]) == std::string_view::npos)
       ++end;
     end = std::max(end, offset + 1);
   }

@@ -1,4 +1,4 @@
-// One line of JSON as a checked tree. The parser is Boost.JSON's; the tree is ours, because an
+// One line of JSON, or one document of several lines, as a checked tree. The parser is Boost.JSON's; the tree is ours, because an
 // error must name the column of the value that is wrong, duplicate keys must be refused, and
 // numbers must round correctly (Boost.JSON 1.81 does not always). Nodes lie in one array in
 // document order and are reused from line to line. Columns are found by scanning the line again,
@@ -41,6 +41,7 @@ class JsonValue {
   JsonValue at(std::string_view key) const;  // missing or null: error
 
   explicit operator bool() const { return line_ != nullptr; }
+  Place place() const;          // with line and column; slow
   std::int64_t column() const;  // from 1; slow
   [[noreturn]] void fail(const std::string& message) const;
 
@@ -88,8 +89,9 @@ class JsonLine {
   JsonLine(const JsonLine&) = delete;
   JsonLine& operator=(const JsonLine&) = delete;
 
-  // Parses `text`, which must outlive the values. `place` names file and line. `cut` says that the
-  // file ends with this line and without a line end, which an incomplete record is then blamed on.
+  // Parses `text`, which must outlive the values. `place` names file and line, the first one where
+  // the text has several. `cut` says that the file ends with this line and without a line end, which
+  // an incomplete record is then blamed on.
   JsonValue parse(std::string_view text, Place place, bool cut = false);
 
  private:
@@ -113,6 +115,7 @@ class JsonLine {
   struct Parser;  // Boost.JSON's, reused
 
   std::size_t offset_of(std::uint32_t node, bool of_key) const;  // in text_, from 0
+  Place place_of(std::size_t offset) const;                      // with line and column
   std::string name_of(std::uint32_t node) const;                 // for messages: "'key'"
   std::string found_at(std::size_t offset) const;                // for messages: "'text...'"
 

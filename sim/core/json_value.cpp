@@ -117,14 +117,16 @@ JsonValue JsonValue::at(std::string_view key) const {
        (nearest.empty() || nearest == key ? "" : "; is it '" + nearest + "'?"));
 }
 
+Place JsonValue::place() const {
+  return line_->place_of(line_->offset_of(node_, false));
+}
+
 std::int64_t JsonValue::column() const {
-  return static_cast<std::int64_t>(line_->offset_of(node_, false)) + 1;
+  return place().column;
 }
 
 void JsonValue::fail(const std::string& message) const {
-  Place at = line_->place_;
-  at.column = column();
-  throw InputError(at, message);
+  throw InputError(place(), message);
 }
 
 void JsonValue::expected(const std::string& what) const {

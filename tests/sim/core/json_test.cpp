@@ -182,4 +182,20 @@ TEST_CASE("quoted text reads back") {
 }
 
 }  // namespace
+TEST_CASE("json: places in a document of several lines") {
+  JsonLine line;
+  const std::string text = "{\n  \"a\": 1,\n  \"b\": [1,\n    \"x\"]\n}\n";
+  const JsonValue document = line.parse(text, {"f", 1, 0});
+  CHECK(document.place().line == 1);
+  CHECK(document.at("a").place().line == 2);
+  CHECK(document.at("a").place().column == 8);
+  for (const JsonValue element : document.at("b").array()) {
+    if (element.kind() != JsonKind::string) continue;
+    CHECK_THROWS_WITH(element.number(0, 1),
+                      "f:4:5: 'b': expected a number from 0 to 1, found \"x\"");
+  }
+  CHECK_THROWS_WITH(line.parse("{\n\"a\": x\n}", {"f", 7, 0}),
+                    "f:8:6: expected JSON, found x (syntax error)");
+}
+
 }  // namespace v4cap
