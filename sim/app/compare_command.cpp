@@ -54,7 +54,7 @@ class CompareCommand final : public Command {
   }
 
   ExitCode run(CommandContext& context) override {
-    const Limits limits = parse_limits(limit_set_, limits_);
+    const ErrorLimits limits = parse_limits(limit_set_, limits_);
     const Comparison comparison =
         compare_runs(read_measured_run(a_), read_measured_run(b_), {}, limits);
     if (context.options.dry_run) return ExitCode::done;

@@ -33,7 +33,7 @@ std::optional<double> value_of(const MeasuredRequest& request, Latency latency) 
   return std::nullopt;
 }
 
-ErrorLimit judge(const Limits& limits, const std::string& name, std::optional<double> error,
+ErrorLimit judge(const ErrorLimits& limits, const std::string& name, std::optional<double> error,
                  bool recorded) {
   const auto it = limits.find(name);
   if (it == limits.end()) return {};
@@ -50,7 +50,8 @@ constexpr std::array<const char*, 3> kStepNames = {"step_total", "step_median", 
 
 class Comparer {
  public:
-  Comparer(MeasuredRun a, MeasuredRun b, std::optional<StepComparison> steps, const Limits& limits)
+  Comparer(MeasuredRun a, MeasuredRun b, std::optional<StepComparison> steps,
+           const ErrorLimits& limits)
       : limits_(limits) {
     result_.a = std::move(a);
     result_.b = std::move(b);
@@ -150,7 +151,7 @@ class Comparer {
     if (row.count > 0 || row.limit.limit) result_.paired.push_back(std::move(row));
   }
 
-  const Limits& limits_;
+  const ErrorLimits& limits_;
   Comparison result_;
   std::vector<std::pair<const MeasuredRequest*, const MeasuredRequest*>> pairs_;
 };
@@ -165,11 +166,11 @@ std::vector<std::string> error_names() {
 }
 
 Comparison compare_runs(MeasuredRun a, MeasuredRun b, std::optional<StepComparison> steps,
-                        const Limits& limits) {
+                        const ErrorLimits& limits) {
   return Comparer(std::move(a), std::move(b), std::move(steps), limits).compare();
 }
 
-std::vector<StepLimit> judge_steps(const StepComparison* steps, const Limits& limits) {
+std::vector<StepLimit> judge_steps(const StepComparison* steps, const ErrorLimits& limits) {
   std::vector<StepLimit> judged;
   const bool any = steps != nullptr && steps->all.steps > 0;
   for (const char* name : kStepNames) {

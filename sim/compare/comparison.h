@@ -71,9 +71,9 @@ std::vector<std::string> error_names();
 
 // Without `steps` a limit on the time of steps is unknown.
 Comparison compare_runs(MeasuredRun a, MeasuredRun b, std::optional<StepComparison> steps,
-                        const Limits& limits);
+                        const ErrorLimits& limits);
 
 // The limits on the times of steps, in the order of error_names(); `steps` may be null.
-std::vector<StepLimit> judge_steps(const StepComparison* steps, const Limits& limits);
+std::vector<StepLimit> judge_steps(const StepComparison* steps, const ErrorLimits& limits);
 
 }  // namespace v4cap

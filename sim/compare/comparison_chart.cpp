@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
+#include <tuple>
 
 #include "sim/compare/svg_chart.h"
 #include "sim/core/quantiles.h"
@@ -63,24 +64,23 @@ ChartPanel latency_panel(const Comparison& c, Latency latency) {
   return panel;
 }
 
-// The errors that a picture has to hold: all but the outermost in a hundred.
-double error_reach(const StepComparison& steps) {
-  std::vector<double> sizes;
-  for (const StepPair& pair : steps.pairs) sizes.push_back(std::abs(pair.error_pct()));
-  std::sort(sizes.begin(), sizes.end());
-  constexpr double kLeast = 5, kMost = 200, kInside = 0.99, kRoom = 1.15;
-  if (sizes.empty()) return kLeast;
-  return std::clamp(kRoom * quantile_of_sorted(sizes, kInside), kLeast, kMost);
+// The errors that a picture has to show: all but the outermost of each side, and 0.
+std::pair<double, double> error_range(const StepComparison& steps) {
+  std::vector<double> errors;
+  for (const StepPair& pair : steps.pairs) errors.push_back(pair.error_pct());
+  std::sort(errors.begin(), errors.end());
+  constexpr double kLeast = 5, kMost = 300, kOutside = 0.005, kRoom = 1.15;
+  if (errors.empty()) return {-kLeast, kLeast};
+  return {std::clamp(kRoom * quantile_of_sorted(errors, kOutside), -100.0, -kLeast),
+          std::clamp(kRoom * quantile_of_sorted(errors, 1 - kOutside), kLeast, kMost)};
 }
 
 template <class Position>
 ChartPanel step_panel(const StepComparison& steps, const char* title, const char* x_label,
                       Position position) {
-  const double reach = error_reach(steps);
   ChartPanel panel{.title = title, .x_label = x_label, .y_label = "error of B, %"};
   panel.log_x = true;
-  panel.y_min = -reach;
-  panel.y_max = reach;
+  std::tie(panel.y_min, panel.y_max) = error_range(steps);
   panel.zero_line = true;
   panel.wide = true;
   panel.empty_text = "no steps";
@@ -90,7 +90,11 @@ ChartPanel step_panel(const StepComparison& steps, const char* title, const char
                             .color = static_cast<int>(kind),
                             .mark = ChartSeries::Mark::dots});
   }
-  std::vector<std::vector<double>> buckets;
+  struct Bucket {
+    double x_sum = 0;
+    std::vector<double> errors;
+  };
+  std::map<int, Bucket> buckets;
   const std::size_t stride = std::max<std::size_t>(1, steps.pairs.size() / kDotsMax);
   for (std::size_t i = 0; i < steps.pairs.size(); ++i) {
     const StepPair& pair = steps.pairs[i];
@@ -98,27 +102,24 @@ ChartPanel step_panel(const StepComparison& steps, const char* title, const char
     if (i % stride == 0) {
       panel.series[static_cast<std::size_t>(pair.kind)].points.push_back({x, pair.error_pct()});
     }
-    const auto bucket = static_cast<std::size_t>(bucket_of(x));
-    if (buckets.size() <= bucket) buckets.resize(bucket + 1);
-    buckets[bucket].push_back(pair.error_pct());
+    Bucket& bucket = buckets[bucket_of(x)];
+    bucket.x_sum += x;
+    bucket.errors.push_back(pair.error_pct());
   }
   ChartSeries median{.label = "median", .color = 4, .mark = ChartSeries::Mark::line};
-  for (std::size_t bucket = 0; bucket < buckets.size(); ++bucket) {
-    std::vector<double>& errors = buckets[bucket];
-    if (errors.empty()) continue;
-    std::sort(errors.begin(), errors.end());
-    // At the middle of the bucket (2^(k-1), 2^k] as the axis shows it.
-    const double middle = bucket == 0 ? 1 : std::exp2(static_cast<double>(bucket) - 0.5);
-    median.points.push_back({middle, quantile_of_sorted(errors, 0.5)});
+  for (auto& [number, bucket] : buckets) {
+    std::sort(bucket.errors.begin(), bucket.errors.end());
+    median.points.push_back({bucket.x_sum / static_cast<double>(bucket.errors.size()),
+                             quantile_of_sorted(bucket.errors, 0.5)});
   }
   panel.series.push_back(std::move(median));
   return panel;
 }
 
 void add_steps(const StepComparison& steps, std::vector<ChartPanel>& panels) {
-  panels.push_back(step_panel(steps, "Step time", "sequences in the step, logarithmic",
+  panels.push_back(step_panel(steps, "Steps", "sequences in the step, logarithmic",
                               [](const StepPair& p) { return static_cast<double>(p.batch); }));
-  panels.push_back(step_panel(steps, "Step time", "mean context in tokens, logarithmic",
+  panels.push_back(step_panel(steps, "Steps", "mean context in tokens, logarithmic",
                               [](const StepPair& p) { return p.context_tokens; }));
 }
 

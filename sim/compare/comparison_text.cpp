@@ -167,7 +167,7 @@ void write_steps(JsonWriter& json, const StepComparison* steps,
   if (steps == nullptr) {
     json.value(nullptr);
   } else {
-    json.begin_object().member("how", steps->how).member("without_time", steps->without_time);
+    json.begin_object().member("how", steps->how);
     write_errors(json.key("all"), steps->all);
     const auto rows = [&](const char* name, const std::vector<StepErrors>& group) {
       json.key(name).begin_array();
@@ -215,9 +215,6 @@ std::string steps_text(const StepComparison& steps, const std::vector<StepLimit>
   group("by sequences in the step", steps.by_batch);
   group("by mean context, tokens", steps.by_context);
   std::string text = table.text(style) + printable(steps.how) + '\n';
-  if (steps.without_time > 0) {
-    text += fmt::format("{} steps took no time in A and are left out\n", steps.without_time);
-  }
   for (const StepLimit& step : limits) {
     const std::string error = step.error ? signed_text(*step.error, "%") : "-";
     text += fmt::format("{}: {}, limit {}\n", step.name, error, limit_text(step.limit));

@@ -3,10 +3,10 @@
 //   JSON: definitions_version, a and b {path, format, notes}, pairing {text, requests, only_in_a,
 //   only_in_b}, figures {<name> {unit, a, b, error, error_unit, why[, limit, state]}}, paired
 //   {<name> {requests, median_error_pct, median_abs_error_pct, p90_abs_error_pct,
-//   worst_abs_error_pct, worst_request[, limit, state]}}, steps (null without a step log) {how,
-//   without_time, all, by_kind, by_batch, by_context [{name, steps, total_error_pct,
-//   median_error_pct, median_abs_error_pct, p90_abs_error_pct, worst_abs_error_pct}]}, limits on steps
-//   in step_limits {<name> {error_pct, limit, state}}, exceeded [<name>]. Every figure is there on
+//   worst_abs_error_pct, worst_request[, limit, state]}}, steps (null without a step log) {how, all,
+//   by_kind, by_batch, by_context [{name, steps, total_error_pct, median_error_pct,
+//   median_abs_error_pct, p90_abs_error_pct, worst_abs_error_pct}]}, limits on them in step_limits
+//   {<name> {error_pct, limit, state}}, exceeded [<name>]. Every figure is there on
 //   every pair of runs, with null for what was not recorded.
 #pragma once
 

@@ -32,7 +32,7 @@ double parse_value(const std::string& text, std::string_view digits) {
   return value;
 }
 
-void add(Limits& limits, const std::string& text) {
+void add(ErrorLimits& limits, const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos) {
     throw InputError(Place{kOption}, "expected NAME=PERCENT, found '" + text + "'");
@@ -68,8 +68,8 @@ std::vector<std::string> limit_names() {
   return names;
 }
 
-Limits parse_limits(const std::string& set, const std::vector<std::string>& texts) {
-  Limits limits;
+ErrorLimits parse_limits(const std::string& set, const std::vector<std::string>& texts) {
+  ErrorLimits limits;
   if (!set.empty()) {
     std::vector<std::string> names;
     const LimitSet* chosen = nullptr;

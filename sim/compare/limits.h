@@ -11,11 +11,11 @@
 namespace v4cap {
 
 // By name of figure.
-using Limits = std::map<std::string, double, std::less<>>;
+using ErrorLimits = std::map<std::string, double, std::less<>>;
 
 // `set` is "" or the name of one in limit_sets(); `texts` are NAME=VALUE. Throws InputError that
 // names the nearest figure or set.
-Limits parse_limits(const std::string& set, const std::vector<std::string>& texts);
+ErrorLimits parse_limits(const std::string& set, const std::vector<std::string>& texts);
 
 // Every name that a limit may begin with, for --help.
 std::vector<std::string> limit_names();

@@ -35,8 +35,7 @@ struct StepErrors {
 };
 
 struct StepComparison {
-  std::string how{};              // what B's times are, a sentence
-  std::int64_t without_time = 0;  // steps that A has with a time of 0: left out
+  std::string how{};  // what B's times are, a sentence
   std::vector<StepPair> pairs{};
   StepErrors all{};
   std::vector<StepErrors> by_kind{}, by_batch{}, by_context{};  // those with steps, ascending

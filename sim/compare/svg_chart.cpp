@@ -221,20 +221,37 @@ class Picture {
     out_ += "</g>\n";
   }
 
-  // From the right end of the title's line leftwards.
+  // At the right end of the title's line. Widths of text are guessed, on the wide side.
   void legend(const ChartPanel& panel, double right, double y) {
-    for (auto series = panel.series.rbegin(); series != panel.series.rend(); ++series) {
-      if (series->label.empty() || series->points.empty()) continue;
-      constexpr double kCharacter = 6.6, kSample = 20;
-      text(right, y, series->label, " text-anchor=\"end\"", "dim");
-      right -= kCharacter * static_cast<double>(display_width(series->label)) + 6;
-      const bool dashed = series->mark == ChartSeries::Mark::dashed_line;
+    constexpr double kCharacter = 7, kSample = 18, kAfterSample = 5, kAfterLabel = 6;
+    const auto width = [&](const ChartSeries& series) {
+      if (series.label.empty() || series.points.empty()) return 0.0;
+      return kSample + kAfterSample + kAfterLabel +
+             kCharacter * static_cast<double>(display_width(series.label));
+    };
+    double x = right;
+    for (const ChartSeries& series : panel.series) x -= width(series);
+    for (const ChartSeries& series : panel.series) {
+      if (width(series) == 0) continue;
+      sample(series, x, x + kSample, y - 4);
+      text(x + kSample + kAfterSample, y, series.label, "", "dim");
+      x += width(series);
+    }
+  }
+
+  void sample(const ChartSeries& series, double x0, double x1, double y) {
+    using Mark = ChartSeries::Mark;
+    if (series.mark == Mark::line || series.mark == Mark::dashed_line) {
       add("<line class=\"s{}\" stroke-width=\"3\"{} x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" "
           "y2=\"{:.1f}\"/>\n",
-          series->color, dashed ? " stroke-dasharray=\"6 4\"" : "", right - kSample, y - 4, right,
-          y - 4);
-      right -= kSample + 10;
+          series.color, series.mark == Mark::dashed_line ? " stroke-dasharray=\"6 4\"" : "", x0, y,
+          x1, y);
+      return;
     }
+    add("<circle class=\"{}{}\"{} cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n",
+        series.mark == Mark::rings ? 's' : 'f', series.color,
+        series.mark == Mark::rings ? " fill=\"none\" stroke-width=\"2\"" : "", (x0 + x1) / 2 + 3,
+        y);
   }
 
   std::string out_;

@@ -113,12 +113,12 @@ TEST_CASE("comparison: limits are inclusive, and what cannot be judged is not he
 }
 
 TEST_CASE("limits: a name stands for what goes on after it, and later ones replace earlier ones") {
-  const Limits limits = parse_limits("", {"ttft=9", "ttft_p99=20", "throughput=2"});
+  const ErrorLimits limits = parse_limits("", {"ttft=9", "ttft_p99=20", "throughput=2"});
   CHECK(limits.size() == 7);
   CHECK(limits.at("ttft_p50") == 9);
   CHECK(limits.at("ttft_p99") == 20);
   CHECK(limits.at("throughput_request") == 2);
-  const Limits replay = parse_limits("replay", {"ttft_p99=10"});
+  const ErrorLimits replay = parse_limits("replay", {"ttft_p99=10"});
   CHECK(replay.at("tpot_p90") == 5);
   CHECK(replay.at("ttft_p99") == 10);
   CHECK(replay.at("hit_rate") == 0.5);
