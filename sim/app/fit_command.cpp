@@ -23,7 +23,7 @@
 #include "sim/app/command.h"
 #include "sim/app/step_log.h"
 #include "sim/app/transfer_report.h"
-#include "sim/config/profile_file.h"
+#include "sim/config/profile_writer.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
 #include "sim/cost/profile_fit.h"
@@ -316,8 +316,9 @@ class FitCommand final : public Command {
     family.coefficients["experts_per_token"] = shape_.per_token;
     const std::string unknown = "not recorded";
     RawProfile out;
-    out.profile = {name_,   "",      gpu_,    engine_,        engine_version_, unknown,
-                   unknown, unknown, unknown, "log of steps", unknown,         {}};
+    out.profile = {name_,   "",      gpu_,    engine_, engine_version_,
+                   unknown, unknown, unknown, unknown, "log of steps",
+                   unknown, {},      {}};
     out.profile.families.push_back(std::move(family));
     return out;
   }

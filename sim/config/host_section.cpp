@@ -63,6 +63,7 @@ std::string graph_sizes_text(const std::vector<GraphSizes>& sizes) {
 HostStated overlaid(const HostStated& base, const HostStated& over) {
   const auto either = [](const auto& first, const auto& second) { return first ? first : second; };
   return {either(over.eager_layer, base.eager_layer),
+          either(over.eager_step, base.eager_step),
           either(over.graph_step, base.graph_step),
           either(over.prompt_token, base.prompt_token),
           either(over.overlapped, base.overlapped),
@@ -76,6 +77,7 @@ HostStated read_host_stated(Section section) {
   if (section.has("eager_layer")) {
     host.eager_layer = section.required<Duration>("eager_layer", time);
   }
+  if (section.has("eager_step")) host.eager_step = section.required<Duration>("eager_step", time);
   if (section.has("graph_step")) host.graph_step = section.required<Duration>("graph_step", time);
   if (section.has("prompt_token")) {
     host.prompt_token = section.required<Duration>("prompt_token", time);
@@ -95,6 +97,8 @@ HostCost read_host(Section section, const HostStated& defaults, Duration graph_s
   const auto time = at_least(Duration{0});
   host.eager_layer =
       section.optional<Duration>("eager_layer", defaults.eager_layer.value_or(Duration{0}), time);
+  host.eager_step =
+      section.optional<Duration>("eager_step", defaults.eager_step.value_or(Duration{0}), time);
   host.graph_step =
       section.optional<Duration>("graph_step", defaults.graph_step.value_or(graph_step), time);
   host.prompt_token =
@@ -108,6 +112,49 @@ HostCost read_host(Section section, const HostStated& defaults, Duration graph_s
           .value_or(std::vector<GraphSizes>{});
   section.reject_unknown();
   return host;
+}
+
+HostCost read_measured_host(Section section) {
+  HostCost host;
+  const auto time = at_least(Duration{0});
+  host.eager_layer = section.required<Duration>("eager_layer", time);
+  host.eager_step = section.required<Duration>("eager_step", time);
+  host.graph_step = section.required<Duration>("graph_step", time);
+  host.prompt_token = section.optional<Duration>("prompt_token", Duration{0}, time);
+  host.overlapped = section.optional<bool>("overlapped", false);
+  const auto text = section.required<std::string>("graph_sizes");
+  if (const auto sizes = parse_graph_sizes(text)) {
+    host.graph_sizes = *sizes;
+  } else if (section.has("graph_sizes")) {
+    section.error(
+        "graph_sizes",
+        "expected ascending ranges first-last:step such as 1-8:1 10-32:2, got " + shown(text));
+  }
+  host.graph_max_batch = section.optional<std::int64_t>(
+      "graph_max_batch", host.graph_sizes.empty() ? 0 : host.graph_sizes.back().last,
+      between<std::int64_t>(0, kBatchMax));
+  section.reject_unknown();
+  return host;
+}
+
+HostStated stated(const HostCost& host) {
+  return {host.eager_layer, host.eager_step,      host.graph_step, host.prompt_token,
+          host.overlapped,  host.graph_max_batch, host.graph_sizes};
+}
+
+std::string host_text(const HostCost& host, const std::string& indent) {
+  std::string out;
+  const auto line = [&](const std::string& key, const std::string& value) {
+    out += indent + key + ": " + value + '\n';
+  };
+  line("eager_layer", value_text(host.eager_layer));
+  line("eager_step", value_text(host.eager_step));
+  line("graph_step", value_text(host.graph_step));
+  line("prompt_token", value_text(host.prompt_token));
+  line("overlapped", value_text(host.overlapped));
+  line("graph_max_batch", value_text(host.graph_max_batch));
+  line("graph_sizes", yaml_scalar(graph_sizes_text(host.graph_sizes)));
+  return out;
 }
 
 }  // namespace v4cap

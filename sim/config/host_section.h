@@ -1,5 +1,6 @@
 // What configuration files say of an engine's host: the section `host` of an engine file or of one
-// of its versions, and `engine.host` of a scenario.
+// of its versions, `engine.host` of a scenario, and `host` of a profile that was measured together
+// with its host.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,7 @@ namespace v4cap {
 
 // Empty where nothing is said.
 struct HostStated {
-  std::optional<Duration> eager_layer, graph_step, prompt_token;
+  std::optional<Duration> eager_layer, eager_step, graph_step, prompt_token;
   std::optional<bool> overlapped;
   std::optional<std::int64_t> graph_max_batch;
   std::optional<std::vector<GraphSizes>> graph_sizes;
@@ -28,6 +29,16 @@ HostStated read_host_stated(Section section);
 // Each value as set in `section`, else as in `defaults`, else that of a host that costs nothing but
 // `graph_step` a step.
 HostCost read_host(Section section, const HostStated& defaults, Duration graph_step);
+
+// The host that a profile was measured with: what an eager layer, an eager step and a captured step
+// take, and the captured sizes, which the section must state; prompt_token 0, overlapped false and
+// graph_max_batch the largest captured size where it does not.
+HostCost read_measured_host(Section section);
+
+// All values, under the names that sections have for them.
+HostStated stated(const HostCost& host);
+// The same as lines "key: value" of YAML, each behind `indent`.
+std::string host_text(const HostCost& host, const std::string& indent);
 
 // "1-8:1 10-32:2 40-64:4": captured batch sizes 1, 2, ... 8, 10, 12, ... 32, 36, 40, ... 64.
 // nullopt when the text is no such list or not ascending.

@@ -6,13 +6,14 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <span>
 
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
+#include "sim/config/host_section.h"
+#include "sim/config/profile_names.h"
 #include "sim/config/section.h"
 #include "sim/core/text_file.h"
 #include "sim/cost/step_fit.h"
@@ -23,21 +24,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "1";
 constexpr double kValueMax = 1e15;
 
-const std::vector<std::pair<std::string, ProfileGrain>> kGrains = {
-    {"operator", ProfileGrain::kernel},
-    {"module", ProfileGrain::module},
-    {"step", ProfileGrain::step}};
-const std::vector<std::pair<std::string, Interpolation>> kInterpolations = {
-    {"linear", Interpolation::linear}, {"log", Interpolation::log}};
 const std::vector<std::string> kAxisUnits = {"rows", "tokens", "bytes"};
-
-template <class E>
-std::string name_of(const std::vector<std::pair<std::string, E>>& names, E value) {
-  return std::ranges::find(names, value, &std::pair<std::string, E>::second)->first;
-}
 
 std::string csv_path(const std::string& yaml) {
   return fs::path(yaml).replace_extension(".csv").string();
@@ -110,7 +99,7 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   Section section = document.root();
   ProfileFamily family;
   family.name = section.required<std::string>("name");
-  family.grain = section.one_of("grain", kGrains);
+  family.grain = section.one_of("grain", kProfileGrains);
   family.engine = section.required<std::string>("engine");
   family.engine_version = section.required<std::string>("engine_version");
   family.kernel_source = section.required<std::string>("kernel_source");
@@ -140,6 +129,11 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   return family;
 }
 
+std::optional<HostCost> read_host_of(Section& section) {
+  if (!section.has("host")) return std::nullopt;
+  return read_measured_host(section.child("host"));
+}
+
 Profile read_description(const YamlNode& root, const std::string& file) {
   Document document(root, file);
   Section section = document.root();
@@ -160,6 +154,7 @@ Profile read_description(const YamlNode& root, const std::string& file) {
   p.source = section.required<std::string>("source");
   p.licence = section.required<std::string>("licence");
   section.node("families");
+  p.host = read_host_of(section);
   section.reject_unknown();
   document.checkpoint();
   const std::span<const YamlNode> families = items_of(root, "families", Place{file});
@@ -246,8 +241,9 @@ class SamplesReader {
   void read_header() {
     const std::vector<Field> f = fields_of(file_.line());
     const std::string format = value_of(f[0], "v4cap_profile");
-    if (format != kFormat) {
-      fail(1, std::string("v4cap_profile: expected format ") + kFormat + ", got " + shown(format));
+    if (format != kProfileFormat) {
+      fail(1, std::string("v4cap_profile: expected format ") + kProfileFormat + ", got " +
+                  shown(format));
     }
     constexpr std::size_t kFields = 6;
     if (f.size() != kFields) {
@@ -385,78 +381,6 @@ class SamplesReader {
   std::int64_t series_ = 0, total_ = 0;
 };
 
-// ---- writing ----
-
-std::string list_text(const std::vector<std::string>& items) {
-  std::vector<std::string> texts;
-  for (const std::string& item : items) texts.push_back(yaml_scalar(item));
-  return fmt::format("[{}]", fmt::join(texts, ", "));
-}
-
-std::string axis_text(const ProfileAxis& axis) {
-  return fmt::format("      - {{name: {}, unit: {}, interpolation: {}{}}}\n", axis.name, axis.unit,
-                     name_of(kInterpolations, axis.interpolation),
-                     axis.monotone ? ", monotone: true" : "");
-}
-
-std::string family_text(const ProfileFamily& f) {
-  std::string out = fmt::format(
-      "  - name: {}\n    grain: {}\n    engine: {}\n    engine_version: {}\n    kernel_source: {}\n"
-      "    unit: us\n",
-      f.name, name_of(kGrains, f.grain), yaml_scalar(f.engine), yaml_scalar(f.engine_version),
-      yaml_scalar(f.kernel_source));
-  if (!f.keys.empty()) out += "    keys: " + list_text(f.keys) + '\n';
-  if (!f.coefficients.empty()) {
-    out += "    coefficients:\n";
-    for (const auto& [name, value] : f.coefficients) {
-      out += fmt::format("      {}: {}\n", name, value_text(value));
-    }
-  }
-  if (!f.axes.empty()) out += "    axes:\n";
-  for (const ProfileAxis& axis : f.axes) out += axis_text(axis);
-  if (!f.covers.empty()) out += "    covers: " + list_text(f.covers) + '\n';
-  if (!f.marks.empty()) out += "    marks: " + list_text(f.marks) + '\n';
-  if (!f.note.empty()) out += "    note: " + yaml_scalar(f.note) + '\n';
-  out += fmt::format("    rows: {}\n", f.rows);
-  const HeldOutError& e = f.held_out;
-  out += fmt::format(
-      "    held_out: {{median_pct: {:.2f}, p90_pct: {:.2f}, worst_pct: {:.1f}, samples: {}}}\n",
-      e.median_pct, e.p90_pct, e.worst_pct, e.samples);
-  if (!f.refused_rows.empty()) {
-    out += "    refused_rows:\n";
-    for (const auto& [reason, rows] : f.refused_rows) {
-      out += fmt::format("      {}: {}\n", yaml_scalar(reason), rows);
-    }
-  }
-  return out;
-}
-
-std::string series_text(const ProfileFamily& family, const ProfileSeries& series) {
-  std::string out = "family=" + family.name;
-  for (std::size_t i = 0; i < series.keys.size(); ++i) {
-    out += ',' + family.keys[i] + '=' + series.keys[i];
-  }
-  out += fmt::format(",samples={}\n", series.grid.size());
-  const std::vector<Sample> samples = series.grid.samples();
-  const std::size_t n = family.axes.size();
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    bool repeats = i > 0;  // only leading values are left out
-    for (std::size_t axis = 0; axis < n; ++axis) {
-      repeats = repeats && axis + 1 < n && samples[i].at[axis] == samples[i - 1].at[axis];
-      if (!repeats) out += fmt::format("{}", samples[i].at[axis]);
-      out += ',';
-    }
-    out += fmt::format("{:.4g}\n", samples[i].us);
-  }
-  return out;
-}
-
-void write_text(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  if (!out.flush()) throw RunError("cannot write " + path.string());
-}
-
 }  // namespace
 
 Profile load_profile(const std::string& name, const std::string& scenario_dir, const Place& place) {
@@ -466,33 +390,6 @@ Profile load_profile(const std::string& name, const std::string& scenario_dir, c
       profile.families, [](const ProfileFamily& f) { return f.grain != ProfileGrain::step; });
   if (has_samples) SamplesReader(profile, csv_path(path)).read();
   return profile;
-}
-
-void write_profile(const Profile& p, const std::string& dir) {
-  std::string yaml, csv;
-  for (const auto& [key, value] :
-       {std::pair("name", p.name), std::pair("gpu", p.gpu), std::pair("engine", p.engine),
-        std::pair("engine_version", p.engine_version), std::pair("device", p.device),
-        std::pair("driver", p.driver), std::pair("clocks", p.clocks), std::pair("date", p.date),
-        std::pair("source", p.source), std::pair("licence", p.licence)}) {
-    yaml += std::string(key) + ": " + yaml_scalar(value) + '\n';
-  }
-  yaml += "families:\n";
-  std::size_t series = 0, samples = 0;
-  for (const ProfileFamily& family : p.families) {
-    yaml += family_text(family);
-    for (const ProfileSeries& one : family.series) {
-      ++series;
-      samples += one.grid.size();
-      csv += series_text(family, one);
-    }
-  }
-  const std::string head =
-      fmt::format("v4cap_profile={},name={},engine={},engine_version={},series={},samples={}\n",
-                  kFormat, p.name, p.engine, p.engine_version, series, samples);
-  const fs::path base = fs::path(dir) / p.name;
-  write_text(base.string() + ".yaml", yaml);
-  if (samples > 0) write_text(base.string() + ".csv", head + csv);
 }
 
 std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,

@@ -14,12 +14,15 @@ namespace v4cap {
 // Captured batch sizes first, first + step, ... up to last.
 struct GraphSizes {
   std::int64_t first = 0, last = 0, step = 1;
+  bool operator==(const GraphSizes&) const = default;
 };
 
 struct HostCost {
   // Launching the kernels of one layer one by one. A step without a graph lasts at least as long as
   // the host needs for all its layers.
   Duration eager_layer{};
+  // What such a step takes the host beside its layers.
+  Duration eager_step{};
   // What a step that runs from a graph waits for the host, once.
   Duration graph_step{};
   // Reading one token of a prompt before the engine sees the request; one request after the other.
@@ -30,6 +33,8 @@ struct HostCost {
   // Sequences of one attention rank up to which decode steps run from graphs; 0: none do.
   std::int64_t graph_max_batch = 0;
   std::vector<GraphSizes> graph_sizes;  // ascending; empty: every size
+
+  bool operator==(const HostCost&) const = default;
 
   // Does a decode step whose fullest rank has so many sequences run from a graph?
   bool captured(std::int64_t sequences) const {

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "sim/cost/host_cost.h"
 #include "sim/cost/sample_grid.h"
 
 namespace v4cap {
@@ -67,6 +69,8 @@ struct Profile {
   std::string engine, engine_version;
   std::string device, driver, clocks, date, source, licence;  // "not recorded" where unknown
   std::vector<ProfileFamily> families;
+  // The host that the steps were launched from, where it was measured with them.
+  std::optional<HostCost> host;
 
   const ProfileFamily* find(std::string_view family) const;  // nullptr when absent
 };

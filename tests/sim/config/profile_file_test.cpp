@@ -2,9 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "sim/config/data_files.h"
 #include "tests/temp_dir.h"
 
@@ -47,6 +44,11 @@ families:
       - {name: bytes, unit: bytes, interpolation: log}
     rows: 2
     held_out: {median_pct: 0, p90_pct: 0, worst_pct: 0, samples: 0}
+host:
+  eager_layer: 21.5 us
+  eager_step: 130 us
+  graph_step: 42 us
+  graph_sizes: 1-8:1 16-64:8
 )";
 
 const std::string kCsv =
@@ -112,33 +114,14 @@ TEST_CASE("a profile gives its families, series and times") {
   CHECK(attention->find({{"tp", "8"}}) == nullptr);
   CHECK(attention->find({{"tp", "8"}, {"modle", "pro"}}) == nullptr);
   CHECK(p.find("attention_decode") == nullptr);
-}
-
-std::string read_all(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-TEST_CASE("a profile that is written reads the same, and writing it again gives the same bytes") {
-  const TempDir dir;
-  Profile p = loaded(kYaml, kCsv);
-  p.families[0].note = "a note: with \"marks\"";
-  write_profile(p, dir.path());
-  const Profile back = load_profile("./toy.yaml", dir.path());
-  CHECK(back.families[0].note == p.families[0].note);
-  CHECK(back.families[0].raised.samples == 0);
-  REQUIRE(back.families[0].series.size() == 2);
-  const auto was = p.families[0].series[0].grid.samples();
-  const auto is = back.families[0].series[0].grid.samples();
-  REQUIRE(was.size() == is.size());
-  for (std::size_t i = 0; i < is.size(); ++i) {
-    CHECK(is[i].at == was[i].at);
-    CHECK(is[i].us == was[i].us);
-  }
-  const std::string yaml = read_all(dir / "toy.yaml"), csv = read_all(dir / "toy.csv");
-  write_profile(back, dir.path());
-  CHECK(read_all(dir / "toy.yaml") == yaml);
-  CHECK(read_all(dir / "toy.csv") == csv);
+  REQUIRE(p.host.has_value());
+  CHECK(p.host->eager_layer == Duration{21'500});
+  CHECK(p.host->eager_step == Duration{130'000});
+  CHECK(p.host->graph_step == Duration{42'000});
+  CHECK(p.host->graph_sizes == std::vector<GraphSizes>{{1, 8, 1}, {16, 64, 8}});
+  CHECK(p.host->graph_max_batch == 64);
+  CHECK_FALSE(p.host->overlapped);
+  CHECK_FALSE(loaded(kYaml.substr(0, kYaml.find("host:")), kCsv).host.has_value());
 }
 
 struct Broken {
@@ -219,6 +202,19 @@ TEST_CASE("a malformed profile is refused with place, what was expected and what
        "toy.yaml:27:5: families: \"attention\" is there twice"},
       {false, "name: all_reduce", "name: all_gather",
        "toy.csv:9:1: family: \"all_reduce\" is not in toy.yaml; one of: attention, all_gather"},
+      {false, "eager_layer: 21.5 us", "eager_layer: 21.5",
+       "toy.yaml:38:16: host.eager_layer: expected a time with its unit"},
+      {false, "eager_step: 130 us", "eager_step: -130 us",
+       "toy.yaml:39:15: host.eager_step: expected a time with its unit"},
+      {false, "  graph_step: 42 us\n", "",
+       "toy.yaml:38:3: host.graph_step: expected a value, the key is missing"},
+      {false, "eager_step:", "eager_steps:",
+       "toy.yaml:39:3: unknown key 'eager_steps' in 'host'; did you mean 'eager_step'?"},
+      {false, "1-8:1 16-64:8", "all",
+       "toy.yaml:41:16: host.graph_sizes: expected ascending ranges first-last:step such as 1-8:1 "
+       "10-32:2, got \"all\""},
+      {false, "1-8:1 16-64:8", "1-8:1 8-64:8",
+       "toy.yaml:41:16: host.graph_sizes: expected ascending ranges"},
   };
   for (const Broken& b : table) {
     CAPTURE(b.from);
