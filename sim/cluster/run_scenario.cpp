@@ -83,8 +83,10 @@ void check_can_run(const Scenario& scenario) {
   const std::int64_t node = scenario.hardware.gpus_per_node;
   const std::string within = "at most the node's GPUs (" + std::to_string(node) +
                              "), a run has no network between nodes (capacity takes more)";
-  if (d.tensor_parallel > node) refuse("tensor_parallel", within, d.tensor_parallel);
-  if (d.gpus() > node) {
+  if (d.collectives && d.tensor_parallel > node) {
+    refuse("tensor_parallel", within, d.tensor_parallel);
+  }
+  if (d.collectives && d.gpus() > node) {
     refuse("data_parallel", "tensor_parallel x data_parallel of " + within, d.gpus());
   }
   if (d.expert_parallel > 1 && d.expert_parallel != d.gpus()) {
@@ -194,7 +196,8 @@ StepSetting step_setting(const Scenario& scenario) {
           .data_parallel = d.data_parallel,
           .expert_parallel = d.expert_parallel,
           .imbalance = scenario.engine.expert_imbalance,
-          .draft_steps = scenario.engine.draft_steps};
+          .draft_steps = scenario.engine.draft_steps,
+          .collectives = d.collectives};
 }
 
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {

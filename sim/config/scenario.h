@@ -35,6 +35,9 @@ struct Deployment {
   std::int64_t expert_parallel = 1;
   // Which attention rank takes a request: name[=argument] in the router registry.
   std::string router = "round_robin";
+  // False: one rank on one GPU stands for the deployment, and its steps leave out what GPUs send
+  // each other. Then data_parallel is 1.
+  bool collectives = true;
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
   EngineWidths widths() const { return {tensor_parallel, data_parallel, expert_parallel}; }

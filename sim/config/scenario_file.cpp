@@ -57,13 +57,19 @@ void expand(YamlNode& root, DataKind kind, const std::string& scenario_dir,
   }
 }
 
-// An engine takes an equal part of a node, or whole nodes.
+// An engine takes an equal part of a node, or whole nodes; one rank that stands for it, a GPU.
 void check_deployment(Section& section, const Scenario& s, const Deployment& d) {
   const std::int64_t node = s.hardware.gpus_per_node;
   const auto refuse = [&](std::string_view key, const std::string& expected, std::int64_t got) {
     section.error(key, "expected " + expected + ", got " + std::to_string(got));
   };
-  if (d.tensor_parallel <= node ? node % d.tensor_parallel != 0 : d.tensor_parallel % node != 0) {
+  if (!d.collectives) {
+    if (d.data_parallel > 1) {
+      refuse("data_parallel", "1, as collectives are skipped: one rank stands for all",
+             d.data_parallel);
+    }
+  } else if (d.tensor_parallel <= node ? node % d.tensor_parallel != 0
+                                       : d.tensor_parallel % node != 0) {
     refuse("tensor_parallel",
            "a divisor of the node's GPUs (" + std::to_string(node) + ") or a multiple of them",
            d.tensor_parallel);
@@ -98,6 +104,8 @@ Deployment read_deployment(Section section, const Scenario& s, bool engine) {
       section.optional<std::int64_t>("expert_parallel", engine ? kEngineExpertParallel : spread,
                                      between<std::int64_t>(1, kWidest * kWidest));
   d.router = read_name(section, "router", d.router);
+  d.collectives =
+      section.one_of<bool>("collectives", {{"included", true}, {"skipped", false}}, true);
   section.reject_unknown();
   if (s.hardware.gpus_per_node > 0) check_deployment(section, s, d);
   return d;

@@ -67,12 +67,15 @@ StepOperators::StepOperators(const StepSetting& setting)
       ranks_(setting.data_parallel),
       gpus_(setting.gpus()),
       spread_experts_(setting.expert_parallel > 1),
+      collectives_(setting.collectives),
       imbalance_(spread_experts_ ? setting.imbalance : ExpertImbalance{{}}) {
   V4CAP_CHECK(tp_ >= 1 && ranks_ >= 1,
               std::to_string(ranks_) + " ranks of " + std::to_string(tp_) + " GPUs");
   V4CAP_CHECK(!spread_experts_ || setting.expert_parallel == gpus_,
               "experts spread over " + std::to_string(setting.expert_parallel) + " of " +
                   std::to_string(gpus_) + " GPUs");
+  V4CAP_CHECK(collectives_ || ranks_ == 1,
+              "no collectives between " + std::to_string(ranks_) + " attention ranks");
   V4CAP_CHECK(!imbalance_.empty() && imbalance_.size() <= kMaxImbalanceBins,
               std::to_string(imbalance_.size()) + " bins of expert imbalance");
   const ModelSpec& m = model_;
@@ -322,7 +325,7 @@ void StepOperators::experts_of_bin(Builder& b, const JointTokens& joint,
 // has done that sum. Several ranks that share experts start from tokens that the rank's GPUs divide
 // among them and end with rows that they hand round: one all-reduce in all.
 void StepOperators::all_reduce(Builder& b) const {
-  if (tp_ == 1) return;
+  if (tp_ == 1 || !collectives_) return;
   const std::int64_t sums_after_feed_forward = ranks_ > 1 ? b.layers.dense_mlp : b.layers.all;
   b.add(
       "all_reduce"_op, OperatorPart::collectives, b.layers.all + sums_after_feed_forward, {},

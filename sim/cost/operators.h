@@ -76,6 +76,8 @@ struct StepSetting {
   std::int64_t expert_parallel = 1;
   ExpertImbalance imbalance{{}};  // counts with expert_parallel above 1
   std::int64_t draft_steps = 0;   // passes of the draft (MTP) layer in a step
+  // False: one rank stands alone on its GPU, and nothing moves between GPUs.
+  bool collectives = true;
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
 };
@@ -140,7 +142,7 @@ class StepOperators {
   ViewLimits limits_;
   std::int64_t draft_steps_ = 0;
   std::int64_t tp_ = 1, ranks_ = 1, gpus_ = 1;
-  bool spread_experts_ = false;
+  bool spread_experts_ = false, collectives_ = true;
   ExpertImbalance imbalance_;  // one even bin unless experts are spread
   std::int64_t heads_ = 0, kv_heads_ = 0, output_groups_ = 0;  // of this rank
   std::int64_t vocab_ = 0, dense_intermediate_ = 0;            // of this rank

@@ -142,7 +142,7 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
   if (setting.model.moe.shared_experts > 0) {
     t.shared_expert = need(t.shared_up.known() && t.shared_down.known(), "shared expert");
   }
-  if (setting.tensor_parallel > 1) {
+  if (setting.tensor_parallel > 1 && setting.collectives) {
     t.all_reduce_known = need(t.all_reduce[0].known() && t.all_reduce[1].known(), "all-reduce");
   }
   if (setting.data_parallel > 1 && setting.expert_parallel > 1) {

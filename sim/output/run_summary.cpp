@@ -11,6 +11,11 @@ namespace v4cap {
 RunIdentity identify(const Scenario& scenario) {
   std::string times = scenario.profile.empty() ? "roofline" : scenario.profile;
   for (const std::string& donor : scenario.profile_donors) times += " and " + donor;
+  const Deployment& d = scenario.deployment;
+  if (!d.collectives) {
+    times += fmt::format(", collectives skipped: one rank of TP{} EP{}", d.tensor_parallel,
+                         d.expert_parallel);
+  }
   return {.scenario = scenario.name,
           .model = scenario.model.name,
           .hardware = scenario.hardware.name,

@@ -17,7 +17,8 @@ struct Scenario;
 struct RunIdentity {
   std::string scenario, model, hardware;
   std::string policy, layout, scheduler;
-  std::string times;  // "roofline", or the profiles that the times of steps come from
+  // "roofline", or the profiles that the times of steps come from, and what they leave out.
+  std::string times;
   std::uint64_t seed = 0;
 };
 
