@@ -11,6 +11,7 @@
 #include "sim/config/data_files.h"
 #include "sim/config/profile_file.h"
 #include "sim/config/transferred_profile.h"
+#include "sim/cost/layer_cost.h"
 #include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
 #include "sim/engine/scheduler_traits.h"
@@ -197,7 +198,8 @@ StepSetting step_setting(const Scenario& scenario) {
           .expert_parallel = d.expert_parallel,
           .imbalance = scenario.engine.expert_imbalance,
           .draft_steps = scenario.engine.draft_steps,
-          .collectives = d.collectives};
+          .collectives = d.collectives,
+          .pyramid_rebuild = scenario.kv_cache.swa_policy == "recompute=pyramid"};
 }
 
 std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
@@ -260,6 +262,26 @@ Profile transferred(const Scenario& scenario, const Profile& nearest, const std:
 
 }  // namespace
 
+namespace {
+
+// Times of whole layers hold for the GPU that they were measured on, and for one rank.
+void check_layer_profile(const Scenario& scenario, const Profile& profile, const Place& place) {
+  const std::string& gpu = scenario.hardware.gpu.name;
+  if (profile.gpu != gpu) {
+    throw InputError(place, "profile: expected one of " + gpu + ", times of " + profile.engine +
+                                " are not transferred between GPUs, " + profile.name + " is of " +
+                                profile.gpu);
+  }
+  if (scenario.deployment.data_parallel > 1) {
+    const std::string path = "deployment.data_parallel";
+    throw InputError(place_of(scenario, path),
+                     path + ": expected 1, as " + profile.name + " holds times of one rank, got " +
+                         std::to_string(scenario.deployment.data_parallel));
+  }
+}
+
+}  // namespace
+
 ScenarioCost make_cost(const Scenario& scenario) {
   ScenarioCost out;
   if (scenario.profile.empty()) {
@@ -269,6 +291,14 @@ ScenarioCost make_cost(const Scenario& scenario) {
   const std::string folder = std::filesystem::path(scenario.file).parent_path().string();
   const Place place = place_of(scenario, "profile");
   out.profile = std::make_unique<Profile>(load_profile(scenario.profile, folder, place));
+  if (out.profile->engine == kLayerEngine) {
+    check_layer_profile(scenario, *out.profile, place);
+    auto model = std::make_unique<LayerCost>(step_setting(scenario), scenario.hardware,
+                                             *out.profile, scenario.engine.host);
+    out.missing = model->missing();
+    out.model = std::move(model);
+    return out;
+  }
   if (out.profile->gpu != scenario.hardware.gpu.name) {
     out.profile = std::make_unique<Profile>(transferred(scenario, *out.profile, folder, place));
   }

@@ -16,6 +16,7 @@
 #include "sim/config/profile_names.h"
 #include "sim/config/section.h"
 #include "sim/core/text_file.h"
+#include "sim/cost/layer_cost.h"
 #include "sim/cost/step_fit.h"
 
 namespace v4cap {
@@ -129,9 +130,29 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
   return family;
 }
 
-std::optional<HostCost> read_host_of(Section& section) {
-  if (!section.has("host")) return std::nullopt;
-  return read_measured_host(section.child("host"));
+// A family of whole layers is looked up by the names of its keys and the order of its axes.
+void check_layer_family(const ProfileFamily& family, const YamlNode& node) {
+  const auto known = std::ranges::find(layer_families(), family.name, &LayerFamily::name);
+  if (known == layer_families().end()) return;
+  const auto refuse = [&](const char* key, const std::vector<std::string>& wanted,
+                          const std::vector<std::string>& got) {
+    const YamlNode* at = node.find(key);
+    throw InputError(
+        at == nullptr ? node.place : at->place,
+        fmt::format("{}: expected [{}] of {} of {}, got [{}]", key, fmt::join(wanted, ", "),
+                    family.name, kLayerEngine, fmt::join(got, ", ")));
+  };
+  if (!std::ranges::is_permutation(family.keys, known->keys)) {
+    refuse("keys", known->keys, family.keys);
+  }
+  std::vector<std::string> axes;
+  for (const ProfileAxis& axis : family.axes) axes.push_back(axis.name);
+  if (axes != known->axes) refuse("axes", known->axes, axes);
+}
+
+std::optional<HostCost> read_host_of(Section& section, bool is_required) {
+  if (!is_required && !section.has("host")) return std::nullopt;
+  return read_measured_host(section.child("host", is_required));
 }
 
 Profile read_description(const YamlNode& root, const std::string& file) {
@@ -154,7 +175,7 @@ Profile read_description(const YamlNode& root, const std::string& file) {
   p.source = section.required<std::string>("source");
   p.licence = section.required<std::string>("licence");
   section.node("families");
-  p.host = read_host_of(section);
+  p.host = read_host_of(section, p.engine == kLayerEngine);
   section.reject_unknown();
   document.checkpoint();
   const std::span<const YamlNode> families = items_of(root, "families", Place{file});
@@ -163,6 +184,7 @@ Profile read_description(const YamlNode& root, const std::string& file) {
     if (p.find(family.name) != nullptr) {
       throw InputError(node.place, "families: " + shown(family.name) + " is there twice");
     }
+    if (p.engine == kLayerEngine) check_layer_family(family, node);
     p.families.push_back(std::move(family));
   }
   return p;
@@ -390,6 +412,16 @@ Profile load_profile(const std::string& name, const std::string& scenario_dir, c
       profile.families, [](const ProfileFamily& f) { return f.grain != ProfileGrain::step; });
   if (has_samples) SamplesReader(profile, csv_path(path)).read();
   return profile;
+}
+
+std::optional<HostCost> load_profile_host(const std::string& name, const std::string& scenario_dir,
+                                          const Place& place) {
+  const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
+  Document document(parse_yaml(read_text_file(path), path), path);
+  Section section = document.root();
+  std::optional<HostCost> host = read_host_of(section, false);
+  document.checkpoint();
+  return host;
 }
 
 std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,

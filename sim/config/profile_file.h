@@ -16,15 +16,19 @@
 // coefficients in the YAML file and no table.
 //
 // `host` of the YAML file, where it is, says what the host takes beside the GPU, with the keys of
-// engine.host in a scenario:
+// engine.host in a scenario, whose defaults it becomes:
 //
 //   host:
 //     eager_layer: 21.5 us
 //     eager_step: 130 us
 //     graph_step: 42 us
 //     graph_sizes: 1-8:1 16-64:8
+//
+// A profile of engine v4exec must have one, and its families the keys and axes of
+// sim/cost/layer_cost.h.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +42,11 @@ namespace v4cap {
 // expected and what was found.
 Profile load_profile(const std::string& name, const std::string& scenario_dir,
                      const Place& place = {});
+
+// What such a profile says of its host; the rest of it is not looked at. Throws InputError like
+// load_profile().
+std::optional<HostCost> load_profile_host(const std::string& name, const std::string& scenario_dir,
+                                          const Place& place = {});
 
 // Of names such as "b200-sglang-0.5.14" the newest version for this GPU ("B200") and engine; "" when
 // there is none.

@@ -179,6 +179,29 @@ HostStated host_defaults(const YamlNode& root, const std::optional<EngineData>& 
   return host_of(*engine, found == nullptr ? engine->versions.back() : *found);
 }
 
+// What the scenario's profile says of its host. A profile that is not there is refused when the
+// scenario's key is read.
+HostStated profile_host(const YamlNode& root, const std::string& scenario_dir,
+                        std::vector<Diagnostic>& errors) {
+  const YamlNode* node = root.find("profile");
+  if (node == nullptr || node->kind != YamlNode::Kind::scalar || node->text == "auto" ||
+      node->text == "none") {
+    return {};
+  }
+  try {
+    find_data_file(DataKind::profile, node->text, scenario_dir, node->place);
+  } catch (const InputError&) {
+    return {};
+  }
+  try {
+    const auto host = load_profile_host(node->text, scenario_dir, node->place);
+    return host ? stated(*host) : HostStated{};
+  } catch (const InputError& error) {
+    errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
+    return {};
+  }
+}
+
 // What the scenario's scheduler goes by: in the version of the layout's engine if it is that
 // engine's own, else in the newest version of the engine that has it.
 SchedulerStated scheduler_defaults(const YamlNode& root, const std::optional<EngineData>& engine,
@@ -360,7 +383,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   expand(root, DataKind::hardware, scenario_dir, errors);
   const auto engine = engine_of(root, scenario_dir, errors);
   const SchedulerStated scheduler = scheduler_defaults(root, engine, scenario_dir, errors);
-  const HostStated host = host_defaults(root, engine);
+  const HostStated host =
+      overlaid(host_defaults(root, engine), profile_host(root, scenario_dir, errors));
   Document document(std::move(root), file);
   for (Diagnostic& error : errors)
     document.add_error(std::move(error.place), std::move(error.message));

@@ -78,6 +78,9 @@ struct StepSetting {
   std::int64_t draft_steps = 0;   // passes of the draft (MTP) layer in a step
   // False: one rank stands alone on its GPU, and nothing moves between GPUs.
   bool collectives = true;
+  // A rebuild runs layer l of L over the last window x (L - l + 1) tokens only; its pieces count
+  // layer-tokens / L (sim/cache/recompute_policy.cpp).
+  bool pyramid_rebuild = false;
 
   std::int64_t gpus() const { return tensor_parallel * data_parallel; }
 };

@@ -9,27 +9,15 @@
 #include "kernels/experts/work.h"
 #include "sim/core/error.h"
 #include "sim/cost/profile_tables.h"
+#include "sim/cost/time_account.h"
 #include "sim/cost/transfer.h"
 
 namespace v4cap {
 
 namespace {
 
-constexpr double kUsPerSecond = 1e6;
 constexpr double kBytesOfBf16 = 2;
 constexpr double kSitesOfLayer = 2;  // of hyper-connections, and of norms
-
-TimeSource source_of(SampleKind kind) {
-  switch (kind) {
-    case SampleKind::measured:
-      return TimeSource::measured;
-    case SampleKind::interpolated:
-      return TimeSource::interpolated;
-    case SampleKind::extrapolated:
-      return TimeSource::extrapolated;
-  }
-  V4CAP_CHECK(false, "a sample kind without a source");
-}
 
 bool is_attention(OperatorPart part) {
   switch (part) {
@@ -60,30 +48,6 @@ kernels::Precision precision_of_experts(double bytes, bool has_fp4) {
 }
 
 }  // namespace
-
-// Time while it is added up, by source.
-struct ProfileCost::Account {
-  std::array<double, 6> us{};
-  CostLedger* ledger = nullptr;
-  bool transferred = false;
-
-  double total() const {
-    double sum = 0;
-    for (const double part : us) sum += part;
-    return sum;
-  }
-  void add(std::string_view part, double amount_us, TimeSource source) {
-    if (transferred && source < TimeSource::transferred) source = TimeSource::transferred;
-    us[static_cast<std::size_t>(source)] += amount_us;
-    if (ledger != nullptr) ledger->add(part, amount_us / kUsPerSecond);
-  }
-  void add(std::string_view part, double count, const SampleTime& time) {
-    add(part, count * time.us, source_of(time.kind));
-  }
-  void add(const Account& other) {
-    for (std::size_t i = 0; i < us.size(); ++i) us[i] += other.us[i];
-  }
-};
 
 // What of one rank's plan does not depend on contexts.
 struct ProfileCost::RankShape {
@@ -192,11 +156,11 @@ ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks)
 
 // The time of one attention module for all pieces of a rank.
 void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
-                                 const RankShape& rank, Account& account) const {
+                                 const RankShape& rank, TimeAccount& account) const {
   const double layers = kernels::real(module.layers);
   const double window = kernels::real(setting_.model.window.value);
   const double top_k = kernels::real(setting_.model.indexer.top_k);
-  std::array<double, 3> prefill_us{}, decode_us{};  // by SampleKind
+  SampleSums prefill_us{}, decode_us{};
   if (rank.prefill_tokens > 0) {
     const double all = kernels::real(rank.prefill_tokens);
     for (const StepPiece& piece : plan.pieces) {
@@ -229,14 +193,12 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
       for (double& us : decode_us) us *= added / alone;
     }
   }
-  for (std::size_t kind = 0; kind < 3; ++kind) {
-    const double us = prefill_us[kind] + decode_us[kind];
-    if (us > 0) account.add(module.part, layers * us, source_of(static_cast<SampleKind>(kind)));
-  }
+  for (std::size_t kind = 0; kind < prefill_us.size(); ++kind) prefill_us[kind] += decode_us[kind];
+  account.add(module.part, layers, prefill_us);
 }
 
 void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
-                            const RankShape& rank, Account& account) const {
+                            const RankShape& rank, TimeAccount& account) const {
   const ProfileTables& t = *tables_;
   const ModelSpec& m = setting_.model;
   const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
@@ -265,7 +227,7 @@ void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const
 // Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one row
 // a sequence.
 void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                             Account& account) const {
+                             TimeAccount& account) const {
   const ProfileTables& t = *tables_;
   attention_time(*t.draft, plan, rank, account);
   const auto pass = [&](double passes, std::int64_t rows) {
@@ -289,7 +251,7 @@ void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const Ran
 }
 
 void ProfileCost::joint_time(const OperatorList& joint, const Shape& shape,
-                             Account& account) const {
+                             TimeAccount& account) const {
   const double layers = kernels::real(setting_.model.layer_count() - dense_layers_);
   experts_time({"experts", "expert dispatch", "expert combine", "exchange between ranks"}, layers,
                shape.tokens, shape.most_tokens, shape, account);
@@ -305,7 +267,7 @@ void ProfileCost::joint_time(const OperatorList& joint, const Shape& shape,
 
 // Routed experts of `layers` layers on the tokens of all ranks, and what moves them there and back.
 void ProfileCost::experts_time(const ExpertParts& parts, double layers, std::int64_t all,
-                               std::int64_t most, const Shape& shape, Account& account) const {
+                               std::int64_t most, const Shape& shape, TimeAccount& account) const {
   if (layers <= 0 || all == 0) return;
   const ProfileTables& t = *tables_;
   const double row_bytes = kernels::real(setting_.model.hidden) * kBytesOfBf16;
@@ -381,7 +343,7 @@ bool ProfileCost::covers(const Operator& op, const Shape& shape, const RankShape
 }
 
 void ProfileCost::uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
-                            Account& account) const {
+                            TimeAccount& account) const {
   const bool attention = tables_->covers_attention(rank.sequences > 0, rank.prefill_tokens > 0);
   for (const Operator& op : list) {
     if (covers(op, shape, rank)) continue;
@@ -399,21 +361,21 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
               std::to_string(ranks.size()) + " plans for " +
                   std::to_string(setting_.data_parallel) + " attention ranks");
   const Shape shape = shape_of(ranks);
-  Account slowest;
+  TimeAccount slowest;
   std::size_t slowest_rank = ranks.size();
   double floor_s = 0;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     if (ranks[i]->empty()) continue;
     const OperatorList own = roofline_.own_list(*ranks[i]);
     floor_s = std::max(floor_s, roofline_.floor_seconds(own));
-    Account account{.transferred = transferred_};
+    TimeAccount account{.transferred = transferred_};
     rank_time(*ranks[i], own, shape, shape.ranks[i], account);
     if (slowest_rank < ranks.size() && account.total() <= slowest.total()) continue;
     slowest = account;
     slowest_rank = i;
   }
   V4CAP_CHECK(slowest_rank < ranks.size(), "an empty plan takes no step");
-  Account step{.ledger = ledger, .transferred = transferred_};
+  TimeAccount step{.ledger = ledger, .transferred = transferred_};
   if (ledger != nullptr) {
     const StepPlan& plan = *ranks[slowest_rank];
     rank_time(plan, roofline_.own_list(plan), shape, shape.ranks[slowest_rank], step);
@@ -423,34 +385,26 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
   const OperatorList joint = roofline_.joint_list(ranks);
   joint_time(joint, shape, step);
 
-  const auto us = [](Duration d) { return to_seconds(d) * kUsPerSecond; };
   const auto time = [&] { return duration_from_seconds(step.total() / kUsPerSecond); };
   StepTime out;
   out.roofline_floor = duration_from_seconds(roofline_.floor_seconds(joint, floor_s));
   if (time() < out.roofline_floor) {
-    step.add("raised to the roofline", us(out.roofline_floor) - step.total(), TimeSource::roofline);
+    step.add("raised to the roofline", to_us(out.roofline_floor) - step.total(),
+             TimeSource::roofline);
     out.clamped = true;
   }
   if (shape.graph) {
     // Launched at once; the GPU waits for the host between steps.
-    step.add("host", us(host_.graph_step), TimeSource::host);
+    step.add("host", to_us(host_.graph_step), TimeSource::host);
     out.gpu = time();
   } else {
     out.gpu = time();
-    out.host = host_.eager_layer * setting_.model.layer_count();
-    const double behind_us = us(out.host) - step.total();
+    out.host = host_.eager_step + host_.eager_layer * setting_.model.layer_count();
+    const double behind_us = to_us(out.host) - step.total();
     if (behind_us > 0) step.add("host", behind_us, TimeSource::host);
   }
   out.total = std::max(out.gpu, out.host);
-  const auto seconds = [&](TimeSource source) {
-    return step.us[static_cast<std::size_t>(source)] / kUsPerSecond;
-  };
-  out.share = {.measured_s = seconds(TimeSource::measured),
-               .interpolated_s = seconds(TimeSource::interpolated),
-               .extrapolated_s = seconds(TimeSource::extrapolated),
-               .transferred_s = seconds(TimeSource::transferred),
-               .roofline_s = seconds(TimeSource::roofline),
-               .host_s = seconds(TimeSource::host)};
+  out.share = step.share();
   return out;
 }
 

@@ -47,6 +47,7 @@ std::string expert_format(const ModelSpec& model);
 // Prepares rows of its grids as steps ask for them: one model is for one thread.
 struct AttentionModule;
 struct ProfileTables;
+struct TimeAccount;
 
 class ProfileCost final : public CostModel {
  public:
@@ -64,28 +65,27 @@ class ProfileCost final : public CostModel {
   const std::vector<std::string>& missing() const { return missing_; }
 
  private:
-  struct Account;
   struct Shape;
   struct RankShape;
 
   Shape shape_of(std::span<const StepPlan* const> ranks) const;
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
-                      Account& account) const;
+                      TimeAccount& account) const;
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
-                 const RankShape& rank, Account& account) const;
-  void joint_time(const OperatorList& joint, const Shape& shape, Account& account) const;
+                 const RankShape& rank, TimeAccount& account) const;
+  void joint_time(const OperatorList& joint, const Shape& shape, TimeAccount& account) const;
   void draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                  Account& account) const;
+                  TimeAccount& account) const;
   // Names of the entries of one kind of layer in a ledger.
   struct ExpertParts {
     std::string_view experts, dispatch, combine, exchange;
   };
   void experts_time(const ExpertParts& parts, double layers, std::int64_t all, std::int64_t most,
-                    const Shape& shape, Account& account) const;
+                    const Shape& shape, TimeAccount& account) const;
   double expert_scale(double tokens) const;
   bool covers(const Operator& op, const Shape& shape, const RankShape& rank) const;
   void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
-                 Account& account) const;
+                 TimeAccount& account) const;
   StepTime time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const;
 
   RooflineCost roofline_;

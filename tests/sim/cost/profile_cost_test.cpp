@@ -16,6 +16,7 @@
 #include "sim/config/data_files.h"
 #include "sim/config/profile_file.h"
 #include "sim/core/random.h"
+#include "sim/cost/layer_cost.h"
 #include "tests/models.h"
 
 namespace v4cap {
@@ -337,6 +338,9 @@ TEST_CASE("a step without a graph lasts as long as the host launches it") {
   CHECK(1e6 * slow.time.share.host_s == doctest::Approx(400 - gpu_us));
   CHECK(1e6 * to_seconds(slow.time.gpu) == doctest::Approx(gpu_us).epsilon(1e-5));
   CHECK(slow.time.host == Duration{400'000});
+  host.eager_step = Duration{30'000};
+  check_us(tiny_step(tiny(), host, {decodes({1000})}), 430);
+  host.eager_step = Duration{};
   host.eager_layer = Duration{1'000};
   const Step hidden = tiny_step(tiny(), host, {decodes({1000})});
   check_us(hidden, gpu_us);
@@ -737,6 +741,7 @@ TEST_CASE(
   std::int64_t steps = 0, clamped = 0;
   for (const std::string& name : data_names(DataKind::profile, "")) {
     const Profile profile = load_profile(name, "");
+    if (profile.engine == kLayerEngine) continue;  // of whole layers
     for (const std::string model : {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2"}) {
       Draw draw{streams.stream(name + model)};
       for (const auto& [tp, dp, ep, drafts] : kDeployments) {
@@ -797,6 +802,7 @@ TEST_CASE("one more sequence of the same context does not make decode of shipped
   Worst worst;
   for (const std::string& name : data_names(DataKind::profile, "")) {
     const Profile profile = load_profile(name, "");
+    if (profile.engine == kLayerEngine) continue;  // of whole layers
     for (const std::string model : {"deepseek-v4-pro", "deepseek-v4-flash", "deepseek-v3.2"}) {
       Draw draw{streams.stream(name + model)};
       for (const auto& [tp, dp, ep, drafts] : kDeployments) {
@@ -842,6 +848,7 @@ TEST_CASE("rows kept of decode grids give the times of the grids") {
   int points = 0;
   for (const std::string& name : data_names(DataKind::profile, "")) {
     const Profile profile = load_profile(name, "");
+    if (profile.engine == kLayerEngine) continue;  // of whole layers
     for (const std::string family : {"attention_csa_decode", "attention_hca_decode"}) {
       const ProfileFamily* found = profile.find(family);
       REQUIRE(found != nullptr);

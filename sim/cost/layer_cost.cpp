@@ -1,0 +1,342 @@
+#include "sim/cost/layer_cost.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "sim/core/error.h"
+#include "sim/cost/profile_tables.h"
+#include "sim/cost/time_account.h"
+
+namespace v4cap {
+
+namespace {
+
+using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
+
+constexpr std::string_view kCopies = "copy kept points";
+
+std::string name_of(LayerKind kind) {
+  switch (kind) {
+    case LayerKind::csa:
+      return "csa";
+    case LayerKind::hca:
+      return "hca";
+    case LayerKind::window:
+      return "window";
+    case LayerKind::dsa:
+      return "dsa";
+    case LayerKind::mla:
+      return "mla";
+    case LayerKind::gqa:
+      return "gqa";
+  }
+  V4CAP_CHECK(false, "a kind of layer without a name");
+}
+
+const ProfileSeries* series(const Profile& profile, std::string_view family, const Keys& keys) {
+  const ProfileFamily* found = profile.find(family);
+  return found == nullptr ? nullptr : found->find(keys);
+}
+
+// The least value that any sample has on the second axis.
+double least_past(const ProfileSeries* series) {
+  if (series == nullptr) return 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (const Sample& sample : series->grid.samples()) least = std::min(least, sample.at[1]);
+  return least;
+}
+
+// Runs outside all layers.
+bool is_end(const Operator& op) {
+  return op.part == OperatorPart::embedding || op.part == OperatorPart::head ||
+         op.name == "mhc_pre head";
+}
+
+}  // namespace
+
+const std::vector<LayerFamily>& layer_families() {
+  static const std::vector<LayerFamily> families = {
+      {"layer_decode", {"model", "tp", "ep", "layer"}, {"batch", "past"}},
+      {"layer_prefill", {"model", "tp", "ep", "layer"}, {"sequences", "new", "past"}},
+      {"ends_decode", {"model", "tp"}, {"batch"}},
+      {"ends_prefill", {"model", "tp"}, {"tokens", "rows"}},
+      {"copy_points", {"model", "tp"}, {"bytes"}},
+  };
+  return families;
+}
+
+// Layers that take the same time, and what they take.
+struct LayerCost::Layers {
+  std::string decode_part, prefill_part;  // in a ledger
+  std::int64_t count = 0;
+  DecodeGrid decode{nullptr};
+  Lookup prefill;
+  double least_past = 0;  // measured in decode
+  double reach = 0;       // past tokens beyond which nothing changes
+};
+
+struct LayerCost::Ends {
+  Lookup decode, prefill, copies;
+};
+
+// Tokens of one sequence that prefill or rebuild runs.
+struct LayerCost::Piece {
+  double tokens = 0, past = 0;
+  bool shrinks = false;  // from layer to layer: of a pyramid
+};
+
+struct LayerCost::Batch {
+  std::int64_t sequences = 0;    // that decode
+  std::int64_t decode_rows = 0;  // theirs, with padding in a graph
+  std::int64_t padding = 0;      // of decode_rows
+  bool graph = false;
+  std::vector<Piece> pieces;  // of prefill and rebuild
+  std::int64_t logits = 0;    // rows of them whose logits are asked for
+};
+
+LayerCost::~LayerCost() = default;
+
+LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
+                     const Profile& profile, const HostCost& host)
+    : roofline_(setting, hardware),
+      host_(host),
+      layer_count_(setting.model.layer_count()),
+      pyramid_(setting.pyramid_rebuild),
+      ends_(std::make_unique<Ends>()) {
+  V4CAP_CHECK(setting.data_parallel == 1,
+              std::to_string(setting.data_parallel) + " attention ranks on times of one");
+  const ModelSpec& m = setting.model;
+  const double window = kernels::real(m.window.value);
+  const std::string tp = std::to_string(setting.tensor_parallel);
+  const std::string ep = std::to_string(setting.expert_parallel);
+  const Keys of_rank{{"model", m.measured_as}, {"tp", tp}};
+  const auto need = [&](bool known, std::string part) {
+    if (!known) missing_.push_back(std::move(part));
+    return known;
+  };
+  std::vector<std::string> names;
+  decode_layers_ = prefill_layers_ = true;
+  for (std::int64_t l = 0; l < layer_count_; ++l) {
+    const LayerKind kind = m.layers[static_cast<std::size_t>(l)];
+    const std::string plain = name_of(kind);
+    std::string name = plain;
+    const auto find = [&](std::string_view family, const std::string& layer) {
+      Keys keys = of_rank;
+      keys.emplace_back("ep", ep);
+      keys.emplace_back("layer", layer);
+      return series(profile, family, keys);
+    };
+    const auto measured = [&](const std::string& layer) {
+      return find("layer_decode", layer) != nullptr || find("layer_prefill", layer) != nullptr;
+    };
+    if (l < m.moe.hash_layers && measured(plain + "_hash")) name += "_hash";
+    const auto known = std::ranges::find(names, name);
+    kind_of_.push_back(static_cast<std::size_t>(known - names.begin()));
+    if (known != names.end()) {
+      ++layers_[kind_of_.back()].count;
+      continue;
+    }
+    const auto find_or_plain = [&](std::string_view family) {
+      const ProfileSeries* found = find(family, name);
+      return found == nullptr ? find(family, plain) : found;
+    };
+    const ProfileSeries* decode = find_or_plain("layer_decode");
+    const ProfileSeries* prefill = find_or_plain("layer_prefill");
+    names.push_back(name);
+    layers_.push_back(
+        {"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
+         Lookup(prefill), least_past(decode),
+         kind == LayerKind::window ? window : std::numeric_limits<double>::infinity()});
+    decode_layers_ &= need(decode != nullptr, "decode layer " + name);
+    prefill_layers_ &= need(prefill != nullptr, "prefill layer " + name);
+  }
+  *ends_ = {Lookup(series(profile, "ends_decode", of_rank)),
+            Lookup(series(profile, "ends_prefill", of_rank)),
+            Lookup(series(profile, "copy_points", of_rank))};
+  need(ends_->decode.known(), "decode ends");
+  need(ends_->prefill.known(), "prefill ends");
+  need(ends_->copies.known(), "copies");
+  const bool drafts = setting.draft_steps > 0;
+  const bool sums = setting.collectives && setting.tensor_parallel > 1;
+  need(!drafts, "drafts");
+  need(!sums, "all-reduce");
+  decode_uncovered_ = !decode_layers_ || !ends_->decode.known() || drafts || sums;
+  prefill_uncovered_ = !prefill_layers_ || !ends_->prefill.known() || drafts || sums;
+}
+
+LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
+  Batch batch;
+  for (const StepPiece& piece : plan.pieces) {
+    if (piece.kind == PieceKind::decode) {
+      ++batch.sequences;
+      batch.decode_rows += piece.tokens.value;
+      continue;
+    }
+    batch.pieces.push_back({kernels::real(piece.tokens.value), kernels::real(piece.past.value),
+                            pyramid_ && piece.kind == PieceKind::rebuild});
+    batch.logits += piece.emits_token ? 1 : 0;
+  }
+  batch.graph = batch.sequences > 0 && host_.captured(batch.sequences);
+  if (batch.graph) {
+    const std::int64_t rows = batch.decode_rows * host_.padded(batch.sequences) / batch.sequences;
+    batch.padding = rows - batch.decode_rows;
+    batch.decode_rows = rows;
+  }
+  return batch;
+}
+
+void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccount& account) const {
+  if (decode_layers_) {
+    for (const Layers& layers : layers_) {
+      const SampleGrid::Row& row = layers.decode.row(batch.decode_rows);
+      double measured = 0, interpolated = 0, extrapolated = 0;  // in registers: steps repeat this
+      const auto add = [&](double rows, const SampleTime& time) {
+        const double us = rows * time.us;
+        measured += time.kind == SampleKind::measured ? us : 0;
+        interpolated += time.kind == SampleKind::interpolated ? us : 0;
+        extrapolated += time.kind == SampleKind::extrapolated ? us : 0;
+      };
+      for (const StepPiece& piece : plan.pieces) {
+        if (piece.kind != PieceKind::decode) continue;
+        add(kernels::real(piece.tokens.value),
+            row.at(std::min(kernels::real(piece.past.value), layers.reach)));
+      }
+      if (batch.padding > 0) add(kernels::real(batch.padding), row.at(layers.least_past));
+      account.add(layers.decode_part,
+                  kernels::real(layers.count) / kernels::real(batch.decode_rows),
+                  SampleSums{measured, interpolated, extrapolated});
+    }
+  }
+  if (ends_->decode.known()) {
+    account.add("decode: ends", 1, ends_->decode.at(kernels::real(batch.decode_rows)));
+  }
+  if (decode_uncovered_) uncovered(plan, true, account);
+}
+
+// What layer `layer`, from 0, runs of the pieces. Of a pyramid the last of their tokens.
+std::vector<LayerCost::Piece> LayerCost::pieces_in_layer(std::span<const Piece> pieces,
+                                                         std::int64_t layer) const {
+  std::vector<Piece> out(pieces.begin(), pieces.end());
+  for (Piece& piece : out) {
+    if (!piece.shrinks) continue;
+    const double end = piece.past + piece.tokens;
+    piece.tokens *= 2 * kernels::real(layer_count_ - layer) / kernels::real(layer_count_ + 1);
+    piece.past = std::max(0.0, end - piece.tokens);
+  }
+  return out;
+}
+
+void LayerCost::layer_prefill(const Layers& layers, std::int64_t count,
+                              std::span<const Piece> pieces, TimeAccount& account) const {
+  double all = 0;
+  for (const Piece& piece : pieces) all += piece.tokens;
+  SampleSums us{};
+  for (const Piece& piece : pieces) {
+    const SampleTime time =
+        layers.prefill.at(all / piece.tokens, piece.tokens, std::min(piece.past, layers.reach));
+    us[static_cast<std::size_t>(time.kind)] += piece.tokens / all * time.us;
+  }
+  account.add(layers.prefill_part, kernels::real(count), us);
+}
+
+void LayerCost::prefill_time(const Batch& batch, TimeAccount& account) const {
+  if (prefill_layers_) {
+    if (std::ranges::any_of(batch.pieces, &Piece::shrinks)) {
+      for (std::int64_t l = 0; l < layer_count_; ++l) {
+        layer_prefill(layers_[kind_of_[static_cast<std::size_t>(l)]], 1,
+                      pieces_in_layer(batch.pieces, l), account);
+      }
+    } else {
+      for (const Layers& layers : layers_) {
+        layer_prefill(layers, layers.count, batch.pieces, account);
+      }
+    }
+  }
+  if (ends_->prefill.known()) {
+    double tokens = 0;  // those that enter the first layer
+    for (const Piece& piece : pieces_in_layer(batch.pieces, 0)) tokens += piece.tokens;
+    account.add("prefill: ends", 1, ends_->prefill.at(tokens, kernels::real(batch.logits)));
+  }
+}
+
+// Points go out of running windows and come back into them in copies of their own.
+void LayerCost::copy_time(const StepPlan& plan, const OperatorList& own,
+                          TimeAccount& account) const {
+  if (!ends_->copies.known()) {
+    for (const Operator& op : own) {
+      if (op.part != OperatorPart::copies) continue;
+      account.add(op.name, op.launches() * kUsPerSecond * roofline_.launch_seconds(op),
+                  TimeSource::roofline);
+    }
+    return;
+  }
+  for (const Bytes bytes : {plan.copies.points_written, plan.copies.points_read}) {
+    if (bytes.value > 0) account.add(kCopies, 1, ends_->copies.at(kernels::real(bytes.value)));
+  }
+}
+
+// What the profile lacks of the decode pieces, or of all others.
+void LayerCost::uncovered(const StepPlan& plan, bool decodes, TimeAccount& account) const {
+  StepPlan part;
+  for (const StepPiece& piece : plan.pieces) {
+    if ((piece.kind == PieceKind::decode) == decodes) part.pieces.push_back(piece);
+  }
+  const bool layers = decodes ? decode_layers_ : prefill_layers_;
+  const bool ends = (decodes ? ends_->decode : ends_->prefill).known();
+  for (const Operator& op : roofline_.own_list(part)) {
+    const bool drafts = op.name.starts_with("mtp ");
+    const bool moves = op.part == OperatorPart::collectives;
+    if (!drafts && !moves && (is_end(op) ? ends : layers)) continue;
+    account.add(op.name, op.launches() * kUsPerSecond * roofline_.launch_seconds(op),
+                TimeSource::roofline);
+  }
+}
+
+StepTime LayerCost::time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const {
+  V4CAP_CHECK(ranks.size() == 1, std::to_string(ranks.size()) + " plans for one attention rank");
+  const StepPlan& plan = *ranks.front();
+  V4CAP_CHECK(!plan.empty(), "an empty plan takes no step");
+  const OperatorList own = roofline_.own_list(plan);
+  const Batch batch = batch_of(plan);
+  TimeAccount step{.ledger = ledger};
+  if (batch.sequences > 0) decode_time(plan, batch, step);
+  const double decode_us = step.total();
+  if (!batch.pieces.empty()) {
+    prefill_time(batch, step);
+    if (prefill_uncovered_) uncovered(plan, false, step);
+  }
+  const double prefill_us = step.total() - decode_us;
+  copy_time(plan, own, step);
+
+  StepTime out;
+  out.roofline_floor = duration_from_seconds(roofline_.floor_seconds(own));
+  if (duration_from_seconds(step.total() / kUsPerSecond) < out.roofline_floor) {
+    step.add("raised to the roofline", to_us(out.roofline_floor) - step.total(),
+             TimeSource::roofline);
+    out.clamped = true;
+  }
+  if (batch.graph) step.add("host", to_us(host_.graph_step), TimeSource::host);
+  out.gpu = duration_from_seconds(step.total() / kUsPerSecond);
+  // Each batch without a graph lasts at least as long as the host launches it.
+  const Duration eager = host_.eager_step + host_.eager_layer * layer_count_;
+  const auto launch = [&](double gpu_us) {
+    out.host += eager;
+    step.add("host", std::max(0.0, to_us(eager) - gpu_us), TimeSource::host);
+  };
+  if (batch.sequences > 0 && !batch.graph) launch(decode_us);
+  if (!batch.pieces.empty()) launch(prefill_us);
+  out.total = duration_from_seconds(step.total() / kUsPerSecond);
+  out.share = step.share();
+  return out;
+}
+
+StepTime LayerCost::step_time(std::span<const StepPlan* const> ranks) const {
+  return time_of(ranks, nullptr);
+}
+
+void LayerCost::explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const {
+  time_of(ranks, &ledger);
+}
+
+}  // namespace v4cap
