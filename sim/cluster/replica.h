@@ -68,6 +68,7 @@ class Replica {
 
   std::size_t size() const { return ranks_.size(); }
   const Engine& rank(std::size_t i) const { return *ranks_[i]; }
+  Engine& rank(std::size_t i) { return *ranks_[i]; }
   Tokens block() const { return ranks_.front()->cache().block(); }
   const Layout& layout() const { return ranks_.front()->cache().layout(); }
 

@@ -105,6 +105,20 @@ void check_can_run(const Scenario& scenario) {
   check_drafts(scenario);
 }
 
+void check_steps_one_by_one(const Scenario& scenario) {
+  if (const std::int64_t ranks = scenario.deployment.data_parallel; ranks > 1) {
+    throw InputError(place_of(scenario, "deployment.data_parallel"),
+                     "deployment.data_parallel: expected 1, steps are performed and recorded for "
+                     "one attention rank, got " +
+                         std::to_string(ranks));
+  }
+  if (scenario.engine.host.overlapped) {
+    throw InputError(place_of(scenario, "engine.host.overlapped"),
+                     "engine.host.overlapped: expected false, steps are performed and recorded one "
+                     "after the other, got true");
+  }
+}
+
 Trace load_workload(const Scenario& scenario) {
   const WorkloadConfig& workload = scenario.workload;
   Trace trace;
@@ -310,16 +324,12 @@ ScenarioCost make_cost(const Scenario& scenario) {
   return out;
 }
 
-RunResult run_scenario(const Scenario& scenario, const Trace& trace,
-                       const ProgressFunction& progress, StepLedgers* explained) {
-  check_can_run(scenario);
-  check_blocks(scenario, trace);
-  const auto replica = make_replica(scenario);
-  const ScenarioCost cost = make_cost(scenario);
+RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
+                    const CostModel& cost, HostRules host, const ProgressFunction& progress) {
   Workload workload(trace, scenario.workload, scenario.seed);
-  const HostCost& host = scenario.engine.host;
-  Simulation simulation(trace, workload, *replica, *cost.model,
-                        {host.overlapped, host.prompt_token, explained});
+  host.overlapped = scenario.engine.host.overlapped;
+  host.prompt_token = scenario.engine.host.prompt_token;
+  Simulation simulation(trace, workload, replica, cost, std::move(host));
   RunResult result = simulation.run(progress);
   result.gpus = scenario.deployment.gpus();
   if (trace.block > Tokens{0} && trace.phases.size() <= 1) {
@@ -328,6 +338,15 @@ RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                                                                 : GeneratedTokens::forgotten);
   }
   return result;
+}
+
+RunResult run_scenario(const Scenario& scenario, const Trace& trace,
+                       const ProgressFunction& progress, StepLedgers* explained) {
+  check_can_run(scenario);
+  check_blocks(scenario, trace);
+  const auto replica = make_replica(scenario);
+  const ScenarioCost cost = make_cost(scenario);
+  return run_parts(scenario, trace, *replica, *cost.model, {.explained = explained}, progress);
 }
 
 }  // namespace v4cap

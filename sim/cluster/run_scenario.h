@@ -55,6 +55,10 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 // Throws InputError for any other.
 void check_can_run(const Scenario& scenario);
 
+// Performed and recorded steps are of engines that run one after the other: throws InputError for
+// several attention ranks, and for a host that launches steps while the one before runs.
+void check_steps_one_by_one(const Scenario& scenario);
+
 // How long steps take: from the scenario's profile, else from the roofline. A profile of another GPU
 // is transferred to the scenario's (sim/cost/transfer.h); its families are then marked so and its
 // source says from what. One of v4exec is of whole layers (sim/cost/layer_cost.h) and is not
@@ -66,6 +70,11 @@ struct ScenarioCost {
   std::vector<std::string> missing;  // parts of a step that the profile does not hold
 };
 ScenarioCost make_cost(const Scenario& scenario);
+
+// One run on parts of the caller's: a replica of the scenario, a model of its steps' times, and what
+// else happens beside the steps (of `host` what the scenario says is set here).
+RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
+                    const CostModel& cost, HostRules host, const ProgressFunction& progress = {});
 
 // One run. Several runs may share a trace.
 // `explained` gets the time of its steps by what takes it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "sim/cache/block_keys.h"
 #include "sim/core/hash.h"
@@ -10,9 +11,6 @@
 namespace v4cap {
 
 namespace {
-
-// Steps between two calls of the progress function.
-constexpr std::int64_t kStepsPerProgress = 4096;
 
 std::uint64_t hash_of(const RunResult& result) {
   ContentHash hash;
@@ -67,9 +65,9 @@ bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, Sim
 
 Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
                        const CostModel& cost, HostRules host)
-    : trace_(trace), workload_(workload), replica_(replica), cost_(cost), host_(host) {
+    : trace_(trace), workload_(workload), replica_(replica), cost_(cost), host_(std::move(host)) {
   result_.records.resize(workload.measured());
-  if (host.prompt_token > Duration{0}) sent_.resize(trace.requests.size());
+  if (host_.prompt_token > Duration{0}) sent_.resize(trace.requests.size());
   for (const PoolSpec& pool : replica.layout().pools()) {
     result_.totals.binding.memory_pools.emplace_back(pool.name, Duration{0});
     result_.totals.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
@@ -80,10 +78,12 @@ Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
 RunResult Simulation::run(const ProgressFunction& progress) {
   const auto wall_start = std::chrono::steady_clock::now();
   const auto requests = static_cast<double>(result_.records.size());
-  std::int64_t next_progress = kStepsPerProgress;
+  std::int64_t next_progress = host_.steps_per_progress;
   while (!queue_.empty()) {
     const Event event = queue_.pop();
     const SimTime now = event.at;
+    if (idle_ && host_.idle_until) host_.idle_until(now);
+    idle_ = false;
     const auto passed = static_cast<Int128>((now - last_event_).count());
     waiting_ns_ += passed * static_cast<Int128>(replica_.waiting() + reading_);
     // Whose last token nobody has seen yet still runs for its client.
@@ -106,12 +106,13 @@ RunResult Simulation::run(const ProgressFunction& progress) {
         queue_.push(std::max(now, gpu_end_of_unseen_), EventKind::step_end, 0);
         busy_ = true;
       }
+      idle_ = !busy_;
       continue;
     }
     result_.totals.binding.idle += now - idle_since_;
     start_step(now);
     if (progress && result_.totals.steps >= next_progress) {
-      next_progress += kStepsPerProgress;
+      next_progress += host_.steps_per_progress;
       const bool warming = result_.warmup.size() < workload_.warmups();
       const double done = warming ? 0.0 : static_cast<double>(ended_) / requests;
       if (!progress(done)) throw Interrupted{};
@@ -233,6 +234,7 @@ void Simulation::start_step(SimTime now) {
                   " ns is faster than its roofline of " +
                   std::to_string(time.roofline_floor.count()) + " ns");
   account_step(ranks, time);
+  if (host_.step_timed) host_.step_timed(now, ranks, time);
   if (host_.explained != nullptr) explain(ranks, time);
   const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
   keep_peak(result_.totals.kv_peak, in_use + cached);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "sim/cluster/occupancy.h"
@@ -40,6 +41,12 @@ struct HostRules {
   bool overlapped = false;
   Duration prompt_token{};  // to read one token of a prompt; one request after the other
   StepLedgers* explained = nullptr;
+  // Called when nothing runs, with the instant of what comes next, before it is handled: where
+  // steps are performed in real time, this waits for it. First of all for the first arrival.
+  std::function<void(SimTime)> idle_until{};
+  // Called with every step, its begin and its time, before it ends.
+  std::function<void(SimTime, std::span<const StepPlan* const>, const StepTime&)> step_timed{};
+  std::int64_t steps_per_progress = 4096;  // between two calls of the progress function
 };
 
 class Simulation {
@@ -74,6 +81,7 @@ class Simulation {
   RunResult result_;
   HostRules host_;
   bool busy_ = false;
+  bool idle_ = true;  // neither busy nor with anything to do until the next event
   // Overlapped: the step that was launched last, and whose tokens nobody has seen yet.
   bool open_ = false, unseen_ = false;
   SimTime gpu_free_, gpu_end_of_unseen_;

@@ -76,6 +76,7 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
     request.ended = now;
     refused = record_of(request, RequestEnd::refused);
     free_slots_.push_back(slot);
+    if (observer_ != nullptr) observer_->refused(refused);
     return false;
   }
   waiting_.push_back(slot);
@@ -103,7 +104,7 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
     }
     return plan_;
   }
-  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_);
+  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_, observer_);
   batch.allow_prefill(permit.prefill);
   batch.allow_decode(permit.decode);
   rules_->plan(batch, now);
@@ -199,6 +200,7 @@ void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& end
   running_.erase(std::find(running_.begin(), running_.end(), slot));
   prompt_tokens_ -= request.prompt;
   free_slots_.push_back(slot);
+  if (observer_ != nullptr) observer_->finished(slot, request);
 }
 
 void Engine::check_drained() const {

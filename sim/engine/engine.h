@@ -17,6 +17,7 @@
 #include "sim/cache/kv_cache.h"
 #include "sim/core/time.h"
 #include "sim/engine/acceptance.h"
+#include "sim/engine/engine_observer.h"
 #include "sim/engine/request.h"
 #include "sim/engine/request_record.h"
 #include "sim/engine/scheduler.h"
@@ -64,6 +65,9 @@ class Engine {
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
   void stamp(SimTime seen);
 
+  // From now on `observer` (null: nobody) hears of every decision.
+  void watch(EngineObserver* observer) { observer_ = observer; }
+
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size(); }
@@ -93,6 +97,7 @@ class Engine {
   std::unique_ptr<SchedulerRules> rules_;
   bool reuse_generated_;
   Acceptance acceptance_;
+  EngineObserver* observer_ = nullptr;
   std::vector<LiveRequest> slots_;
   std::vector<RequestIndex> free_slots_;
   std::vector<RequestIndex> running_;  // in order of admission

@@ -121,6 +121,7 @@ bool Batch::admit_head(SimTime now, const Lookup& found) {
   }
   advance(request,
           request.rebuild_left > Tokens{0} ? RequestState::rebuilding : RequestState::prefilling);
+  if (observer_ != nullptr) observer_->admitted(r, request);
   return true;
 }
 
@@ -133,6 +134,7 @@ void Batch::preempt(RequestIndex r) {
   running_.erase(std::find(running_.begin(), running_.end(), r));
   waiting_.push_front(r);
   ++preempted_;
+  if (observer_ != nullptr) observer_->preempted(r, request);
 }
 
 }  // namespace v4cap

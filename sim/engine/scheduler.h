@@ -13,6 +13,7 @@
 
 #include "sim/cache/kv_cache.h"
 #include "sim/core/registry.h"
+#include "sim/engine/engine_observer.h"
 #include "sim/engine/request.h"
 #include "sim/engine/step_plan.h"
 
@@ -39,13 +40,14 @@ class Batch {
  public:
   Batch(std::vector<LiveRequest>& slots, std::vector<RequestIndex>& running,
         std::deque<RequestIndex>& waiting, KvCache& cache, const EngineLimits& limits,
-        StepPlan& plan)
+        StepPlan& plan, EngineObserver* observer = nullptr)
       : slots_(slots),
         running_(running),
         waiting_(waiting),
         cache_(cache),
         limits_(limits),
         plan_(plan),
+        observer_(observer),
         budget_(limits.step_tokens) {}
 
   // Running requests in order of admission, and the queue in order of arrival.
@@ -106,6 +108,7 @@ class Batch {
   KvCache& cache_;
   const EngineLimits& limits_;
   StepPlan& plan_;
+  EngineObserver* observer_;  // may be null
   Tokens budget_;
   std::size_t preempted_ = 0;
   bool prefill_allowed_ = true, decode_allowed_ = true;

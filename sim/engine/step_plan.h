@@ -48,6 +48,7 @@ struct StepPlan {
     copies = {};
   }
   bool empty() const { return pieces.empty(); }
+  bool operator==(const StepPlan&) const = default;
 };
 
 }  // namespace v4cap

@@ -25,6 +25,17 @@ std::string reason(int error) {
   return std::generic_category().message(error);
 }
 
+// 0, or the error that kept it from being written whole.
+int write_all(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(file, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
 // A file under its temporary name. Unlinked on destruction unless it was renamed.
 class PartialFile {
  public:
@@ -68,13 +79,7 @@ class PartialFile {
 
  private:
   void flush() {
-    std::string_view rest = buffer_;
-    while (!rest.empty()) {
-      const ssize_t n = ::write(file_, rest.data(), rest.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("cannot be written", errno);
-      rest.remove_prefix(static_cast<std::size_t>(n));
-    }
+    if (const int error = write_all(file_, buffer_)) fail("cannot be written", error);
     buffer_.clear();
   }
 
@@ -119,6 +124,48 @@ bool make_directory(const std::string& path) {
 
 }  // namespace
 
+// A file that grows by whole writes, so that what was written is there whenever the process ends.
+class RunDirectory::StreamedFile {
+ public:
+  StreamedFile(int directory, std::string place, std::string name)
+      : directory_(directory), place_(std::move(place)), name_(std::move(name)) {
+    // What a killed run left behind is replaced, and no link followed.
+    ::unlinkat(directory_, partial_name().c_str(), 0);
+    file_ = ::openat(directory_, partial_name().c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (file_ < 0) throw write_failed(path(), errno, "cannot be created");
+  }
+  ~StreamedFile() {
+    if (file_ >= 0) ::close(file_);
+  }
+  StreamedFile(const StreamedFile&) = delete;
+  StreamedFile& operator=(const StreamedFile&) = delete;
+
+  std::string path() const { return place_ + '/' + partial_name(); }
+
+  void append(std::string_view text) {
+    if (const int error = write_all(file_, text)) cannot(path(), "cannot be written", error);
+  }
+
+  void complete() {
+    if (::fsync(file_) != 0) throw write_failed(path(), errno, "cannot be written");
+    if (::close(std::exchange(file_, -1)) != 0) throw write_failed(path(), errno, "cannot be written");
+  }
+
+  void rename() {
+    if (::renameat(directory_, partial_name().c_str(), directory_, name_.c_str()) != 0) {
+      throw write_failed(path(), errno, "cannot be renamed");
+    }
+  }
+
+ private:
+  std::string partial_name() const { return name_ + ".partial"; }
+
+  int directory_;
+  std::string place_, name_;
+  int file_ = -1;
+};
+
 RunDirectory::RunDirectory(std::string path, bool overwrite) : path_(std::move(path)) {
   if (path_.empty())
     throw InputError({}, "expected a directory for the output, found an empty name");
@@ -149,6 +196,19 @@ RunDirectory::~RunDirectory() {
   if (created_ && !written_) ::rmdir(path_.c_str());
 }
 
+TextSink RunDirectory::stream(const std::string& name) {
+  V4CAP_CHECK(name.find('/') == std::string::npos, "a run file with a path: " + name);
+  streams_.push_back(std::make_unique<StreamedFile>(directory_, path_, name));
+  StreamedFile* const file = streams_.back().get();
+  return [file](std::string_view text) { file->append(text); };
+}
+
+std::vector<std::string> RunDirectory::partial_files() const {
+  std::vector<std::string> paths;
+  for (const auto& file : streams_) paths.push_back(file->path());
+  return paths;
+}
+
 void RunDirectory::write(const std::vector<RunFile>& files) {
   std::vector<std::unique_ptr<PartialFile>> partial;
   for (const RunFile& file : files) {
@@ -157,9 +217,12 @@ void RunDirectory::write(const std::vector<RunFile>& files) {
     file.write([&](std::string_view text) { partial.back()->append(text); });
     partial.back()->complete();
   }
+  for (const auto& file : streams_) file->complete();
   // From here on files of an older run are replaced, each by a whole one.
   written_ = true;
   for (const auto& file : partial) file->rename();
+  for (const auto& file : streams_) file->rename();
+  streams_.clear();
   if (::fsync(directory_) != 0 && errno != EINVAL) {
     throw write_failed(path_, errno, "cannot be flushed to disk");
   }

@@ -55,7 +55,7 @@ std::map<std::uint32_t, RequestRecord> by_place(const RunResult& result) {
 }
 
 TEST_CASE("phases: each begins when the one before has ended, with its own concurrency") {
-  for (const HostRules host : {HostRules{}, HostRules{true, Duration{2000}, nullptr}}) {
+  for (const HostRules& host : {HostRules{}, HostRules{true, Duration{2000}, nullptr}}) {
     CAPTURE(host.overlapped);
     const BenchServingSpec spec = two_runs();
     const Trace trace = bench_serving_trace(spec);
