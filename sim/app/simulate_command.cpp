@@ -1,8 +1,8 @@
 // `v4cap simulate SCENARIO`: one run, or with --compare one run for each of several SWA policies on
 // the same workload. Verdict first, then a table; --json prints one document, --out DIR writes the
-// run's files.
+// run's files. With --steps the times of its steps are those of a run that was performed (v4exec
+// replay), whose decisions it must then make again.
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -11,9 +11,12 @@
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
 #include "sim/app/interrupt.h"
+#include "sim/app/run_report.h"
 #include "sim/app/scenario_options.h"
+#include "sim/cluster/run_log.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
+#include "sim/cost/recorded_cost.h"
 #include "sim/output/progress.h"
 #include "sim/output/run_directory.h"
 #include "sim/output/run_summary.h"
@@ -23,13 +26,6 @@
 namespace v4cap {
 
 namespace {
-
-struct FinishedRun {
-  Scenario scenario;
-  RunResult result;
-  RunSummary summary;
-  std::string fallback, caveat;  // of the policy, in words
-};
 
 // What a policy computes again and what must be known of it, a line each.
 std::string policy_words(const std::vector<FinishedRun>& runs) {
@@ -54,11 +50,15 @@ class SimulateCommand final : public Command {
         ->expected(1, 64);
     app.add_option("--out", out_directory_,
                    "Write records, summary and time line into this directory");
+    app.add_option(
+        "--steps", steps_directory_,
+        "Take the times of steps from this directory of a replay, and make its decisions");
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
   }
 
   ExitCode run(CommandContext& context) override {
     std::vector<Scenario> scenarios = load_scenarios(context);
+    if (!steps_directory_.empty()) return run_recorded(std::move(scenarios.front()), context);
     if (context.options.dry_run) return dry_run(scenarios, context);
 
     // Before the run, so that a directory that cannot be used costs no waiting.
@@ -74,12 +74,16 @@ class SimulateCommand final : public Command {
       return ExitCode::interrupted;
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
-      directories[i]->write(
-          run_files(runs[i].result, runs[i].summary, runs[i].scenario.resolved_yaml));
-      if (!context.options.quiet) context.err << "wrote " << directories[i]->path() << '\n';
+      write_run(*directories[i], runs[i], context);
     }
     print(runs, expectations, context);
-    return exit_code(runs, context);
+    ExitCode code = ExitCode::done;
+    for (const FinishedRun& run : runs) {
+      const ExitCode one = exit_code(run, context);
+      if (one == ExitCode::failed) return one;
+      if (one != ExitCode::done) code = one;
+    }
+    return code;
   }
 
  private:
@@ -111,6 +115,61 @@ class SimulateCommand final : public Command {
     return directories;
   }
 
+  // The times of steps, and with them the decisions, of a run that was performed.
+  ExitCode run_recorded(Scenario scenario, CommandContext& context) const {
+    if (!policies_.empty()) {
+      throw InputError(Place{"--steps"},
+                       "expected one run, recorded steps are not those of several "
+                       "policies (--compare)");
+    }
+    check_can_run(scenario);
+    check_steps_one_by_one(scenario);
+    StepsReader reader(steps_file());
+    const RecordedCost cost([&] { return reader.next(); });
+    const auto replica = make_replica(scenario);
+    const Trace trace = load_workload(scenario);
+    if (context.options.dry_run) {
+      context.out << scenario.resolved_yaml;
+      return ExitCode::done;
+    }
+    std::unique_ptr<RunDirectory> directory;
+    std::unique_ptr<RunLog> log;
+    HostRules host;
+    if (!out_directory_.empty()) {
+      directory = std::make_unique<RunDirectory>(out_directory_, overwrite_);
+      const TextSink steps = directory->stream(kStepsFile);
+      log = std::make_unique<RunLog>(*replica, steps, directory->stream(kDecisionsFile));
+      host.step_timed = [&](SimTime begin, std::span<const StepPlan* const> ranks,
+                            const StepTime& time) { log->step_timed(begin, ranks, time); };
+    }
+    const InterruptGuard guard;
+    RunResult result;
+    try {
+      result = run_parts(scenario, trace, *replica, cost, std::move(host),
+                         [](double) { return !InterruptGuard::interrupted(); });
+      cost.check_finished();
+    } catch (const Simulation::Interrupted&) {
+      context.err << "interrupted\n";
+      return ExitCode::interrupted;
+    }
+    const FinishedRun run = finished_run(std::move(scenario), std::move(result), kMeasuredSteps);
+    if (directory) write_run(*directory, run, context);
+    print_run(run, context);
+    return exit_code(run, context);
+  }
+
+  std::string steps_file() const {
+    const std::filesystem::path file = std::filesystem::path(steps_directory_) / kStepsFile;
+    const std::string partial = file.string() + ".partial";
+    if (!std::filesystem::exists(file) && std::filesystem::exists(partial)) {
+      throw InputError(Place{file.string()},
+                       "expected the steps of a whole run; this one was "
+                       "stopped, " +
+                           partial + " is what it had performed");
+    }
+    return file.string();
+  }
+
   std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios,
                                     CommandContext& context) const {
     // Every engine is built once before the first run, so that a mistake in the last costs no
@@ -131,11 +190,7 @@ class SimulateCommand final : public Command {
         return !InterruptGuard::interrupted();
       };
       RunResult result = run_scenario(scenarios[i], trace, progress);
-      RunSummary summary = summarise(result, identify(scenarios[i]));
-      const auto engine = make_engine(scenarios[i]);
-      const SwaPolicy& policy = engine->cache().policy();
-      runs.push_back({std::move(scenarios[i]), std::move(result), std::move(summary),
-                      policy.fallback(), policy.caveat()});
+      runs.push_back(finished_run(std::move(scenarios[i]), std::move(result)));
     }
     return runs;
   }
@@ -172,21 +227,15 @@ class SimulateCommand final : public Command {
   void print_json(const std::vector<FinishedRun>& runs,
                   const std::vector<ExpectationResult>& expectations,
                   CommandContext& context) const {
-    const auto words = [](const FinishedRun& run, JsonWriter& json) {
-      json.member("fallback", run.fallback).member("caveat", run.caveat);
-    };
     if (policies_.empty()) {
-      context.out << summary_json(runs.front().summary, WallTime::included, [&](JsonWriter& json) {
-        words(runs.front(), json);
-        write_expectations(json, expectations);
-      });
-      return;
+      return print_run(runs.front(), context,
+                       [&](JsonWriter& json) { write_expectations(json, expectations); });
     }
     JsonWriter json(2);
     json.begin_object().key("runs").begin_array();
     for (const FinishedRun& run : runs) {
       write_summary(json, run.summary, WallTime::included,
-                    [&](JsonWriter& more) { words(run, more); });
+                    [&](JsonWriter& more) { write_policy_words(more, run); });
     }
     json.end_array();
     write_expectations(json, expectations);
@@ -200,8 +249,7 @@ class SimulateCommand final : public Command {
     const TextStyle style =
         text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     if (policies_.empty()) {
-      context.out << run_report(runs.front().summary, style);
-      if (!runs.front().caveat.empty()) context.out << runs.front().caveat << '\n';
+      print_run(runs.front(), context);
       context.out << expectations_text(expectations, style);
       return;
     }
@@ -223,26 +271,7 @@ class SimulateCommand final : public Command {
     return ExitCode::done;
   }
 
-  // 99 when an SLO was asked for and missed, 1 when nothing could be served at all.
-  static ExitCode exit_code(const std::vector<FinishedRun>& runs, CommandContext& context) {
-    ExitCode code = ExitCode::done;
-    for (const FinishedRun& run : runs) {
-      const Slo& slo = run.scenario.slo;
-      const Metrics& m = run.summary.metrics;
-      if (m.finished == 0) return ExitCode::failed;
-      const auto missed = [&](const char* name, Duration limit, const Distribution& measured) {
-        if (limit == Duration{0} || measured.p99 <= to_ms(limit)) return;
-        code = ExitCode::slo_missed;
-        context.err << run.summary.identity.policy << ": SLO missed: p99 " << name << ' '
-                    << measured.p99 << " ms > " << to_ms(limit) << " ms\n";
-      };
-      missed("TTFT", slo.ttft_p99, m.time_to_first_token_ms);
-      missed("TPOT", slo.tpot_p99, m.inter_token_latency_ms);
-    }
-    return code;
-  }
-
-  std::string scenario_file_, out_directory_;
+  std::string scenario_file_, out_directory_, steps_directory_;
   std::vector<std::string> policies_;
   bool overwrite_ = false;
 };

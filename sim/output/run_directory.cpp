@@ -144,12 +144,16 @@ class RunDirectory::StreamedFile {
   std::string path() const { return place_ + '/' + partial_name(); }
 
   void append(std::string_view text) {
-    if (const int error = write_all(file_, text)) cannot(path(), "cannot be written", error);
+    if (const int error = write_all(file_, text)) {
+      throw write_failed(path(), error, "cannot be written");
+    }
   }
 
   void complete() {
     if (::fsync(file_) != 0) throw write_failed(path(), errno, "cannot be written");
-    if (::close(std::exchange(file_, -1)) != 0) throw write_failed(path(), errno, "cannot be written");
+    if (::close(std::exchange(file_, -1)) != 0) {
+      throw write_failed(path(), errno, "cannot be written");
+    }
   }
 
   void rename() {
