@@ -1,0 +1,146 @@
+// `v4exec replay SCENARIO --out DIR`: the scenario with its steps performed on the GPU. The run
+// directory is that of `v4cap simulate`, with every step's plan and measured time (steps.csv), the
+// decisions between them (decisions.csv) and what it ran on (replay.json).
+// `v4cap simulate SCENARIO --steps DIR` makes the same decisions again.
+#include "exec/replay_command.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include "exec/device.h"
+#include "exec/replay/device_performer.h"
+#include "exec/replay/replay.h"
+#include "sim/app/interrupt.h"
+#include "sim/app/run_report.h"
+#include "sim/app/scenario_options.h"
+#include "sim/cluster/run_scenario.h"
+#include "sim/core/quantiles.h"
+#include "sim/output/progress.h"
+
+namespace v4cap::exec {
+
+namespace {
+
+std::string date_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 32> text;
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return {text.data(), size};
+}
+
+class ReplayCommand final : public Command {
+ public:
+  std::string summary() const override {
+    return "run a scenario with real kernels: the engine of 'v4cap simulate' on a live GPU";
+  }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("SCENARIO", scenario_file_, "Scenario file (YAML)")->required();
+    app.add_option("--out", out_directory_,
+                   "Write the run and every step of it into this directory")
+        ->required();
+    app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
+    app.add_flag("--as-fast-as-possible", no_gaps_, "Skip the time in which nothing runs");
+    app.add_option("--device", device_, "GPU, from 0");
+    app.add_option("--limit-requests", limit_requests_,
+                   "Only the first requests: --set workload.max_requests=N");
+  }
+
+  ExitCode run(CommandContext& context) override {
+    Scenario scenario = load(context);
+    check_can_replay(scenario);
+    const auto replica = make_replica(scenario);
+    const Trace trace = load_workload(scenario);
+    if (context.options.dry_run) {
+      context.err << "a run of " << trace.requests.size() << " requests would be performed\n";
+      context.out << scenario.resolved_yaml;
+      return ExitCode::done;
+    }
+    RunDirectory directory(out_directory_, overwrite_);
+    ReplayProvenance provenance;
+    provenance.device = open_device(device_);
+    const auto performer = make_device_performer(scenario, *replica, provenance.device);
+    provenance.before = read_clocks(provenance.device);
+    provenance.date = date_now();
+    provenance.profile = scenario.profile;
+    provenance.pace = no_gaps_ ? Pace::as_fast_as_possible : Pace::real_time;
+
+    Replayed replayed;
+    try {
+      replayed = perform(scenario, trace, *replica, *performer, directory, provenance, context);
+    } catch (const Simulation::Interrupted&) {
+      say_kept(directory, "interrupted", context);
+      return ExitCode::interrupted;
+    } catch (...) {
+      say_kept(directory, "the run stopped", context);
+      throw;
+    }
+    provenance.after = read_clocks(provenance.device);
+    const std::string provenance_text = replay_json(provenance, replayed);
+    const FinishedRun run =
+        finished_run(std::move(scenario), std::move(replayed.result), kMeasuredSteps);
+    write_run(directory, run, context,
+              {{kReplayFile, [&](const TextSink& sink) { sink(provenance_text); }}});
+    print_run(run, context, [&](JsonWriter& json) { write_late(json, replayed); });
+    if (!context.options.json && provenance.pace == Pace::real_time) say_late(replayed, context);
+    return exit_code(run, context);
+  }
+
+ private:
+  Scenario load(const CommandContext& context) const {
+    ScenarioOptions options = scenario_options(context.options);
+    if (limit_requests_ > 0) {
+      options = with_overrides(std::move(options),
+                               {"workload.max_requests=" + std::to_string(limit_requests_)});
+    }
+    return load_named_scenario(scenario_file_, options);
+  }
+
+  static Replayed perform(const Scenario& scenario, const Trace& trace, Replica& replica,
+                          StepPerformer& performer, RunDirectory& directory,
+                          const ReplayProvenance& provenance, CommandContext& context) {
+    const InterruptGuard guard;
+    const auto start = std::chrono::steady_clock::now();
+    ProgressBar bar(context.err, context.err_is_terminal && !context.options.quiet);
+    SteadyClock clock;
+    ReplaySetting setting;
+    setting.pace = provenance.pace;
+    setting.stopped = [] { return InterruptGuard::interrupted(); };
+    setting.progress = [&](double done) {
+      bar.update(done, std::chrono::steady_clock::now() - start);
+      return true;
+    };
+    return replay(scenario, trace, replica, performer, clock, directory, setting);
+  }
+
+  static void say_kept(const RunDirectory& directory, const char* why, CommandContext& context) {
+    context.err << why << "; kept:";
+    for (const std::string& path : directory.partial_files()) context.err << ' ' << path;
+    context.err << '\n';
+  }
+
+  static void say_late(const Replayed& run, CommandContext& context) {
+    const Distribution late = describe(run.late_ms);
+    context.out << late.count << " waits for arrivals ended late by " << late.p99
+                << " ms (p99), at most " << late.max << " ms; no step's time holds that\n";
+  }
+
+  std::string scenario_file_, out_directory_;
+  int device_ = 0;
+  std::int64_t limit_requests_ = 0;
+  bool overwrite_ = false, no_gaps_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_replay_command() {
+  return std::make_unique<ReplayCommand>();
+}
+
+}  // namespace v4cap::exec

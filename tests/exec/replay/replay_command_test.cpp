@@ -1,0 +1,178 @@
+// `replay` and `simulate --steps` as a person types them, on a device that only takes time.
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "exec/replay_command.h"
+#include "sim/output/steps_file.h"
+#include "tests/golden.h"
+#include "tests/sim/app/program_run.h"
+#include "tests/temp_dir.h"
+
+namespace v4cap {
+namespace {
+
+const std::string kQuickstart = std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml";
+
+// The command by itself, as a program would run it.
+ProgramRun run_replay(std::vector<std::string> arguments, std::vector<std::string> set = {},
+                      bool json = false, bool dry_run = false) {
+  GlobalOptions options;
+  options.set = std::move(set);
+  options.json = json;
+  options.dry_run = dry_run;
+  const auto command = exec::make_replay_command();
+  CLI::App app;
+  command->add_options(app);
+  std::ranges::reverse(arguments);
+  std::ostringstream out, err;
+  CommandContext context{out, err, std::move(options)};
+  ExitCode code = ExitCode::failed;
+  try {
+    app.parse(arguments);
+    code = command->run(context);
+  } catch (const CLI::ParseError& error) {
+    err << error.what();
+    code = ExitCode::bad_input;
+  } catch (const InputError& error) {
+    err << error.what();
+    code = ExitCode::bad_input;
+  } catch (const RunError& error) {
+    err << error.what();
+  }
+  return {code, out.str(), err.str()};
+}
+
+std::vector<std::string> files_of(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+const std::vector<std::string> kRunFiles = {"decisions.csv",
+                                            "profile_export.jsonl",
+                                            "profile_export_aiperf.json",
+                                            "replay.json",
+                                            "scenario.resolved.yaml",
+                                            "steps.csv",
+                                            "summary.json",
+                                            "timeline.csv"};
+
+TEST_CASE("replay: the simulator makes the same files from the steps of a run") {
+  for (const std::string policy : {"full", "checkpoint=2048", "recompute"}) {
+    CAPTURE(policy);
+    const TempDir dir;
+    const std::vector<std::string> set = {"kv_cache.swa_policy=" + policy, "kv_cache.memory=3 GiB"};
+    const ProgramRun run = run_replay(
+        {kQuickstart, "--out", dir / "real", "--as-fast-as-possible", "--limit-requests", "120"},
+        set, true);
+    REQUIRE_MESSAGE(run.code == ExitCode::done, run.err);
+    CHECK(files_of(dir / "real") == kRunFiles);
+    const boost::json::value summary = boost::json::parse(run.out);
+    CHECK(summary.at("requests").as_int64() == 120);
+    CHECK(summary.at("times").as_string() == "measured steps");
+    CHECK(summary.at("time_share").at("measured").to_number<double>() == 1);
+    if (policy == "full")
+      CHECK(file_text(dir / "real/decisions.csv").find(",evict,") != std::string::npos);
+
+    std::vector<std::string> simulated = {"simulate",    kQuickstart, "--out",
+                                          dir / "again", "--steps",   dir / "real",
+                                          "--json",      "--set",     "workload.max_requests=120"};
+    for (const std::string& value : set) simulated.insert(simulated.end(), {"--set", value});
+    const ProgramRun again = run_v4cap(simulated);
+    REQUIRE_MESSAGE(again.code == ExitCode::done, again.err);
+    CHECK(boost::json::parse(again.out).at("result_hash") == summary.at("result_hash"));
+    for (const std::string& name : kRunFiles) {
+      if (name == "replay.json") continue;
+      CAPTURE(name);
+      const std::string first = file_text(dir / ("real/" + name));
+      const std::string second = file_text(dir / ("again/" + name));
+      CHECK(first == second);
+      CHECK_FALSE(first.empty());
+    }
+    const boost::json::value replayed = boost::json::parse(file_text(dir / "real/replay.json"));
+    CHECK(replayed.at("device").at("name").as_string() == "fake GPU");
+    CHECK(replayed.at("device").at("driver").as_string() == "1.2.3");
+    CHECK(replayed.at("clocks_before").at("sm_mhz").to_number<double>() == 1980);
+    CHECK(replayed.at("pace").as_string() == "as_fast_as_possible");
+    CHECK(replayed.at("late_ms").at("waits").as_int64() == 0);
+    CHECK(replayed.at("result_hash") == summary.at("result_hash"));
+    CHECK(replayed.at("date").as_string().size() == 20);
+  }
+}
+
+TEST_CASE("replay: a run in real time waits for its arrivals") {
+  const TempDir dir;
+  const ProgramRun run =
+      run_replay({kQuickstart, "--out", dir / "real", "--limit-requests", "4"},
+                 {"workload.arrivals.mode=poisson", "workload.arrivals.sessions_at_a_time=null",
+                  "workload.arrivals.rate_per_s=40"});
+  REQUIRE_MESSAGE(run.code == ExitCode::done, run.err);
+  const boost::json::value replayed = boost::json::parse(file_text(dir / "real/replay.json"));
+  CHECK(replayed.at("pace").as_string() == "real_time");
+  CHECK(run.out.find(" waits for arrivals ended late by ") != std::string::npos);
+  CHECK(replayed.at("late_ms").at("waits").as_int64() > 0);
+  CHECK(replayed.at("wall_s").to_number<double>() > replayed.at("busy_s").to_number<double>());
+}
+
+TEST_CASE("replay: a run that stops keeps its steps and says where") {
+  const TempDir dir;
+  setenv("V4CAP_FAKE_FAILS_AT", "5", 1);
+  const ProgramRun run = run_replay(
+      {kQuickstart, "--out", dir / "lost", "--as-fast-as-possible", "--limit-requests", "8"});
+  unsetenv("V4CAP_FAKE_FAILS_AT");
+  CHECK(run.code == ExitCode::failed);
+  CHECK(run.err.find("the GPU is lost") != std::string::npos);
+  CHECK(run.err.find("kept: " + (dir / "lost/steps.csv.partial")) != std::string::npos);
+  CHECK(files_of(dir / "lost") ==
+        std::vector<std::string>{"decisions.csv.partial", "steps.csv.partial"});
+  StepsReader reader(dir / "lost/steps.csv.partial");
+  for (int step = 0; step < 5; ++step) CHECK(reader.next() != nullptr);
+  CHECK(reader.next() == nullptr);
+
+  const ProgramRun again = run_v4cap({"simulate", kQuickstart, "--steps", dir / "lost"});
+  CHECK(again.code == ExitCode::bad_input);
+  CHECK(again.err.find("steps.csv.partial is what it had performed") != std::string::npos);
+}
+
+TEST_CASE("replay: wrong use") {
+  const TempDir dir;
+  CHECK(run_replay({kQuickstart}).code == ExitCode::bad_input);
+  const ProgramRun drafts =
+      run_replay({kQuickstart, "--out", dir / "a"}, {"engine.draft_tokens=1"});
+  CHECK(drafts.code == ExitCode::bad_input);
+  CHECK(drafts.err.find("engine.draft_tokens: expected 0") != std::string::npos);
+  const ProgramRun dry = run_replay({kQuickstart, "--out", dir / "a"}, {}, false, true);
+  CHECK(dry.code == ExitCode::done);
+  CHECK(dry.err == "a run of 829 requests would be performed\n");
+  CHECK_FALSE(std::filesystem::exists(dir / "a"));
+  CHECK(run_v4cap({"simulate", kQuickstart, "--steps", dir / "nowhere"}).code ==
+        ExitCode::bad_input);
+  CHECK(run_v4cap({"simulate", kQuickstart, "--steps", dir.path(), "--compare", "full"}).code ==
+        ExitCode::bad_input);
+}
+
+// Recorded once by `replay`; what is decided under these times must not change unnoticed. Where it
+// changes on purpose, the log is recorded anew.
+TEST_CASE("replay: a recorded log gives the records that were committed with it") {
+  const TempDir dir;
+  const std::string golden = std::string(V4CAP_SOURCE_DIR) + "/tests/golden/replay";
+  const ProgramRun run =
+      run_v4cap({"simulate", golden + "/scenario.yaml", "--steps", golden, "--out", dir / "again"});
+  REQUIRE_MESSAGE(run.code == ExitCode::done, run.err);
+  for (const std::string name : {"steps.csv", "decisions.csv", "profile_export.jsonl"}) {
+    check_golden("replay/" + name, file_text(dir / ("again/" + name)));
+  }
+}
+
+}  // namespace
+}  // namespace v4cap
