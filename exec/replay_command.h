@@ -1,5 +1,6 @@
 // `v4exec replay` as a command that is not registered yet (exec/register_replay.cpp): what links
-// v4cap's commands too has an SWA policy of that name, which `simulate --compare` would take for it.
+// v4cap's commands too has an SWA policy of that name, which `simulate --compare` would take for
+// it.
 #pragma once
 
 #include <memory>

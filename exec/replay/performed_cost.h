@@ -1,15 +1,15 @@
-// The time of a step is what it takes to perform it. To the simulated world this is a cost model like
-// any other, so what it decides depends on workload and measured times alone.
+// The time of a step is what it takes to perform it. To the simulated world this is a cost model
+// like any other, so what it decides depends on workload and measured times alone.
 //
 // A step's time runs from where the step before it ended, so that planning and bookkeeping between
 // them are in it as they are in an engine, to the return of its performing. A step that nothing ran
 // before begins with the real instant at which its first request is let in.
 //
-// Simulated and real time. While steps follow each other both pass alike. At a gap the next arrival is
-// waited for until as much real time has passed as simulated; a wait that ends late (the machine gave
-// the processor to somebody else, or the gap was shorter than the bookkeeping before it) is in no
-// step's time: the arrival is at its simulated instant, what follows moves later in real time, and
-// late_ms() says by how much. Without waiting, gaps are skipped.
+// Simulated and real time. While steps follow each other both pass alike. At a gap the next arrival
+// is waited for until as much real time has passed as simulated; a wait that ends late (the machine
+// gave the processor to somebody else, or the gap was shorter than the bookkeeping before it) is in
+// no step's time: the arrival is at its simulated instant, what follows moves later in real time,
+// and late_ms() says by how much. Without waiting, gaps are skipped.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ class PerformedCost final : public CostModel {
                 std::function<bool()> stopped = {})
       : performer_(performer), clock_(clock), pace_(pace), stopped_(std::move(stopped)) {}
 
-  // For HostRules::idle_until: nothing runs up to `next`. The first call is the start of the run, and
-  // waits for nothing. Returns false when the wait was given up.
+  // For HostRules::idle_until: nothing runs up to `next`. The first call is the start of the run,
+  // and waits for nothing. Returns false when the wait was given up.
   bool idle_until(SimTime next);
 
   using CostModel::step_time;

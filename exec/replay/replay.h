@@ -21,8 +21,8 @@ namespace v4cap::exec {
 
 inline constexpr const char* kReplayFile = "replay.json";
 
-// Throws InputError, with the place, for what a replay does not perform: models other than V4, several
-// attention ranks, drafts, a host that launches ahead, blocks of other than 256 tokens.
+// Throws InputError, with the place, for what a replay does not perform: models other than V4,
+// several attention ranks, drafts, a host that launches ahead, blocks of other than 256 tokens.
 void check_can_replay(const Scenario& scenario);
 
 struct ReplaySetting {
@@ -37,9 +37,9 @@ struct Replayed {
   std::vector<double> late_ms{};
 };
 
-// Every step is in steps.csv and decisions.csv of `directory` before the next is planned; they become
-// whole with RunDirectory::write(). Throws Simulation::Interrupted when it was stopped, and what the
-// performer throws.
+// Every step is in steps.csv and decisions.csv of `directory` before the next is planned; they
+// become whole with RunDirectory::write(). Throws Simulation::Interrupted when it was stopped, and
+// what the performer throws.
 Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,
                 StepPerformer& performer, ReplayClock& clock, RunDirectory& directory,
                 const ReplaySetting& setting);

@@ -8,8 +8,8 @@ namespace v4cap::exec {
 class StepPerformer {
  public:
   virtual ~StepPerformer() = default;
-  // Returns when the step has been performed, so that its tokens could be read. Throws RunError when
-  // that cannot be.
+  // Returns when the step has been performed, so that its tokens could be read. Throws RunError
+  // when that cannot be.
   virtual void perform(const StepPlan& plan) = 0;
 };
 

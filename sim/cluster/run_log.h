@@ -1,13 +1,14 @@
 // What a run decided, written while it goes on: every step with its plan and time (steps.csv,
-// sim/output/steps_file.h), and what happened to requests and memory between (decisions.csv), so that
-// two runs can be compared byte for byte. Lines of decisions.csv, in the order in which it happened:
+// sim/output/steps_file.h), and what happened to requests and memory between (decisions.csv), so
+// that two runs can be compared byte for byte. Lines of decisions.csv, in the order in which it
+// happened:
 //
 //   step         the step that was planned then; what ends, ends with the one before
 //   decision     admit, evict, preempt, finish or refuse
 //   request      its position in the workload that is played, a client's warm-up first
 //   slot         the engine's place for it while it runs, as in steps.csv
-//   hit, compute, rebuild    of admissions: tokens that the cache had, tokens of prompt (and of output
-//                after a preemption) still to be computed, and tokens to be run again before those
+//   hit, compute, rebuild    of admissions: tokens that the cache had, tokens of prompt (and of
+//                output after a preemption) still to be computed, tokens to run again before those
 //   bytes        of evictions: what went since the line before, by cache kind
 #pragma once
 

@@ -71,8 +71,8 @@ struct ScenarioCost {
 };
 ScenarioCost make_cost(const Scenario& scenario);
 
-// One run on parts of the caller's: a replica of the scenario, a model of its steps' times, and what
-// else happens beside the steps (of `host` what the scenario says is set here).
+// One run on parts of the caller's: a replica of the scenario, a model of its steps' times, and
+// what else happens beside the steps (of `host` what the scenario says is set here).
 RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
                     const CostModel& cost, HostRules host, const ProgressFunction& progress = {});
 

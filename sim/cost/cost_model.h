@@ -65,9 +65,9 @@ class CostModel {
  public:
   virtual ~CostModel() = default;
   // One step of attention ranks that run in lockstep: `ranks[i]` is the plan of rank i, empty where
-  // that rank has nothing to do. At least one is not empty. A model of times is deterministic: equal
-  // plans take equal time. What performs steps, or has them recorded, is asked once for each step of
-  // a run, in their order.
+  // that rank has nothing to do. At least one is not empty. A model of times is deterministic:
+  // equal plans take equal time. What performs steps, or has them recorded, is asked once for each
+  // step of a run, in their order.
   virtual StepTime step_time(std::span<const StepPlan* const> ranks) const = 0;
   // The step of an engine with one rank.
   StepTime step_time(const StepPlan& plan) const {

@@ -1,5 +1,6 @@
 // The times of steps that were performed before, in their order. With them a run makes the same
-// decisions as the one that they come from: each plan must equal the recorded one, else the run ends.
+// decisions as the one that they come from: each plan must equal the recorded one, else the run
+// ends.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ class RecordedCost final : public CostModel {
   explicit RecordedCost(RecordedSteps steps) : steps_(std::move(steps)) {}
 
   using CostModel::step_time;
-  // Of an engine with one rank. All of the time is `measured`. Throws RunError with the step and its
-  // first difference where the plan is not the recorded one, or nothing is recorded any more.
+  // Of an engine with one rank. All of the time is `measured`. Throws RunError with the step and
+  // its first difference where the plan is not the recorded one, or nothing is recorded any more.
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
   // Of the step that was timed last.
   void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;

@@ -12,7 +12,7 @@
 // name.partial until the run is complete:
 //
 //   steps.csv                    every step, its plan and its time (steps_file.h)
-//   decisions.csv                admissions, evictions, preemptions and ends (sim/cluster/run_log.h)
+//   decisions.csv                what happened to requests and memory (sim/cluster/run_log.h)
 //
 // The directory is held open, so nothing that is written leaves it, whatever is renamed meanwhile.
 // Temporary files are created anew (O_EXCL) and no symbolic link inside the directory is followed.
@@ -47,15 +47,16 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
 
-  // A file for what must not be lost when the run dies: what the sink is given is with the operating
-  // system when it returns, under the name `name`.partial, which stays when write() is never reached.
-  // The sink throws RunError when nothing more can be written; it must not outlive the directory.
+  // A file for what must not be lost when the run dies: what the sink is given is with the
+  // operating system when it returns, under the name `name`.partial, which stays when write() is
+  // never reached. The sink throws RunError when nothing more can be written; it must not outlive
+  // the directory.
   TextSink stream(const std::string& name);
   // Paths of the files that are being written so.
   std::vector<std::string> partial_files() const;
 
-  // All of the files, and those that were streamed under their names, or RunError with the reason (disk full, no permission) and no half-written
-  // file.
+  // All of the files, and those that were streamed under their names, or RunError with the reason
+  // (disk full, no permission) and no half-written file.
   void write(const std::vector<RunFile>& files);
 
   const std::string& path() const { return path_; }

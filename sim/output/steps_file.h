@@ -1,19 +1,19 @@
-// steps.csv: every step of a run in order, its time and its exact plan, so that a run can be repeated
-// with the same times (sim/cost/recorded_cost.h) and two runs be compared byte for byte. One line a
-// step:
+// steps.csv: every step of a run in order, its time and its exact plan, so that a run can be
+// repeated with the same times (sim/cost/recorded_cost.h) and two runs be compared byte for byte.
+// One line a step:
 //
 //   step                         from 0
 //   begin_ns                     simulated time when it was planned
 //   time_ns                      what it took
-//   <kind>_pieces, _tokens       of decode, prefill and rebuild: sequences, their new positions, and
-//     and _past                  the positions before them
+//   <kind>_pieces, _tokens       of decode, prefill and rebuild: sequences, their new positions,
+//     and _past                  and the positions before them
 //   points_written_bytes, points_read_bytes    kept points copied out of and into running windows
 //   plan                         its pieces in order, a space between two, each
 //                                <kind><slot>:<past>[:<tokens>], `:1` left out
 //
 // Kinds are d (decode), p (prefill), P (the last prefill of a prompt, which yields a token) and r
-// (rebuild). A slot is the engine's place of a running request; decisions.csv says which request has
-// it. A plan of decodes that goes on exactly as the step before ended is written as `=`.
+// (rebuild). A slot is the engine's place of a running request; decisions.csv says which request
+// has it. A plan of decodes that goes on exactly as the step before ended is written as `=`.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ class StepsReader {
   explicit StepsReader(const std::string& path);
 
   // The next step, null at the end; valid until the next call. Throws InputError with line and
-  // column for a line that is cut, malformed, out of order, or whose sums are not those of its plan.
+  // column for a line that is cut, malformed, out of order, or whose sums are not those of its
+  // plan.
   const RecordedStep* next();
 
  private:

@@ -1,5 +1,5 @@
-// In place of a GPU: a device by name only, whose steps take random times of some microseconds on the
-// real clock. V4CAP_FAKE_FAILS_AT lets it be lost at a step.
+// In place of a GPU: a device by name only, whose steps take random times of some microseconds on
+// the real clock. V4CAP_FAKE_FAILS_AT lets it be lost at a step.
 #include <boost/random/uniform_int_distribution.hpp>
 #include <chrono>
 #include <cstdlib>

@@ -106,8 +106,8 @@ TEST_CASE("performed cost: a long wait can be given up, a clock that stands stil
   CHECK(none.step_time(StepPlan{.pieces = {{}}, .copies = {}}).total == Duration{1});
 }
 
-// Open arrivals and think times alike: each step begins on the clock at its simulated time, moved by
-// what waits before it were late.
+// Open arrivals and think times alike: each step begins on the clock at its simulated time, moved
+// by what waits before it were late.
 TEST_CASE("performed cost: a run holds its arrivals against the clock") {
   for (const bool closed : {false, true}) {
     CAPTURE(closed);

@@ -1,5 +1,5 @@
-// Decision identity: what a run decides follows from its workload and its measured times alone, so the
-// recorded times make the same run again, byte for byte.
+// Decision identity: what a run decides follows from its workload and its measured times alone, so
+// the recorded times make the same run again, byte for byte.
 #include "exec/replay/replay.h"
 
 #include <doctest/doctest.h>

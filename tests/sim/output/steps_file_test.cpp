@@ -1,5 +1,5 @@
-// steps.csv: what is written is read back, what is broken is refused where it is broken, and a killed
-// writer leaves whole lines.
+// steps.csv: what is written is read back, what is broken is refused where it is broken, and a
+// killed writer leaves whole lines.
 #include "sim/output/steps_file.h"
 
 #include <doctest/doctest.h>
