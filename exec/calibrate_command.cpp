@@ -31,7 +31,7 @@
 #include "kernels/usable.h"
 #include "sim/app/command.h"
 #include "sim/config/model_file.h"
-#include "sim/config/profile_file.h"
+#include "sim/config/profile_writer.h"
 #include "sim/core/hash.h"
 #include "sim/core/json.h"
 #include "sim/output/json_writer.h"
@@ -248,6 +248,7 @@ class CalibrateCommand : public Command {
   ExitCode parent(CommandContext& context, const Rank& rank, GridSize size) {
     const Device device = find_device(device_);
     const StopGuard stop;
+    const FolderLock lock(out_);
     ProcessChildren children(fs::read_symlink(kSelf).string(), StopGuard::raised);
     const Pace pace = real_pace();
     const double begin_s = pace.now_s();
@@ -262,7 +263,7 @@ class CalibrateCommand : public Command {
     const auto arguments = [&](const std::string& family, double seconds_left) {
       std::vector<std::string> list = child_arguments();
       list.insert(list.end(),
-                  {"--family", family, "--seconds-left", fmt::format("{:.1f}", seconds_left),
+                  {"--family", family, "--seconds-left", fmt::format("{:.3f}", seconds_left),
                    "--reference-mhz", fmt::format("{}", reference_of_parts(planned))});
       return list;
     };

@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 constexpr std::array<const char*, 5> kConcernAll{"no_gpu", "gpu_lost", "gpu_shared", "disk",
                                                  "process"};
 
+constexpr double kLeastS = 0.1;  // of a process
+
 struct Said {
   std::string kind, message;
 };
@@ -160,7 +162,7 @@ Report conduct(const std::vector<PlannedFamily>& planned, const FamilyJob& job,
       continue;
     }
     if (out.interrupted || concerns_all || out.out_of_time ||
-        (job.seconds_left > 0 && left_s <= 0)) {
+        (job.seconds_left > 0 && left_s < kLeastS)) {
       report.outcome = FamilyOutcome::out_of_time;
       if (!concerns_all) out.out_of_time = true;
     } else {

@@ -1,6 +1,7 @@
 #include "exec/calibrate/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,6 +46,23 @@ void DiskFiles::truncate(const std::string& path, std::size_t bytes) {
 
 void DiskFiles::rename(const std::string& from, const std::string& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) failed(to);
+}
+
+FolderLock::FolderLock(const std::string& folder) {
+  std::error_code ignored;  // open says what is wrong
+  std::filesystem::create_directories(folder, ignored);
+  const std::string path = folder + "/lock";
+  file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (file_ < 0) failed(path);
+  if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
+  const bool taken = errno == EWOULDBLOCK;
+  ::close(file_);
+  if (!taken) failed(path);
+  throw Fault("busy", "another calibration writes to " + folder);
+}
+
+FolderLock::~FolderLock() {
+  ::close(file_);
 }
 
 }  // namespace v4cap::exec::calibrate

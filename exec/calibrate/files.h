@@ -24,4 +24,17 @@ class DiskFiles : public Files {
   void rename(const std::string& from, const std::string& to) override;
 };
 
+// Keeps a folder for one calibration at a time, as long as it lives, whatever ends the process.
+// Makes the folder. Throws Fault "busy" when another process has it, "disk" when it cannot be made.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int file_ = -1;
+};
+
 }  // namespace v4cap::exec::calibrate

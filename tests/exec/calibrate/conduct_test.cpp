@@ -9,6 +9,7 @@
 
 #include "exec/calibrate/assemble.h"
 #include "sim/config/profile_file.h"
+#include "sim/config/profile_writer.h"
 #include "tests/exec/calibrate/fakes.h"
 #include "tests/temp_dir.h"
 

@@ -279,6 +279,17 @@ TEST_CASE("calibrate: a time that is none ends the family") {
   CHECK(fault_of([&] { run(family, job_in(dir.path())); }) == "no_time");
 }
 
+TEST_CASE("calibrate: a folder is one calibration's at a time") {
+  const TempDir dir;
+  {
+    const FolderLock lock(dir / "out");
+    CHECK(fault_of([&] { FolderLock again(dir / "out"); }) == "busy");
+  }
+  CHECK(fault_of([&] { FolderLock again(dir / "out"); }) == "");
+  const std::string file = dir.write("file", "");
+  CHECK(fault_of([&] { FolderLock none(file + "/out"); }) == "disk");
+}
+
 TEST_CASE("calibrate: a disk that is really full is said to be") {
   if (!std::filesystem::exists("/dev/full")) return;
   std::string message;
