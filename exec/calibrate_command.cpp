@@ -7,7 +7,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
 #include <CLI/CLI.hpp>
@@ -253,7 +252,9 @@ class CalibrateCommand : public Command {
     const Pace pace = real_pace();
     const double begin_s = pace.now_s();
     if (restart_) discard(out_, families_);
-    if (!kernels_were_checked_on(device)) find_versions(context, device, children);
+    if (!kernels_were_checked_on(device) && !find_versions(context, device, children)) {
+      return ExitCode::interrupted;
+    }
     FamilyJob job = this->job(device, rank, size);
     const std::vector<PlannedFamily> planned = plan(families_, rank, size, job);
     if (job.seconds_left > 0) {
@@ -335,7 +336,8 @@ class CalibrateCommand : public Command {
   // ---- a GPU that nobody has checked the kernels on ----
 
   // Sets versions_ to a file with the ids of the versions that pass here, made unless it is there.
-  void find_versions(CommandContext& context, const Device& device, Children& children) {
+  // False when it was interrupted.
+  bool find_versions(CommandContext& context, const Device& device, Children& children) {
     const std::string path = out_ + "/versions.txt";
     const std::string here = fmt::format("# {}, {}, driver {}, build {}", device.name, device.uuid,
                                          device.driver, build_hash());
@@ -345,7 +347,7 @@ class CalibrateCommand : public Command {
       for (const Suite& suite : suites()) {
         if (suite.name == "layer") continue;
         const ChildEnd end = check(suite.name, children);
-        if (end.how == ChildEnd::How::interrupted) throw Fault("interrupted", "interrupted");
+        if (end.how == ChildEnd::How::interrupted) return false;
         if (end.how != ChildEnd::How::exited || !read_checks(suite.name, passed, failed)) {
           context.err << fmt::format("{}: its check did not end; no version of it is used\n",
                                      suite.name);
@@ -364,6 +366,7 @@ class CalibrateCommand : public Command {
     }
     versions_ = path;
     const ChildEnd end = check("layer", children);
+    if (end.how == ChildEnd::How::interrupted) return false;
     if (end.how != ChildEnd::How::exited || end.code != 0) {
       throw Fault(
           "check_failed",
@@ -371,6 +374,7 @@ class CalibrateCommand : public Command {
                       "that passed; see {}/logs/check-layer.log",
                       device.name, out_));
     }
+    return true;
   }
 
   ChildEnd check(const std::string& name, Children& children) const {

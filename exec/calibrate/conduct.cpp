@@ -1,7 +1,6 @@
 #include "exec/calibrate/conduct.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <array>

@@ -1,10 +1,15 @@
 // The families that v4exec has: points for the ranks that profiles are measured of.
 #include <doctest/doctest.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
+#include <sstream>
 
 #include "exec/calibrate/run_family.h"
+#include "sim/app/command.h"
 #include "sim/config/model_file.h"
+#include "tests/temp_dir.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
@@ -35,6 +40,66 @@ TEST_CASE("calibrate families: every family has sound points for Pro TP8 EP8 and
       CHECK(checked_points(*family, rank, GridSize::full).size() >= quick);
     }
   }
+}
+
+// What the command prints on stdout for these arguments.
+std::string printed(const std::vector<std::string>& arguments, const GlobalOptions& options) {
+  const std::unique_ptr<Command> command = (*CommandRegistry::find("calibrate"))();
+  CLI::App app;
+  command->add_options(app);
+  app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  std::ostringstream out, err;
+  CommandContext context{.out = out, .err = err, .options = options};
+  const ExitCode code = command->run(context);
+  CHECK(code == ExitCode::done);
+  return out.str();
+}
+
+TEST_CASE("calibrate command: the plan needs no GPU, and what is missing is asked for") {
+  const std::string model =
+      std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/deepseek-v4-flash.yaml";
+  GlobalOptions plan;
+  plan.dry_run = true;
+  const std::vector<std::string> rank{"--model", model, "--tp", "4", "--ep", "4"};
+  std::vector<std::string> one = rank;
+  one.insert(one.end(), {"--family", "kernel_topk", "--full"});
+  const std::string text = printed(one, plan);
+  CHECK(text.find("kernel_topk") != std::string::npos);
+  CHECK(text.find("kernel_router") == std::string::npos);
+  plan.json = true;
+  CHECK(printed(rank, plan).find("\"name\": \"kernel_router\"") != std::string::npos);
+  CHECK_THROWS_AS(printed({}, plan), InputError);
+  CHECK_THROWS_AS(printed(rank, {}), InputError);  // no --out
+  one.push_back("--quick");
+  CHECK_THROWS_AS(printed(one, plan), CLI::ParseError);
+}
+
+TEST_CASE("calibrate command: parts become a profile without a GPU") {
+  const TempDir dir;
+  CHECK_THROWS_AS(printed({"--assemble", dir.path()}, {}), InputError);
+  const auto family = (*FamilyRegistry::find("kernel_mhc_pre"))();
+  const Rank rank{
+      load_model(std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/deepseek-v4-flash.yaml").spec,
+      4, 4};
+  const std::vector<Point> points = family->points(rank, GridSize::quick);
+  Provenance p;
+  p.device = "NVIDIA H200";
+  p.gpu = "H200";
+  p.uuid = p.driver = p.cuda_runtime = p.version = p.build = "1";
+  p.versions = "preferred";
+  p.model = rank.model.name;
+  p.tp = p.ep = 4;
+  p.size = "quick";
+  p.date = "2026-11-22";
+  std::string part = to_line(make_head(*family, points, p));
+  for (const Point& point : points) {
+    const double us = 3 + 0.01 * point.at[0];
+    part += to_line(Record{point, {us, us, us, 20, 1980}, "", ""});
+  }
+  dir.write("parts/kernel_mhc_pre.jsonl", part);
+  const std::string profile = dir / "h200-v4exec-deepseek-v4-flash-tp4-ep4-quick.yaml";
+  CHECK(printed({"--assemble", dir.path()}, {}) == profile + '\n');
+  CHECK(std::filesystem::exists(profile));
 }
 
 }  // namespace
