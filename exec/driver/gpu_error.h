@@ -3,6 +3,7 @@
 // (exec/explain.cpp holds them against CUDA's header).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
