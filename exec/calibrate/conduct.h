@@ -19,8 +19,8 @@ struct PlannedFamily {
 };
 
 // Registered families, those of `chosen` when it has names, that have points for this rank.
-// InputError for an unknown name. Looks at what is on disk unless `job.folder` is empty, and refuses
-// it as run_family does.
+// InputError for an unknown name. Looks at what is on disk unless `job.folder` is empty, and
+// refuses it as run_family does.
 std::vector<PlannedFamily> plan(const std::vector<std::string>& chosen, const Rank& rank,
                                 GridSize size, const FamilyJob& job);
 

@@ -4,7 +4,8 @@
 // a point needs something else. Nothing here needs CUDA.
 //
 //   class MyFamily : public Family { ... };
-//   const bool registered = FamilyRegistry::add("my_family", [] { return make_unique<MyFamily>(); });
+//   const bool registered =
+//       FamilyRegistry::add("my_family", [] { return std::make_unique<MyFamily>(); });
 #pragma once
 
 #include <cstdint>

@@ -185,8 +185,8 @@ FamilyEnd run_family(Family& family, const FamilyJob& job, MeasureContext& conte
     files.truncate(path, part.bytes);
   }
   if (part.head.family.name.empty()) files.append(path, to_line(head));
-  // Refused for what may pass: on disk only once a later point was measured, so that a run that ends
-  // here measures them again.
+  // Refused for what may pass: on disk only once a later point was measured, so that a run that
+  // ends here measures them again.
   std::vector<Record> waiting;
   const auto write = [&](std::vector<Record>& records) {
     for (const Record& record : records) files.append(path, to_line(record));

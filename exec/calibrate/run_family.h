@@ -16,8 +16,8 @@ namespace v4cap::exec::calibrate {
 //   the clock is low on every try       kept, marked "power_capped" or "low_clock": under this load
 //                                       the GPU is like that, and a replay meets the same
 //   samples lie far apart               kept, marked "wide_spread"
-//   heat or the hardware slows the GPU  refused, "slowed"; when that goes on, the family ends with a
-//                                       Fault of this kind
+//   heat or the hardware slows the GPU  refused, "slowed"; when that goes on, the family ends with
+//                                       a Fault of this kind
 //   somebody else computes on it        the same, "gpu_shared"
 // Of several tries with the same mark the one with the least spread is kept.
 struct Steadiness {
@@ -61,8 +61,8 @@ FamilyEnd run_family(Family& family, const FamilyJob& job, MeasureContext& conte
 // at least 0, none twice. Throws std::logic_error, which is a fault of the family.
 std::vector<Point> checked_points(const Family& family, const Rank& rank, GridSize size);
 
-// What is on disk of a family, complete or not; a head without name when nothing is. Refuses another
-// identity or plan as run_family does.
+// What is on disk of a family, complete or not; a head without name when nothing is. Refuses
+// another identity or plan as run_family does.
 Part find_part(const FamilyJob& job, const std::string& family, const std::string& plan);
 
 }  // namespace v4cap::exec::calibrate
