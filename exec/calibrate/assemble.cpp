@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "exec/calibrate/fault.h"
+#include "sim/core/quantiles.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
@@ -109,6 +110,33 @@ std::string clocks_text(const std::vector<Part>& parts) {
                      mhz[mhz.size() / 2], mhz.front());
 }
 
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : quantile_of_sorted(values, 0.5);
+}
+
+HostCost host_of(const Part& part) {
+  std::map<std::string, std::vector<double>> us;
+  std::set<std::int64_t> captured;
+  for (const Record& record : part.records) {
+    if (!record.refused.empty()) continue;
+    us[record.point.keys.at(0)].push_back(record.time.median_us);
+    if (record.point.keys[0] == "graph_step") {
+      captured.insert(static_cast<std::int64_t>(record.point.at.at(0)));
+    }
+  }
+  const auto time = [&](const char* name) {
+    return duration_from_seconds(1e-6 * median(us[name]));
+  };
+  HostCost host;
+  host.eager_layer = time("eager_layer");
+  host.eager_step = time("eager_step");
+  host.graph_step = time("graph_step");
+  for (const std::int64_t size : captured) host.graph_sizes.push_back({size, size, 1});
+  host.graph_max_batch = captured.empty() ? 0 : *captured.rbegin();
+  return host;
+}
+
 }  // namespace
 
 Assembled assemble(const std::string& folder, bool any_gpu) {
@@ -120,6 +148,10 @@ Assembled assemble(const std::string& folder, bool any_gpu) {
   for (const Part& part : parts.complete) {
     dates.insert(part.head.provenance.date);
     gpus.insert(part.head.provenance.uuid);
+    if (part.head.family.name == "host") {
+      out.profile.host = host_of(part);
+      continue;
+    }
     ProfileFamily family = described(part, common);
     const std::vector<RawSeries> raw = series_of(part.records);
     if (raw.empty()) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "exec/calibrate/assemble.h"
@@ -306,6 +307,48 @@ TEST_CASE("calibrate: marks and counts of doubtful points stand in the profile")
   const Profile profile = assemble(dir.path(), false).profile;
   CHECK(profile.families[0].has_mark("power_capped"));
   CHECK(profile.families[0].note == "made up; 18 of 18 points are power_capped");
+}
+
+TEST_CASE("calibrate: the family host becomes the profile's host") {
+  class Host : public FakeFamily {
+   public:
+    Host() : FakeFamily("host") {}
+    ProfileFamily describe() const override {
+      ProfileFamily f = FakeFamily::describe();
+      f.keys = {"part"};
+      f.axes = {{"batch", "rows"}};
+      return f;
+    }
+    std::vector<Point> points(const Rank&, GridSize) const override {
+      std::vector<Point> out;
+      for (const double batch : {1.0, 8.0, 64.0}) {
+        for (const char* part : {"eager_layer", "eager_step", "graph_step"}) {
+          out.push_back({{part}, {batch}});
+        }
+      }
+      return out;
+    }
+    Measurement measure(MeasureContext&, const Point& point) override {
+      const double us = (point.keys[0] == "graph_step" ? 20 : 200) + point.at[0];
+      return {us, us, us, 20, 1980};
+    }
+  };
+  const TempDir dir;
+  Host host;
+  FakeFamily other("fake_1");
+  run(host, job_in(dir.path()));
+  run(other, job_in(dir.path()));
+  const Profile profile = assemble(dir.path(), false).profile;
+  CHECK(profile.families.size() == 1);
+  REQUIRE(profile.host.has_value());
+  CHECK(profile.host->eager_layer == std::chrono::microseconds(208));
+  CHECK(profile.host->graph_step == std::chrono::microseconds(28));
+  CHECK(profile.host->graph_max_batch == 64);
+  CHECK(profile.host->graph_sizes == std::vector<GraphSizes>{{1, 1, 1}, {8, 8, 1}, {64, 64, 1}});
+  write_profile(profile, dir.path());
+  const Profile read = load_profile(dir / (profile.name + ".yaml"), "");
+  REQUIRE(read.host.has_value());
+  CHECK(read.host->graph_step == std::chrono::microseconds(28));
 }
 
 TEST_CASE("calibrate: the GPU's short name is the word that hardware files use") {
