@@ -21,11 +21,11 @@
 #include "exec/calibrate/conduct.h"
 #include "exec/calibrate/fault.h"
 #include "exec/calibrate/grids.h"
-#include "exec/command.h"
 #include "exec/calibration_monitor.h"
 #include "exec/device.h"
 #include "exec/suite.h"
 #include "exec/timing.h"
+#include "exec/v4exec_program.h"
 #include "kernels/cuda/check.h"
 #include "kernels/usable.h"
 #include "sim/app/command.h"
@@ -190,11 +190,9 @@ class CalibrateCommand : public Command {
         kernels::passed_versions().emplace(ids.begin(), ids.end());
       }
       if (!check_.empty()) {
-        CheckOptions options;
-        options.device = device_;
-        options.operators = {check_};
-        options.json = true;
-        return run_check(options);
+        return run_program(
+            kV4exec, {"check", "--json", "--operator", check_, "--device", std::to_string(device_)},
+            context.out, context.err, false, false);
       }
       const auto* make = FamilyRegistry::find(families_.at(0));
       V4CAP_CHECK(make != nullptr, families_.at(0));
@@ -212,14 +210,11 @@ class CalibrateCommand : public Command {
       DiskFiles files;
       run_family(*family, job(device, rank, size), measuring, monitor, files, real_pace());
       return ExitCode::done;
-    } catch (const Fault& fault) {
-      return failed(fault.kind(), fault.what());
     } catch (const RunError& error) {
-      return failed(error.kind().empty() ? "run" : error.kind(), error.what());
-    } catch (const kernels::CudaError& error) {
-      return failed("gpu_fault", error.what());
+      return failed(error.kind(), error.what());
     } catch (const std::exception& error) {
-      return failed("run", error.what());
+      const auto known = explain_cuda(error);
+      return failed(known ? known->kind() : "run", known ? known->what() : error.what());
     }
   }
 
@@ -345,7 +340,7 @@ class CalibrateCommand : public Command {
     if (restart_ || before.empty() || before.front() != here) {
       std::set<std::string> passed, failed;
       for (const Suite& suite : suites()) {
-        if (suite.name == "layer") continue;
+        if (is_whole(suite.name)) continue;
         const ChildEnd end = check(suite.name, children);
         if (end.how == ChildEnd::How::interrupted) return false;
         if (end.how != ChildEnd::How::exited || !read_checks(suite.name, passed, failed)) {
@@ -365,17 +360,20 @@ class CalibrateCommand : public Command {
       files.rename(fresh.string(), path);
     }
     versions_ = path;
-    const ChildEnd end = check("layer", children);
-    if (end.how == ChildEnd::How::interrupted) return false;
-    if (end.how != ChildEnd::How::exited || end.code != 0) {
-      throw Fault(
-          "check_failed",
-          fmt::format("whole layers fail their check on this {} with the versions of kernels "
-                      "that passed; see {}/logs/check-layer.log",
-                      device.name, out_));
+    for (const std::string whole : {"layer", "step"}) {
+      const ChildEnd end = check(whole, children);
+      if (end.how == ChildEnd::How::interrupted) return false;
+      if (end.how == ChildEnd::How::exited && end.code == 0) continue;
+      throw Fault("check_failed",
+                  fmt::format("whole layers fail their check on this {} with the versions of "
+                              "kernels that passed; see {}/logs/check-{}.log",
+                              device.name, out_, whole));
     }
     return true;
   }
+
+  // Of several operators, which are checked by themselves first.
+  static bool is_whole(const std::string& suite) { return suite == "layer" || suite == "step"; }
 
   ChildEnd check(const std::string& name, Children& children) const {
     std::vector<std::string> list = child_arguments();

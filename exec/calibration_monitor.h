@@ -1,8 +1,11 @@
 // What the GPU's monitor says, as a calibration judges it.
 #pragma once
 
+#include <memory>
+
 #include "exec/calibrate/gpu_monitor.h"
 #include "exec/device.h"
+#include "exec/driver/gpu_monitor.h"
 
 namespace v4cap::exec {
 
@@ -21,7 +24,7 @@ class CalibrationMonitor : public calibrate::GpuMonitor {
   }
 
  private:
-  std::shared_ptr<GpuMonitor> monitor_;
+  std::shared_ptr<exec::GpuMonitor> monitor_;
 };
 
 }  // namespace v4cap::exec

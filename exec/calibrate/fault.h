@@ -12,11 +12,7 @@ namespace v4cap::exec::calibrate {
 class Fault : public RunError {
  public:
   // `kind`: a constant, such as "other_gpu".
-  Fault(std::string kind, const std::string& message) : RunError(message), kind_(std::move(kind)) {}
-  const std::string& kind() const { return kind_; }
-
- private:
-  std::string kind_;
+  Fault(std::string kind, const std::string& message) : RunError(message, std::move(kind)) {}
 };
 
 }  // namespace v4cap::exec::calibrate

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "sim/app/command.h"
+#include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/compare/comparison.h"

@@ -77,7 +77,8 @@ TEST_CASE("a model that does not fit ends the command with 1 and says what is mi
 // vllm issue 51454: eight B200, V4-Flash, concurrency 20.43 in TP8 and 156.9 over eight ranks.
 TEST_CASE("attention ranks hold what TP repeats") {
   std::ostringstream out, err;
-  CHECK(run_program({"capacity", V4CAP_SOURCE_DIR "/scenarios/flash_b200_ranks.yaml", "--json"},
+  CHECK(run_program(kV4cap,
+                    {"capacity", V4CAP_SOURCE_DIR "/scenarios/flash_b200_ranks.yaml", "--json"},
                     out, err, false, false) == ExitCode::done);
   CAPTURE(err.str());
   const boost::json::value doc = boost::json::parse(out.str());
@@ -101,7 +102,8 @@ TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
   CHECK(o.code == ExitCode::done);
   CHECK(boost::json::parse(o.out).at("data_parallel").as_int64() == 2);
   std::ostringstream out, err;
-  CHECK(run_program({"simulate", V4CAP_SOURCE_DIR "/scenarios/quickstart.yaml", wide[0], wide[1],
+  CHECK(run_program(kV4cap,
+                    {"simulate", V4CAP_SOURCE_DIR "/scenarios/quickstart.yaml", wide[0], wide[1],
                      wide[2], wide[3]},
                     out, err, false, false) == ExitCode::bad_input);
   CHECK(err.str().find("a run has no network between nodes") != std::string::npos);
@@ -249,7 +251,7 @@ TEST_CASE("a pool of windows in a layout without one is refused at the policy") 
                                        "workload: {trace: none}\nkv_cache:\n  layout: " +
                                            layout + "\n  swa_policy: pool=0.1\n");
     std::ostringstream out, err;
-    CHECK(run_program({"capacity", file}, out, err, false, false) == ExitCode::bad_input);
+    CHECK(run_program(kV4cap, {"capacity", file}, out, err, false, false) == ExitCode::bad_input);
     CAPTURE(err.str());
     CHECK(err.str().find("s.yaml:6:15: kv_cache.swa_policy: expected another policy, layout " +
                          layout +

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/app/command.h"
+#include "sim/app/v4cap_program.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -14,7 +15,7 @@ namespace {
 
 std::string output(std::vector<std::string> arguments) {
   std::ostringstream out, err;
-  const ExitCode code = run_program(arguments, out, err, false, false);
+  const ExitCode code = run_program(kV4cap, arguments, out, err, false, false);
   CAPTURE(err.str());
   CHECK(code == ExitCode::done);
   return out.str();
@@ -64,7 +65,7 @@ TEST_CASE("a fraction where a layout counts is refused with its place by every c
     for (const std::string command : {"check", "capacity", "simulate"}) {
       CAPTURE(command);
       std::ostringstream out, err;
-      CHECK(run_program({command, file}, out, err, false, false) == ExitCode::bad_input);
+      CHECK(run_program(kV4cap, {command, file}, out, err, false, false) == ExitCode::bad_input);
       CAPTURE(err.str());
       CHECK(err.str().find("s.yaml:4:" + row.column + ": " + row.expected) != std::string::npos);
     }

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "sim/app/command.h"
+#include "sim/app/v4cap_program.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
 #include "tests/temp_dir.h"
@@ -369,7 +370,7 @@ void check_rows(const std::vector<Row>& rows) {
     CHECK(diagnostics.size() <= 12);
 
     std::ostringstream out, err;
-    CHECK(run_program({"check", file, "--traces", dir.path()}, out, err, false, false) ==
+    CHECK(run_program(kV4cap, {"check", file, "--traces", dir.path()}, out, err, false, false) ==
           ExitCode::bad_input);
     CHECK(out.str().empty());
     CHECK(err.str() == all + '\n');
@@ -395,7 +396,7 @@ TEST_CASE("a folder and a missing file are no scenarios") {
   const TempDir dir;
   for (const std::string& path : {dir.path(), dir.path() + "/none.yaml"}) {
     std::ostringstream out, err;
-    CHECK(run_program({"check", path}, out, err, false, false) == ExitCode::bad_input);
+    CHECK(run_program(kV4cap, {"check", path}, out, err, false, false) == ExitCode::bad_input);
     CHECK(err.str().starts_with(path + ": expected a file, "));
   }
 }
