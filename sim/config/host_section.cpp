@@ -18,12 +18,13 @@ std::optional<std::int64_t> whole(std::string_view text) {
   return value;
 }
 
-std::optional<std::vector<GraphSizes>> sizes_at(Section& section, const std::string& fallback) {
-  const std::string text = section.optional<std::string>("graph_sizes", fallback);
+std::optional<std::vector<GraphSizes>> sizes_at(Section& section, const std::string& key,
+                                                const std::string& fallback) {
+  const std::string text = section.optional<std::string>(key, fallback);
   if (text == "all") return std::vector<GraphSizes>{};
   auto sizes = parse_graph_sizes(text);
   if (!sizes) {
-    section.error("graph_sizes",
+    section.error(key,
                   "expected all, or ascending ranges first-last:step such as 1-8:1 10-32:2, got " +
                       shown(text));
   }
@@ -68,7 +69,8 @@ HostStated overlaid(const HostStated& base, const HostStated& over) {
           either(over.prompt_token, base.prompt_token),
           either(over.overlapped, base.overlapped),
           either(over.graph_max_batch, base.graph_max_batch),
-          either(over.graph_sizes, base.graph_sizes)};
+          either(over.graph_sizes, base.graph_sizes),
+          either(over.eager_sizes, base.eager_sizes)};
 }
 
 HostStated read_host_stated(Section section) {
@@ -87,7 +89,8 @@ HostStated read_host_stated(Section section) {
     host.graph_max_batch =
         section.required<std::int64_t>("graph_max_batch", between<std::int64_t>(0, kBatchMax));
   }
-  if (section.has("graph_sizes")) host.graph_sizes = sizes_at(section, "all");
+  if (section.has("graph_sizes")) host.graph_sizes = sizes_at(section, "graph_sizes", "all");
+  if (section.has("eager_sizes")) host.eager_sizes = sizes_at(section, "eager_sizes", "all");
   section.reject_unknown();
   return host;
 }
@@ -108,8 +111,15 @@ HostCost read_host(Section section, const HostStated& defaults, Duration graph_s
       "graph_max_batch", defaults.graph_max_batch.value_or(kBatchMax),
       between<std::int64_t>(0, kBatchMax));
   host.graph_sizes =
-      sizes_at(section, graph_sizes_text(defaults.graph_sizes.value_or(std::vector<GraphSizes>{})))
+      sizes_at(section, "graph_sizes",
+               graph_sizes_text(defaults.graph_sizes.value_or(std::vector<GraphSizes>{})))
           .value_or(std::vector<GraphSizes>{});
+  if (section.has("eager_sizes") || defaults.eager_sizes) {
+    host.eager_sizes =
+        sizes_at(section, "eager_sizes",
+                 graph_sizes_text(defaults.eager_sizes.value_or(std::vector<GraphSizes>{})))
+            .value_or(std::vector<GraphSizes>{});
+  }
   section.reject_unknown();
   return host;
 }
@@ -133,13 +143,18 @@ HostCost read_measured_host(Section section) {
   host.graph_max_batch = section.optional<std::int64_t>(
       "graph_max_batch", host.graph_sizes.empty() ? 0 : host.graph_sizes.back().last,
       between<std::int64_t>(0, kBatchMax));
+  if (section.has("eager_sizes")) {
+    host.eager_sizes = sizes_at(section, "eager_sizes", "all").value_or(std::vector<GraphSizes>{});
+  }
   section.reject_unknown();
   return host;
 }
 
 HostStated stated(const HostCost& host) {
-  return {host.eager_layer, host.eager_step,      host.graph_step, host.prompt_token,
-          host.overlapped,  host.graph_max_batch, host.graph_sizes};
+  HostStated out{host.eager_layer, host.eager_step,      host.graph_step,  host.prompt_token,
+                 host.overlapped,  host.graph_max_batch, host.graph_sizes, {}};
+  if (!host.eager_sizes.empty()) out.eager_sizes = host.eager_sizes;
+  return out;
 }
 
 std::string host_text(const HostCost& host, const std::string& indent) {
@@ -154,6 +169,9 @@ std::string host_text(const HostCost& host, const std::string& indent) {
   line("overlapped", value_text(host.overlapped));
   line("graph_max_batch", value_text(host.graph_max_batch));
   line("graph_sizes", yaml_scalar(graph_sizes_text(host.graph_sizes)));
+  if (!host.eager_sizes.empty()) {
+    line("eager_sizes", yaml_scalar(graph_sizes_text(host.eager_sizes)));
+  }
   return out;
 }
 

@@ -18,7 +18,7 @@ struct HostStated {
   std::optional<Duration> eager_layer, eager_step, graph_step, prompt_token;
   std::optional<bool> overlapped;
   std::optional<std::int64_t> graph_max_batch;
-  std::optional<std::vector<GraphSizes>> graph_sizes;
+  std::optional<std::vector<GraphSizes>> graph_sizes, eager_sizes;
 };
 
 // What `base` states where `over` says nothing.

@@ -17,6 +17,16 @@ struct GraphSizes {
   bool operator==(const GraphSizes&) const = default;
 };
 
+// The least of the sizes that is at least `count`; `count` itself behind the last of them.
+inline std::int64_t size_above(const std::vector<GraphSizes>& sizes, std::int64_t count) {
+  for (const GraphSizes& s : sizes) {
+    if (count > s.last) continue;
+    const std::int64_t above_first = std::max<std::int64_t>(count - s.first, 0);
+    return s.first + (above_first + s.step - 1) / s.step * s.step;
+  }
+  return count;
+}
+
 struct HostCost {
   // Launching the kernels of one layer one by one. A step without a graph lasts at least as long as
   // the host needs for all its layers.
@@ -32,7 +42,10 @@ struct HostCost {
   bool overlapped = false;
   // Sequences of one attention rank up to which decode steps run from graphs; 0: none do.
   std::int64_t graph_max_batch = 0;
-  std::vector<GraphSizes> graph_sizes;  // ascending; empty: every size
+  std::vector<GraphSizes> graph_sizes = {};  // ascending; empty: every size
+  // Tokens that a batch of prefill is filled up to, so that only so many shapes are met; empty:
+  // every number is run as it is.
+  std::vector<GraphSizes> eager_sizes = {};
 
   bool operator==(const HostCost&) const = default;
 
@@ -44,13 +57,8 @@ struct HostCost {
   // The captured size that runs so many sequences, which must be captured(). The largest batch that
   // has a graph is captured itself.
   std::int64_t padded(std::int64_t sequences) const {
-    for (const GraphSizes& s : graph_sizes) {
-      if (sequences > s.last) continue;
-      const std::int64_t above_first = std::max<std::int64_t>(sequences - s.first, 0);
-      const std::int64_t size = s.first + (above_first + s.step - 1) / s.step * s.step;
-      return std::min(size, graph_max_batch);
-    }
-    return sequences;
+    if (graph_sizes.empty()) return sequences;
+    return std::min(size_above(graph_sizes, sequences), graph_max_batch);
   }
 };
 

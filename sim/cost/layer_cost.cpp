@@ -177,6 +177,14 @@ LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
                             pyramid_ && piece.kind == PieceKind::rebuild});
     batch.logits += piece.emits_token ? 1 : 0;
   }
+  // Filled up by tokens of a sequence that nobody has. Tokens of a pyramid run by themselves.
+  double eager_tokens = 0;
+  for (const Piece& piece : batch.pieces) eager_tokens += piece.shrinks ? 0 : piece.tokens;
+  if (eager_tokens > 0) {
+    const auto tokens = static_cast<std::int64_t>(eager_tokens);
+    const std::int64_t filled = size_above(host_.eager_sizes, tokens);
+    if (filled > tokens) batch.pieces.push_back({kernels::real(filled - tokens), 0, false});
+  }
   batch.graph = batch.sequences > 0 && host_.captured(batch.sequences);
   if (batch.graph) {
     const std::int64_t rows = batch.decode_rows * host_.padded(batch.sequences) / batch.sequences;
