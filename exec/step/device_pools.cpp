@@ -65,9 +65,9 @@ DevicePools::DevicePools(const Rank& rank, const PoolSizes& sizes, std::uint64_t
   csa_entries_ = Buffer<std::uint8_t>(csa_bytes);
   hca_entries_ = Buffer<std::uint8_t>(bytes.entries - csa_bytes);
   keys_ = Buffer<std::uint8_t>(bytes.keys);
-  if (csa_bytes > 0) fill_kv_pages(csa_entries_, kv_page_bytes(kCsaPerPage), kCsaPerPage, seed, -6);
+  if (csa_bytes > 0) fill_kv_pages(csa_entries_, kv_page_bytes(kCsaPerPage), kCsaPerPage, seed, -7);
   if (hca_entries_.size() > 0) {
-    fill_kv_pages(hca_entries_, kv_page_bytes(kHcaPerPage), kHcaPerPage, seed + 1, -6);
+    fill_kv_pages(hca_entries_, kv_page_bytes(kHcaPerPage), kHcaPerPage, seed + 1, -7);
   }
   if (keys_.size() > 0) {
     sizes.keys == kernels::KeyFormat::fp8 ? fill_fp8_key_pages(keys_, seed + 2)

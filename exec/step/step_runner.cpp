@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "exec/fill.h"
 #include "kernels/cuda/check.h"
 #include "kernels/rope_table.h"
 #include "sim/core/error.h"
@@ -37,10 +38,6 @@ T* carve(char*& at, std::int64_t count) {
 }
 
 }  // namespace
-
-std::vector<GraphSizes> captured_sizes() {
-  return {{1, 8, 1}, {12, 32, 4}, {40, 64, 8}, {80, 128, 16}, {160, 512, 32}};
-}
 
 // Numbers of a step on their way to the GPU: written into page-locked memory and copied behind each
 // other. Nothing is overwritten before the step has ended.
@@ -96,11 +93,12 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
   const auto layers = static_cast<int>(rank.layers());
   // Scratch for as many sequences as may run: each may need two pages beside its new tokens.
   max_sequences_ = options.pools.slots + 1;
+  max_tokens_ = static_cast<std::int32_t>(
+      size_above(eager_sizes(), std::max(options.step_tokens, max_sequences_)));
   if (!options.pools.windows_in_pages) {
-    options_.pools.scratch_pages =
-        divide_up(options.step_tokens, kTokensPerPage) + 3 * max_sequences_;
+    options_.pools.scratch_pages = divide_up(max_tokens_, kTokensPerPage) + 3 * max_sequences_;
   }
-  table_blocks_ = divide_up(options.max_context, kTokensPerPage);
+  table_blocks_ = divide_up(std::max(options.max_context, max_tokens_), kTokensPerPage);
 
   // Equal layers share a group of weights.
   std::vector<std::pair<LayerKind, bool>> kinds;
@@ -127,7 +125,8 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
 
   {
     const auto keep = [&](bool compressed) {
-      const auto table = kernels::rope_table(compressed, options.max_context);
+      const auto table =
+          kernels::rope_table(compressed, std::int64_t{table_blocks_} * kTokensPerPage);
       auto memory = std::make_shared<DeviceMemory>(table.size() * sizeof(float));
       copy_to_device(memory->get(), table.data(), memory->bytes());
       return Array<float>(std::shared_ptr<void>(memory, memory->get()),
@@ -137,7 +136,9 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
   }
   layers_ = std::make_unique<LayerRunner>(executor_, Side::device, rank_.shape, rope_);
 
-  const std::int64_t tokens = std::max(options.step_tokens, max_sequences_);
+  const std::int64_t tokens = max_tokens_;
+  nobodys_pages_.assign(static_cast<std::size_t>(table_blocks_), pools_->dummy_page());
+  nobodys_keys_.assign(static_cast<std::size_t>(table_blocks_) + 2, -1);
   streams_ = DeviceMemory(static_cast<std::size_t>(tokens) * 4 *
                           static_cast<std::size_t>(rank.shape.hidden) * sizeof(Bf16));
   V4CAP_CUDA(cudaMemset(streams_.get(), 0, streams_.bytes()));
@@ -157,7 +158,7 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
   copy_to_device(identity_.get(), identity.data(), identity_.bytes());
 
   const std::int64_t scratch =
-      std::int64_t{max_sequences_} * (divide_up(options.step_tokens + kWindow, kTokensPerPage) + 2);
+      std::int64_t{max_sequences_} * (divide_up(max_tokens_ + kWindow, kTokensPerPage) + 2);
   batch_memory_ = DeviceMemory(static_cast<std::size_t>(
       4 * (4 * tokens + 2 * max_sequences_ + 1 + 2 * table + scratch) + 10 * 256));
   V4CAP_CUDA(cudaMemset(batch_memory_.get(), 0, batch_memory_.bytes()));
@@ -194,8 +195,16 @@ StepRunner::Part StepRunner::whole() const {
   Part part;
   part.layers.resize(static_cast<std::size_t>(rank_.layers()));
   std::iota(part.layers.begin(), part.layers.end(), 0);
-  part.ends = true;
+  part.embeds = part.samples = true;
   return part;
+}
+
+void StepRunner::set_last_tokens(std::uint64_t seed) {
+  Buffer<std::int32_t> tokens(max_sequences_);
+  fill_integers(tokens, seed, 0, rank_.shape.vocab - 1);
+  V4CAP_CUDA(cudaMemcpyAsync(last_token_.get(), tokens.device(), last_token_.bytes(),
+                             cudaMemcpyDeviceToDevice, stream()));
+  wait();
 }
 
 std::int32_t StepRunner::context_bucket(std::int64_t context) {
@@ -360,7 +369,7 @@ void StepRunner::head(const Step& step, const Bf16* x, const std::int32_t* slots
 
 void StepRunner::run_layers(const Part& part, const Step& step) {
   auto* x = static_cast<Bf16*>(streams_.get());
-  if (part.ends) {
+  if (part.embeds) {
     executor_.run(kernels::embedding::Args{.tokens = step.batch.tokens,
                                            .hidden = rank_.shape.hidden,
                                            .streams = 4,
@@ -373,7 +382,7 @@ void StepRunner::run_layers(const Part& part, const Step& step) {
     LayerState state = state_of(layer, false, 0);
     layers_->run(weights_of(layer), state, step, x);
   }
-  if (part.ends) head(step, x, batch_.slots);
+  if (part.samples) head(step, x, batch_.slots);
 }
 
 // ---- decode
@@ -439,30 +448,35 @@ void StepRunner::decode(std::span<const StepSequence> sequences) {
 }
 
 void StepRunner::warm(std::int64_t batch, std::int32_t context) {
-  const std::vector<std::int32_t> pages(static_cast<std::size_t>(table_blocks_),
-                                        pools_->dummy_page());
   // Everything once without a graph, at the largest sizes: memory and first uses.
-  const std::vector<std::int64_t> keys(pages.size());
-  StepSequence longest{
-      .slot = pools_->dummy_slot(),
-      .past = std::max(0, std::min(context, options_.max_context) - options_.step_tokens),
-      .tokens = std::min(options_.step_tokens, options_.max_context),
-      .pages = pages,
-      .stored_from = table_blocks_,
-      .emits = true,
-      .keys = keys};
+  StepSequence longest = nobody(std::min(options_.step_tokens, options_.max_context));
+  longest.past = std::max(0, std::min(context, options_.max_context) - longest.tokens);
+  longest.emits = true;
   prefill(std::span(&longest, 1));
   wait();
+  // Kernels of every number of tokens, in one layer of each kind.
+  Part one_of_each;
+  for (std::size_t g = 0; g < weights_.size(); ++g) {
+    const auto first = std::ranges::find(groups_, static_cast<int>(g));
+    one_of_each.layers.push_back(static_cast<int>(first - groups_.begin()));
+  }
+  for (std::int32_t tokens = 1; tokens <= max_tokens_; ++tokens) {
+    tokens = static_cast<std::int32_t>(size_above(eager_sizes(), tokens));
+    if (tokens > max_tokens_) break;
+    const StepSequence q = nobody(tokens);
+    prefill_part(std::span(&q, 1), one_of_each);
+    wait();
+  }
   for (std::int64_t rows = 1; rows <= padded(batch); ++rows) {
     if (padded(rows) != rows) continue;
-    prepare_decode({}, rows);
     const auto n = static_cast<int>(rows);
     for (std::int32_t bucket = kLeastContext;; bucket *= 2) {
+      prepare_decode({}, rows);
       run_layers(whole(), step_of(n, n, 1, std::min(bucket, options_.max_context)));
       wait();
-      prepare_decode({}, rows);
       std::unique_ptr<Graph>& graph = graphs_[{rows, bucket}];
       if (graph == nullptr) graph = capture_decode(rows, bucket, whole());
+      prepare_decode({}, rows);
       launch(*graph);
       wait();
       if (bucket >= context) break;
@@ -482,7 +496,8 @@ StepRunner::EagerBatch StepRunner::eager_batch(std::span<const StepSequence> seq
   for (const StepSequence& q : sequences) {
     const auto s = static_cast<std::int32_t>(batch.size());
     const std::int32_t end = q.past + q.tokens;
-    V4CAP_CHECK(q.tokens > 0 && end <= options_.max_context, "tokens behind the longest context");
+    V4CAP_CHECK(q.tokens > 0 && end <= table_blocks_ * kTokensPerPage,
+                "tokens behind the longest context");
     note_pages(q, updates);
     BatchSequence b{.slot = q.slot,
                     .past = q.past,
@@ -517,8 +532,10 @@ StepRunner::EagerBatch StepRunner::eager_batch(std::span<const StepSequence> seq
     max_new = std::max(max_new, q.tokens);
     max_context = std::max(max_context, end);
   }
-  V4CAP_CHECK(tokens <= std::max(options_.step_tokens, max_sequences_) &&
-                  static_cast<std::int32_t>(batch.size()) <= max_sequences_,
+  // A ring that wraps must hold the window before a sequence's first new token beside its last.
+  eager.scratch_length =
+      std::max(eager.scratch_length, divide_up(max_new + kWindow - 1, kTokensPerPage));
+  V4CAP_CHECK(tokens <= max_tokens_ && static_cast<std::int32_t>(batch.size()) <= max_sequences_,
               std::to_string(tokens) + " tokens in a batch");
   V4CAP_CHECK(!scratch || scratch_pages <= options_.pools.scratch_pages,
               std::to_string(scratch_pages) + " scratch pages");
@@ -593,7 +610,7 @@ void StepRunner::prefill_part(std::span<const StepSequence> sequences, const Par
   if (sequences.empty()) return;
   const EagerBatch eager = eager_batch(sequences);
   auto* x = static_cast<Bf16*>(streams_.get());
-  if (part.ends) {
+  if (part.embeds) {
     executor_.run(kernels::embedding::Args{.tokens = eager.step.batch.tokens,
                                            .hidden = rank_.shape.hidden,
                                            .streams = 4,
@@ -601,8 +618,9 @@ void StepRunner::prefill_part(std::span<const StepSequence> sequences, const Par
                                            .table = ends_.embedding.device(),
                                            .x = x});
   }
+  if (part.before_layers) part.before_layers();
   for (const int layer : part.layers) run_layer(layer, eager, eager.step, x);
-  if (!part.ends || eager.emitting.empty()) return;
+  if (!part.samples || eager.emitting.empty()) return;
   executor_.reset();
   const auto rows = static_cast<int>(eager.emitting.size());
   const std::int64_t wide = std::int64_t{4} * rank_.shape.hidden;
@@ -616,8 +634,24 @@ void StepRunner::prefill_part(std::span<const StepSequence> sequences, const Par
               stream());
 }
 
+StepSequence StepRunner::nobody(std::int32_t tokens) const {
+  return {
+      .slot = pools_->dummy_slot(),
+      .tokens = tokens,
+      .pages = nobodys_pages_,
+      .stored_from = table_blocks_,
+      .keys =
+          std::span(nobodys_keys_).first(static_cast<std::size_t>(tokens / kTokensPerPage + 2))};
+}
+
 void StepRunner::prefill(std::span<const StepSequence> sequences) {
-  prefill_part(sequences, whole());
+  if (sequences.empty()) return;
+  std::int32_t tokens = 0;
+  for (const StepSequence& q : sequences) tokens += q.tokens;
+  const auto filled = static_cast<std::int32_t>(size_above(eager_sizes(), tokens));
+  std::vector<StepSequence> all(sequences.begin(), sequences.end());
+  if (filled > tokens) all.push_back(nobody(filled - tokens));
+  prefill_part(all, whole());
 }
 
 void StepRunner::rebuild_pyramid(const StepSequence& sequence, std::int32_t end) {

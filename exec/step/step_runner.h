@@ -13,6 +13,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -23,17 +24,13 @@
 #include "exec/device.h"
 #include "exec/layer/layer.h"
 #include "exec/layer/weights.h"
+#include "exec/step/captured_sizes.h"
 #include "exec/step/device_pools.h"
 #include "exec/step/rank.h"
 #include "exec/step/step_kernels.h"
 #include "exec/step/stream_executor.h"
-#include "sim/cost/host_cost.h"
 
 namespace v4cap::exec {
-
-// Batch sizes that decode is captured for, up to `most`: every one to 8, then steps that grow with
-// the size.
-std::vector<GraphSizes> captured_sizes();
 
 struct RunnerOptions {
   PoolSizes pools;               // scratch_pages is chosen by the runner
@@ -90,7 +87,8 @@ class StepRunner {
   // One new token each. Runs the graph of the next captured size, which is captured first where it
   // is not known yet (warm() does so beforehand).
   void decode(std::span<const StepSequence> sequences);
-  // Any number of new tokens each.
+  // Any number of new tokens each; the batch is filled up to the next of eager_sizes() by tokens of
+  // nobody.
   void prefill(std::span<const StepSequence> sequences);
   // Tokens of one sequence that are run again to restore windows up to `end`: layer l of L runs only
   // those of the last 128 (L - l) positions before `end` (l from 0).
@@ -111,10 +109,12 @@ class StepRunner {
   std::int64_t padded(std::int64_t batch) const;
 
   // For measurements: the same launches of chosen layers only (numbers of layers in the model), with
-  // or without what a step has outside its layers.
+  // or without what a step has outside its layers. Without embedding, layers go on with the streams
+  // that are there.
   struct Part {
-    std::vector<int> layers;
-    bool ends = false;
+    std::vector<int> layers = {};
+    bool embeds = false, samples = false;      // what comes before the layers and behind them
+    std::function<void()> before_layers = {};  // of a prefill: called when its batch is prepared
   };
   // Queues the batch's decode as a graph of this part. Returned graphs belong to the caller.
   class Graph;
@@ -123,8 +123,11 @@ class StepRunner {
   void launch(const Graph& graph);
   void prefill_part(std::span<const StepSequence> sequences, const Part& part);
 
-  // Everything of all layers.
   Part whole() const;
+
+  // Every slot gets a last sampled token at random, so that a decode of fresh slots is one of
+  // different tokens.
+  void set_last_tokens(std::uint64_t seed);
 
   // For tests: entries of a slot's ring and state, all layers, as bytes in a fixed order.
   std::vector<std::uint8_t> fetch_window(std::int32_t slot, std::int32_t first, std::int32_t count,
@@ -135,6 +138,8 @@ class StepRunner {
   struct Uploads;
   struct EagerBatch;
 
+  // Tokens of a sequence that nobody has and whose state nobody reads.
+  StepSequence nobody(std::int32_t tokens) const;
   LayerWeights& weights_of(int layer);
   int layer_group(int layer) const;
   Step step_of(int tokens, int sequences, int max_new, int max_context) const;
@@ -160,7 +165,9 @@ class StepRunner {
   ModelEnds ends_;
   std::unique_ptr<DevicePools> pools_;
   std::unique_ptr<LayerRunner> layers_;
-  std::int32_t table_blocks_ = 0, max_sequences_ = 0;
+  std::int32_t table_blocks_ = 0, max_sequences_ = 0, max_tokens_ = 0;
+  std::vector<std::int32_t> nobodys_pages_;
+  std::vector<std::int64_t> nobodys_keys_;
   // On the device: tables of slots, last sampled tokens, streams, identity, the batch.
   DeviceMemory tables_, last_token_, streams_, identity_, batch_memory_;
   BatchArrays batch_;
