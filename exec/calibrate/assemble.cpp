@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "exec/calibrate/fault.h"
+#include "exec/step/captured_sizes.h"
 #include "sim/core/quantiles.h"
 
 namespace v4cap::exec::calibrate {
@@ -117,13 +118,8 @@ double median(std::vector<double> values) {
 
 HostCost host_of(const Part& part) {
   std::map<std::string, std::vector<double>> us;
-  std::set<std::int64_t> captured;
   for (const Record& record : part.records) {
-    if (!record.refused.empty()) continue;
-    us[record.point.keys.at(0)].push_back(record.time.median_us);
-    if (record.point.keys[0] == "graph_step") {
-      captured.insert(static_cast<std::int64_t>(record.point.at.at(0)));
-    }
+    if (record.refused.empty()) us[record.point.keys.at(0)].push_back(record.time.median_us);
   }
   const auto time = [&](const char* name) {
     return duration_from_seconds(1e-6 * median(us[name]));
@@ -132,8 +128,9 @@ HostCost host_of(const Part& part) {
   host.eager_layer = time("eager_layer");
   host.eager_step = time("eager_step");
   host.graph_step = time("graph_step");
-  for (const std::int64_t size : captured) host.graph_sizes.push_back({size, size, 1});
-  host.graph_max_batch = captured.empty() ? 0 : *captured.rbegin();
+  host.graph_sizes = captured_sizes();
+  host.graph_max_batch = host.graph_sizes.back().last;
+  host.eager_sizes = eager_sizes();
   return host;
 }
 

@@ -17,8 +17,7 @@ struct Assembled {
 };
 
 // The family "host" is no family of the profile but its host. It has the key `part` and the axis
-// `batch`: series "eager_layer", "eager_step" and "graph_step", of which each gives its median time;
-// the batches of graph_step are those that were captured.
+// `batch`: series "eager_layer", "eager_step" and "graph_step", of which each gives its median time.
 //
 // Complete parts of DIR/parts, in whatever order they were measured: the same parts give the same
 // profile. Throws InputError when there is none or one is broken, and Fault "other_measurement"

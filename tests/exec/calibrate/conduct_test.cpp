@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "exec/calibrate/assemble.h"
+#include "exec/step/captured_sizes.h"
 #include "sim/config/profile_file.h"
 #include "sim/config/profile_writer.h"
 #include "tests/exec/calibrate/fakes.h"
@@ -220,8 +221,35 @@ TEST_CASE("calibrate: real processes that end, crash, hang or cannot start") {
       none.run({.arguments = {}, .log = dir / "x.log", .progress = "", .quiet_limit_s = 1}), Fault);
 }
 
-// Parts of three families in `folder`, measured in this order.
+// What a host takes: 200 and 20 us and the batch.
+class FakeHost : public FakeFamily {
+ public:
+  FakeHost() : FakeFamily("host") {}
+  ProfileFamily describe() const override {
+    ProfileFamily f = FakeFamily::describe();
+    f.keys = {"part"};
+    f.axes = {{"batch", "rows"}};
+    return f;
+  }
+  std::vector<Point> points(const Rank&, GridSize) const override {
+    std::vector<Point> out;
+    for (const double batch : {1.0, 8.0, 64.0}) {
+      for (const char* part : {"eager_layer", "eager_step", "graph_step"}) {
+        out.push_back({{part}, {batch}});
+      }
+    }
+    return out;
+  }
+  Measurement measure(MeasureContext&, const Point& point) override {
+    const double us = (point.keys[0] == "graph_step" ? 20 : 200) + point.at[0];
+    return {us, us, us, 20, 1980};
+  }
+};
+
+// Parts of a host and of three families in `folder`, measured in this order.
 void measure_all(const std::string& folder, const std::vector<std::string>& order) {
+  FakeHost host;
+  run(host, job_in(folder));
   for (const std::string& name : order) {
     FakeFamily family(name);
     if (name == "fake_2") {
@@ -310,31 +338,8 @@ TEST_CASE("calibrate: marks and counts of doubtful points stand in the profile")
 }
 
 TEST_CASE("calibrate: the family host becomes the profile's host") {
-  class Host : public FakeFamily {
-   public:
-    Host() : FakeFamily("host") {}
-    ProfileFamily describe() const override {
-      ProfileFamily f = FakeFamily::describe();
-      f.keys = {"part"};
-      f.axes = {{"batch", "rows"}};
-      return f;
-    }
-    std::vector<Point> points(const Rank&, GridSize) const override {
-      std::vector<Point> out;
-      for (const double batch : {1.0, 8.0, 64.0}) {
-        for (const char* part : {"eager_layer", "eager_step", "graph_step"}) {
-          out.push_back({{part}, {batch}});
-        }
-      }
-      return out;
-    }
-    Measurement measure(MeasureContext&, const Point& point) override {
-      const double us = (point.keys[0] == "graph_step" ? 20 : 200) + point.at[0];
-      return {us, us, us, 20, 1980};
-    }
-  };
   const TempDir dir;
-  Host host;
+  FakeHost host;
   FakeFamily other("fake_1");
   run(host, job_in(dir.path()));
   run(other, job_in(dir.path()));
@@ -343,8 +348,8 @@ TEST_CASE("calibrate: the family host becomes the profile's host") {
   REQUIRE(profile.host.has_value());
   CHECK(profile.host->eager_layer == std::chrono::microseconds(208));
   CHECK(profile.host->graph_step == std::chrono::microseconds(28));
-  CHECK(profile.host->graph_max_batch == 64);
-  CHECK(profile.host->graph_sizes == std::vector<GraphSizes>{{1, 1, 1}, {8, 8, 1}, {64, 64, 1}});
+  CHECK(profile.host->graph_sizes == captured_sizes());
+  CHECK(profile.host->graph_max_batch == captured_sizes().back().last);
   write_profile(profile, dir.path());
   const Profile read = load_profile(dir / (profile.name + ".yaml"), "");
   REQUIRE(read.host.has_value());
