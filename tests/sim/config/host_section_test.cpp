@@ -88,6 +88,24 @@ TEST_CASE("a batch runs at the least captured size that holds it, at the edges o
   CHECK_FALSE(host.captured(65));
 }
 
+TEST_CASE("the size above a count, and behind the last one the count itself") {
+  const std::vector<GraphSizes> sizes = *parse_graph_sizes("16-64:16 128-1024:64");
+  for (const auto& [count, size] :
+       std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 16},
+                                                          {1, 16},
+                                                          {16, 16},
+                                                          {17, 32},
+                                                          {64, 64},
+                                                          {65, 128},
+                                                          {129, 192},
+                                                          {1024, 1024},
+                                                          {1025, 1025}}) {
+    CAPTURE(count);
+    CHECK(size_above(sizes, count) == size);
+  }
+  CHECK(size_above({}, 7) == 7);
+}
+
 TEST_CASE("no step is padded above the largest batch that has a graph") {
   HostCost host;
   host.graph_max_batch = 30;

@@ -44,6 +44,7 @@ Profile made_profile() {
   HostCost host;
   host.eager_layer = Duration{21'513};
   host.eager_step = Duration{130'000};
+  host.eager_sizes = {{16, 64, 16}, {128, 1024, 64}};
   host.graph_step = Duration{1};
   host.prompt_token = Duration{200};
   host.overlapped = true;

@@ -256,6 +256,21 @@ TEST_CASE("unequal pieces are weighted by their tokens, each as if all tokens we
            prefill_us({{256, 0}, {768, 10'000}, {1, 64}}, 2));
 }
 
+TEST_CASE("a prefill batch is filled up to the next of its sizes by tokens at the beginning") {
+  Profile profile = small_profile();
+  profile.host->eager_sizes = {{64, 256, 64}, {512, 2048, 512}};
+  const auto check = [&](std::vector<StepPiece> pieces, const std::vector<Run>& runs) {
+    check_us(small_step(plan_of({}, std::move(pieces)), profile), prefill_us(runs, 1));
+  };
+  check({chunk(4096, 64, true)}, {{64, 4096}});
+  check({chunk(4096, 65, true)}, {{65, 4096}, {63, 0}});
+  check({chunk(4096, 200), chunk(0, 200, true)}, {{200, 4096}, {200, 0}, {112, 0}});
+  check({chunk(0, 3000, true)}, {{3000, 0}});  // behind the last size
+  // Decodes beside it are in a graph of their own.
+  check_us(small_step(plan_of({1000}, {chunk(0, 100, true)}), profile),
+           decode_us({1000}) + prefill_us({{100, 0}, {28, 0}}, 1));
+}
+
 TEST_CASE("a mixed step is its captured batch and then its eager one") {
   check_us(small_step(plan_of({1000, 2000, 3000}, {chunk(0, 97, true)})),
            decode_us({1000, 2000, 3000}) + prefill_us({{97, 0}}, 1));
