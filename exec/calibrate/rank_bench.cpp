@@ -138,33 +138,36 @@ RankBench::RankBench(const MeasureContext& context)
   runner_.wait();
 }
 
-std::vector<StepSequence> RankBench::sequences(std::int64_t count, std::int32_t past,
-                                               std::int32_t tokens) {
-  V4CAP_CHECK(count <= kSlots && past + tokens <= kMaxContext, "a point beyond the runner's");
-  std::vector<StepSequence> all;
+StepSequence RankBench::sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens) {
+  V4CAP_CHECK(slot < kSlots && past + tokens <= kMaxContext, "a point beyond the runner's");
   const auto blocks = static_cast<std::size_t>((past + tokens - 1) / kTokensPerPage + 1);
   const auto first_key = static_cast<std::size_t>(past / kTokensPerPage);
-  for (std::int32_t s = 0; s < static_cast<std::int32_t>(count); ++s) {
-    StepSequence q{.slot = s, .past = past, .tokens = tokens, .emits = true};
-    q.pages = std::span(pages_[static_cast<std::size_t>(s)]).first(blocks);
-    if (tokens > 1) {
-      q.keys = std::span(keys_[static_cast<std::size_t>(s)]).subspan(first_key, blocks - first_key);
-    }
-    all.push_back(q);
-  }
+  const auto s = static_cast<std::size_t>(slot);
+  StepSequence q{.slot = slot, .past = past, .tokens = tokens, .emits = true};
+  q.pages = std::span(pages_[s]).first(blocks);
+  if (tokens > 1) q.keys = std::span(keys_[s]).subspan(first_key, blocks - first_key);
+  return q;
+}
+
+std::vector<StepSequence> RankBench::sequences(std::int64_t count, std::int32_t past,
+                                               std::int32_t tokens) {
+  std::vector<StepSequence> all;
+  for (std::int32_t s = 0; s < count; ++s) all.push_back(sequence(s, past, tokens));
   return all;
 }
 
-void RankBench::bring_to(std::int64_t count, std::int32_t past) {
-  const std::int32_t tokens = std::min(past, kernels::kWindow);
-  const std::int64_t together = kStepTokens / kernels::kWindow;
-  const auto all = sequences(count, past - tokens, tokens);
-  for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(together)) {
-    const std::size_t n = std::min(all.size() - i, static_cast<std::size_t>(together));
+void RankBench::bring_to(std::span<const StepSequence> sequences) {
+  constexpr std::size_t kTogether = kStepTokens / kernels::kWindow;
+  for (std::size_t i = 0; i < sequences.size(); i += kTogether) {
+    std::vector<StepSequence> windows;
     std::vector<Admission> admissions;
-    for (std::size_t k = i; k < i + n; ++k) admissions.push_back({.slot = all[k].slot});
+    for (const StepSequence& q : sequences.subspan(i, std::min(kTogether, sequences.size() - i))) {
+      const std::int32_t tokens = std::min(q.past, kernels::kWindow);
+      windows.push_back(sequence(q.slot, q.past - tokens, tokens));
+      admissions.push_back({.slot = q.slot});
+    }
     runner_.admit(admissions);
-    runner_.prefill(std::span(all).subspan(i, n));
+    runner_.prefill(windows);
     runner_.wait();
   }
 }
@@ -181,7 +184,8 @@ Measurement RankBench::time(const std::function<void()>& launch, double seconds)
 Measurement RankBench::time_decode(std::span<const StepSequence> sequences,
                                    const std::vector<int>& layers, double seconds) {
   const auto batch = static_cast<std::int64_t>(sequences.size());
-  const std::int32_t context = StepRunner::context_bucket(sequences.front().past + 1);
+  const std::int32_t longest = std::ranges::max_element(sequences, {}, &StepSequence::past)->past;
+  const std::int32_t context = StepRunner::context_bucket(longest + 1);
   runner_.prepare_decode(sequences, batch);
   runner_.wait();
   const auto embeds = runner_.capture_decode(batch, context, {.embeds = true});

@@ -41,10 +41,12 @@ class RankBench {
   // `count` sequences with pages of their own as far as there are any: of a pool much larger than
   // L2, so that sharing pages among sequences saves no reads.
   std::vector<StepSequence> sequences(std::int64_t count, std::int32_t past, std::int32_t tokens);
+  // One of them.
+  StepSequence sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens);
 
   // Runs the last 128 tokens before each sequence's next one, so that it has a window, compressor
   // rows and a last token like any that got there.
-  void bring_to(std::int64_t count, std::int32_t past);
+  void bring_to(std::span<const StepSequence> sequences);
 
   // Times what `launch` queues, by events on the GPU; `seconds` of it, 5 to 50 samples. In us.
   Measurement time(const std::function<void()>& launch, double seconds);

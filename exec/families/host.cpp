@@ -54,8 +54,9 @@ class Host final : public StepFamily {
 
  private:
   static Measurement graph_step(RankBench& b, const MeasureContext& context, std::int64_t batch) {
-    b.bring_to(batch, kPast);
-    return b.time_around_decode(b.sequences(batch, kPast, 1), 10 * context.seconds);
+    const auto sequences = b.sequences(batch, kPast, 1);
+    b.bring_to(sequences);
+    return b.time_around_decode(sequences, 10 * context.seconds);
   }
 };
 

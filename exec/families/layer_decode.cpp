@@ -56,7 +56,7 @@ class LayerDecode final : public StepFamily {
     const auto batch = static_cast<std::int64_t>(point.at[0]);
     const auto past = static_cast<std::int32_t>(point.at[1]);
     const auto sequences = b.sequences(batch, past, 1);
-    if (point.at != brought_to_) b.bring_to(batch, past);
+    if (point.at != brought_to_) b.bring_to(sequences);
     brought_to_ = point.at;
     return layers_.at(context.rank.model, point.at, point.keys.back(), kLayersTimed,
                       [&](const std::vector<int>& layers) {

@@ -39,11 +39,11 @@ const ProfileSeries* series(const Profile& profile, std::string_view family, con
   return found == nullptr ? nullptr : found->find(keys);
 }
 
-// The least value that any sample has on the second axis.
-double least_past(const ProfileSeries* series) {
+// The least value that any sample has on an axis.
+double least_on(std::size_t axis, const ProfileSeries* series) {
   if (series == nullptr) return 0;
   double least = std::numeric_limits<double>::infinity();
-  for (const Sample& sample : series->grid.samples()) least = std::min(least, sample.at[1]);
+  for (const Sample& sample : series->grid.samples()) least = std::min(least, sample.at[axis]);
   return least;
 }
 
@@ -62,6 +62,7 @@ const std::vector<LayerFamily>& layer_families() {
       {"ends_decode", {"model", "tp"}, {"batch"}},
       {"ends_prefill", {"model", "tp"}, {"tokens", "rows"}},
       {"copy_points", {"model", "tp"}, {"bytes"}},
+      {"layer_decode_longest", {"model", "tp", "ep", "layer"}, {"batch", "past", "beyond"}},
   };
   return families;
 }
@@ -72,8 +73,10 @@ struct LayerCost::Layers {
   std::int64_t count = 0;
   DecodeGrid decode{nullptr};
   Lookup prefill;
-  double least_past = 0;  // measured in decode
-  double reach = 0;       // past tokens beyond which nothing changes
+  Lookup longest;
+  double least_past = 0;    // measured in decode
+  double least_beyond = 0;  // measured of a longest sequence
+  double reach = 0;         // past tokens beyond which nothing changes
 };
 
 struct LayerCost::Ends {
@@ -90,6 +93,9 @@ struct LayerCost::Batch {
   std::int64_t sequences = 0;    // that decode
   std::int64_t decode_rows = 0;  // theirs, with padding in a graph
   std::int64_t padding = 0;      // of decode_rows
+  double tokens_each = 1;        // of a sequence that decodes
+  double longest_past = 0;       // of the longest of them
+  double others_past = 0;        // mean of the others
   bool graph = false;
   std::vector<Piece> pieces;  // of prefill and rebuild
   std::int64_t logits = 0;    // rows of them whose logits are asked for
@@ -143,10 +149,11 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
     };
     const ProfileSeries* decode = find_or_plain("layer_decode");
     const ProfileSeries* prefill = find_or_plain("layer_prefill");
+    const ProfileSeries* longest = find_or_plain("layer_decode_longest");
     names.push_back(name);
     layers_.push_back(
         {"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
-         Lookup(prefill), least_past(decode),
+         Lookup(prefill), Lookup(longest), least_on(1, decode), least_on(2, longest),
          kind == LayerKind::window ? window : std::numeric_limits<double>::infinity()});
     decode_layers_ &= need(decode != nullptr, "decode layer " + name);
     prefill_layers_ &= need(prefill != nullptr, "prefill layer " + name);
@@ -171,11 +178,19 @@ LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
     if (piece.kind == PieceKind::decode) {
       ++batch.sequences;
       batch.decode_rows += piece.tokens.value;
+      const double past = kernels::real(piece.past.value);
+      batch.tokens_each = kernels::real(piece.tokens.value);
+      batch.others_past += past;
+      batch.longest_past = std::max(batch.longest_past, past);
       continue;
     }
     batch.pieces.push_back({kernels::real(piece.tokens.value), kernels::real(piece.past.value),
                             pyramid_ && piece.kind == PieceKind::rebuild});
     batch.logits += piece.emits_token ? 1 : 0;
+  }
+  if (batch.sequences > 1) {
+    batch.others_past =
+        (batch.others_past - batch.longest_past) / kernels::real(batch.sequences - 1);
   }
   // Filled up by tokens of a sequence that nobody has. Tokens of a pyramid run by themselves.
   double eager_tokens = 0;
@@ -211,6 +226,18 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
             row.at(std::min(kernels::real(piece.past.value), layers.reach)));
       }
       if (batch.padding > 0) add(kernels::real(batch.padding), row.at(layers.least_past));
+      if (layers.longest.known() && batch.sequences > 1 && layers.reach > batch.longest_past) {
+        // In place of its own row among the others, the longest has theirs and what it adds.
+        const double others = batch.others_past;
+        add(-batch.tokens_each, row.at(batch.longest_past));
+        add(batch.tokens_each, row.at(others));
+        const double beyond = batch.longest_past - others;
+        const double measured_beyond = std::max(beyond, layers.least_beyond);
+        const double rows_of_batch = kernels::real(batch.decode_rows);
+        const SampleTime with = layers.longest.at(rows_of_batch, others, measured_beyond);
+        const double adds = std::max(0.0, with.us - row.at(others).us) * beyond / measured_beyond;
+        if (beyond > 0) add(rows_of_batch, {adds, with.kind});
+      }
       account.add(layers.decode_part,
                   kernels::real(layers.count) / kernels::real(batch.decode_rows),
                   SampleSums{measured, interpolated, extrapolated});

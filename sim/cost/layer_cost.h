@@ -9,6 +9,10 @@
 //            B captured rows. Rows without a sequence stand at the beginning of a window of their own
 //            and take what a row takes at the least measured past. Above the largest captured size
 //            the batch is launched eagerly, as prefill is.
+//            Where the profile has a batch with one sequence that is longer than the others
+//            (layer_decode_longest), the longest counts as one of the others, of their mean past,
+//            plus what it adds to such a batch: kernels split their work by the longest, and wait
+//            for it.
 //   prefill  ends(N, rows) + sum over layers of sum_i n_i / N layer(N / n_i, n_i, past_i) for pieces
 //            of n_i new tokens and N in all: exact for equal pieces. Never faster than the host
 //            launches it: eager step + layers x eager layer.

@@ -184,6 +184,25 @@ TEST_CASE("sequences of different contexts take the mean of the whole captured b
   check_us(small_step(plan_of({50, 1000, 200'000})), decode_us({50, 1000, 200'000}));
 }
 
+TEST_CASE("a sequence longer than the others counts as one of them and what it adds") {
+  Profile profile = small_profile();
+  add_longest(profile, 1024);
+  const auto expected = [](const std::vector<double>& others, double longest) {
+    double mean = 0;
+    for (const double past : others) mean += past / static_cast<double>(others.size());
+    std::vector<double> all = others;
+    all.push_back(mean);
+    return decode_us(all) +
+           (kLayers - 1) * longest_adds_us(longest - mean);  // not in the window's layer
+  };
+  check_us(small_step(plan_of({4000, 100'000, 2000, 3000}), profile),
+           expected({4000, 2000, 3000}, 100'000));
+  // Below what was measured it shrinks to nothing with the difference.
+  check_us(small_step(plan_of({3000, 3512}), profile), expected({3000}, 3512));
+  check_us(small_step(plan_of({3000, 3000}), profile), decode_us({3000, 3000}));
+  check_us(small_step(plan_of({90'000}), profile), decode_us({90'000}));
+}
+
 TEST_CASE("rows that pad a captured batch stand at the least past that was measured") {
   const Profile profile = layer_profile("small", "4", "4", {}, 64);
   const std::vector<double> padded{1000, 2000, 3000, 4000, 5000, 64, 64, 64};
