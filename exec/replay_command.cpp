@@ -12,6 +12,7 @@
 #include <string>
 
 #include "exec/device.h"
+#include "exec/driver/gpu_error.h"
 #include "exec/replay/device_performer.h"
 #include "exec/replay/replay.h"
 #include "sim/app/interrupt.h"
@@ -65,6 +66,7 @@ class ReplayCommand final : public Command {
     RunDirectory directory(out_directory_, overwrite_);
     ReplayProvenance provenance;
     provenance.device = open_device(device_);
+    check_nobody_else(provenance.device);
     const auto performer = make_device_performer(scenario, *replica, provenance.device);
     provenance.before = read_clocks(provenance.device);
     provenance.date = date_now();
@@ -74,6 +76,7 @@ class ReplayCommand final : public Command {
     Replayed replayed;
     try {
       replayed = perform(scenario, trace, *replica, *performer, directory, provenance, context);
+      check_nobody_else(provenance.device);
     } catch (const Simulation::Interrupted&) {
       say_kept(directory, "interrupted", context);
       return ExitCode::interrupted;
@@ -93,6 +96,12 @@ class ReplayCommand final : public Command {
   }
 
  private:
+  // Throws RunError "busy_gpu": what a step takes is then not this run's alone.
+  static void check_nobody_else(const Device& device) {
+    if (device.monitor == nullptr) return;
+    if (const auto reading = device.monitor->read()) check_alone(*reading, "replay");
+  }
+
   Scenario load(const CommandContext& context) const {
     ScenarioOptions options = scenario_options(context.options);
     if (limit_requests_ > 0) {

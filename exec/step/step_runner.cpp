@@ -91,8 +91,10 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
       rope_(),
       sizes_(captured_sizes()) {
   const auto layers = static_cast<int>(rank.layers());
-  // Scratch for as many sequences as may run: each may need two pages beside its new tokens.
-  max_sequences_ = options.pools.slots + 1;
+  // Rows of nobody fill a decode up to its captured size. Scratch for as many sequences: each may
+  // need two pages beside its new tokens.
+  max_sequences_ = static_cast<std::int32_t>(std::max<std::int64_t>(
+      options.pools.slots + 1, size_above(captured_sizes(), options.pools.slots)));
   max_tokens_ = static_cast<std::int32_t>(
       size_above(eager_sizes(), std::max(options.step_tokens, max_sequences_)));
   if (!options.pools.windows_in_pages) {
@@ -202,6 +204,7 @@ StepRunner::Part StepRunner::whole() const {
 void StepRunner::set_last_tokens(std::uint64_t seed) {
   Buffer<std::int32_t> tokens(max_sequences_);
   fill_integers(tokens, seed, 0, rank_.shape.vocab - 1);
+  V4CAP_CUDA(cudaDeviceSynchronize());  // filled on another stream
   V4CAP_CUDA(cudaMemcpyAsync(last_token_.get(), tokens.device(), last_token_.bytes(),
                              cudaMemcpyDeviceToDevice, stream()));
   wait();
@@ -218,7 +221,7 @@ std::int64_t StepRunner::padded(std::int64_t batch) const {
   host.graph_sizes = sizes_;
   host.graph_max_batch = sizes_.back().last;
   V4CAP_CHECK(host.captured(batch), "a decode of " + std::to_string(batch) + " sequences");
-  return std::min<std::int64_t>(host.padded(batch), max_sequences_);
+  return host.padded(batch);
 }
 
 Step StepRunner::step_of(int tokens, int sequences, int max_new, int max_context) const {
@@ -438,6 +441,7 @@ void StepRunner::launch(const Graph& graph) {
 
 void StepRunner::decode(std::span<const StepSequence> sequences) {
   if (sequences.empty()) return;
+  if (static_cast<std::int64_t>(sequences.size()) > sizes_.back().last) return prefill(sequences);
   std::int32_t context = 0;
   for (const StepSequence& q : sequences) context = std::max(context, q.past + 1);
   const std::int64_t rows = padded(static_cast<std::int64_t>(sequences.size()));
@@ -467,7 +471,8 @@ void StepRunner::warm(std::int64_t batch, std::int32_t context) {
     prefill_part(std::span(&q, 1), one_of_each);
     wait();
   }
-  for (std::int64_t rows = 1; rows <= padded(batch); ++rows) {
+  batch = padded(std::min(batch, sizes_.back().last));
+  for (std::int64_t rows = 1; rows <= batch; ++rows) {
     if (padded(rows) != rows) continue;
     const auto n = static_cast<int>(rows);
     for (std::int32_t bucket = kLeastContext;; bucket *= 2) {

@@ -85,7 +85,7 @@ class StepRunner {
 
   void admit(std::span<const Admission> admissions);
   // One new token each. Runs the graph of the next captured size, which is captured first where it
-  // is not known yet (warm() does so beforehand).
+  // is not known yet (warm() does so beforehand); more sequences than any of those as a prefill.
   void decode(std::span<const StepSequence> sequences);
   // Any number of new tokens each; the batch is filled up to the next of eager_sizes() by tokens of
   // nobody.

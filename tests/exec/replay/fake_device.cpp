@@ -1,8 +1,11 @@
 // In place of a GPU: a device by name only, whose steps take random times of some microseconds on
-// the real clock. V4CAP_FAKE_FAILS_AT lets it be lost at a step.
+// the real clock. V4CAP_FAKE_FAILS_AT lets it be lost at a step; somebody else computes on it from
+// the V4CAP_FAKE_SHARED_AT-th time that it is asked who does.
 #include <boost/random/uniform_int_distribution.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 
 #include "exec/replay/device_performer.h"
 #include "exec/replay/replay_clock.h"
@@ -30,6 +33,22 @@ class FakeDevicePerformer final : public StepPerformer {
   int steps_ = 0;
 };
 
+class FakeMonitor final : public GpuMonitor {
+ public:
+  GpuIdentity identity() override { return {"fake GPU", "GPU-0", "1.2.3"}; }
+  std::optional<GpuReading> read() override {
+    GpuReading reading;
+    const char* const shared_at = std::getenv("V4CAP_FAKE_SHARED_AT");
+    if (shared_at != nullptr && ++readings_ >= std::atoi(shared_at)) {
+      reading.others = {{.pid = 4711, .memory_bytes = std::int64_t{3} << 30}};
+    }
+    return reading;
+  }
+
+ private:
+  int readings_ = 0;
+};
+
 }  // namespace
 
 Device open_device(int index) {
@@ -39,6 +58,7 @@ Device open_device(int index) {
   device.major = 9;
   device.driver = "1.2.3";
   device.cuda_runtime = "13.0";
+  device.monitor = std::make_shared<FakeMonitor>();
   return device;
 }
 

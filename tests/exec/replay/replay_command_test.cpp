@@ -144,6 +144,23 @@ TEST_CASE("replay: a run that stops keeps its steps and says where") {
   CHECK(again.err.find("steps.csv.partial is what it had performed") != std::string::npos);
 }
 
+TEST_CASE(
+    "replay: on a GPU where somebody else computes nothing counts, before the run or behind it") {
+  for (const char* at : {"1", "2"}) {
+    CAPTURE(at);
+    const TempDir dir;
+    setenv("V4CAP_FAKE_SHARED_AT", at, 1);
+    const ProgramRun run = run_replay(
+        {kQuickstart, "--out", dir / "shared", "--as-fast-as-possible", "--limit-requests", "8"});
+    unsetenv("V4CAP_FAKE_SHARED_AT");
+    CHECK(run.code == ExitCode::failed);
+    CHECK(run.err.find("process 4711 with 3.000 GiB") != std::string::npos);
+    const bool performed = std::string(at) == "2";
+    CHECK((run.err.find("kept: ") != std::string::npos) == performed);
+    CHECK(std::filesystem::exists(dir / "shared/steps.csv.partial") == performed);
+  }
+}
+
 TEST_CASE("replay: wrong use") {
   const TempDir dir;
   CHECK(run_replay({kQuickstart}).code == ExitCode::bad_input);
