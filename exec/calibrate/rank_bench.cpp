@@ -270,8 +270,9 @@ Measurement RankBench::launched(const std::function<void()>& launch, double seco
 
 Measurement LayersOfStep::at(const ModelSpec& model, const std::vector<double>& point,
                              const std::string& kind, std::size_t layers_timed, const Time& time) {
-  if (point != at_) {
+  if (point != at_ || !alone_.contains(kind)) {
     at_.clear();
+    alone_.clear();
     double sum_us = 0;
     std::vector<int> all;
     for (std::int64_t l = 0; l < model.layer_count(); ++l) all.push_back(static_cast<int>(l));
@@ -287,6 +288,7 @@ Measurement LayersOfStep::at(const ModelSpec& model, const std::vector<double>& 
     at_ = point;
   }
   Measurement m = alone_.at(kind);
+  alone_.erase(kind);
   for (double* us : {&m.median_us, &m.p10_us, &m.p90_us}) *us *= scale_;
   return m;
 }

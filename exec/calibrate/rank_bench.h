@@ -83,7 +83,8 @@ class RankBench {
 class LayersOfStep {
  public:
   using Time = std::function<Measurement(const std::vector<int>& layers)>;
-  // Of the kind, at a point; all kinds are timed when a point is first asked for.
+  // Of the kind, at a point. All kinds are timed when a point is first asked for, and again when a
+  // kind is asked for twice: whoever does so found the first times unsteady.
   Measurement at(const ModelSpec& model, const std::vector<double>& point, const std::string& kind,
                  std::size_t layers_timed, const Time& time);
 

@@ -20,8 +20,9 @@ class LayerPrefill final : public StepFamily {
     f.axes = {{"sequences", "rows"}, {"new", "tokens"}, {"past", "tokens"}};
     f.covers = {"layer"};
     f.note =
-        "whole layers of one kind launched one by one, weights of two layers in turn; new and "
-        "past tokens are of each sequence; collectives skipped";
+        "whole layers of one kind launched one by one, scaled so that all layers of a step sum up "
+        "to their time together; weights of two layers in turn; new and past tokens are of each "
+        "sequence; collectives skipped";
     return f;
   }
 

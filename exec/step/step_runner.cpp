@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "exec/fill.h"
 #include "kernels/cuda/check.h"
@@ -308,26 +309,7 @@ void StepRunner::admit(std::span<const Admission> admissions) {
                      static_cast<int>(pools_->hca_layers()), uploads_->add(slots),
                      static_cast<int>(slots.size()), stream());
   }
-  const auto* identity = static_cast<const std::int32_t*>(identity_.get());
-  copy_windows({.ranges = static_cast<int>(windows.size()),
-                .layers = static_cast<int>(rank_.layers()),
-                .max_count = kWindow,
-                .range = uploads_->add(windows),
-                .from = pools_->point_windows(0),
-                .to = pools_->windows(0),
-                .from_pages = {identity, 1, 1},
-                .to_pages = {identity, 1, 1},
-                .from_layer_bytes = pools_->point_layer_bytes(),
-                .to_layer_bytes = pools_->window_layer_bytes()},
-               stream());
-  const RowMove* moves = uploads_->add(rows);
-  for (const int head_dim : {kHeadDim, kIndexDim}) {
-    MoveRowsArgs args = pools_->csa_rows(head_dim);
-    args.moves = static_cast<int>(rows.size());
-    args.move = moves;
-    args.restore = true;
-    move_rows(args, stream());
-  }
+  move_points(windows, rows, true);
 }
 
 void StepRunner::save_points(std::span<const SlotSave> saves) {
@@ -340,23 +322,34 @@ void StepRunner::save_points(std::span<const SlotSave> saves) {
       windows.push_back({s.slot, s.point, s.position - kWindow, kWindow});
     }
   }
+  move_points(windows, rows, false);
+}
+
+// All layers of kept points into slots, or of slots out to points.
+void StepRunner::move_points(const std::vector<WindowRange>& windows,
+                             const std::vector<RowMove>& rows, bool restore) {
   const auto* identity = static_cast<const std::int32_t*>(identity_.get());
-  copy_windows({.ranges = static_cast<int>(windows.size()),
-                .layers = static_cast<int>(rank_.layers()),
-                .max_count = kWindow,
-                .range = uploads_->add(windows),
-                .from = pools_->windows(0),
-                .to = pools_->point_windows(0),
-                .from_pages = {identity, 1, 1},
-                .to_pages = {identity, 1, 1},
-                .from_layer_bytes = pools_->window_layer_bytes(),
-                .to_layer_bytes = pools_->point_layer_bytes()},
-               stream());
+  WindowCopyArgs copy{.ranges = static_cast<int>(windows.size()),
+                      .layers = static_cast<int>(rank_.layers()),
+                      .max_count = kWindow,
+                      .range = uploads_->add(windows),
+                      .from = pools_->windows(0),
+                      .to = pools_->point_windows(0),
+                      .from_pages = {identity, 1, 1},
+                      .to_pages = {identity, 1, 1},
+                      .from_layer_bytes = pools_->window_layer_bytes(),
+                      .to_layer_bytes = pools_->point_layer_bytes()};
+  if (restore) {
+    std::swap(copy.from, copy.to);
+    std::swap(copy.from_layer_bytes, copy.to_layer_bytes);
+  }
+  copy_windows(copy, stream());
   const RowMove* moves = uploads_->add(rows);
   for (const int head_dim : {kHeadDim, kIndexDim}) {
     MoveRowsArgs args = pools_->csa_rows(head_dim);
     args.moves = static_cast<int>(rows.size());
     args.move = moves;
+    args.restore = restore;
     move_rows(args, stream());
   }
 }

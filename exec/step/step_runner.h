@@ -148,6 +148,8 @@ class StepRunner {
   void head(const Step& step, const kernels::Bf16* x, const std::int32_t* slots);
   void prepare(const std::vector<BatchSequence>& batch, std::vector<PageUpdate> updates,
                const std::vector<std::int64_t>& keys, std::int32_t scratch_length);
+  void move_points(const std::vector<WindowRange>& windows, const std::vector<RowMove>& rows,
+                   bool restore);
   void note_pages(const StepSequence& sequence, std::vector<PageUpdate>& updates);
   EagerBatch eager_batch(std::span<const StepSequence> sequences);
   void run_layer(int layer, const EagerBatch& eager, const Step& step, kernels::Bf16* x);
