@@ -23,8 +23,9 @@ struct LayerTimes {
   double base = 0, row = 0, context = 0;
 
   double decode(double batch, double past) const { return base + batch * (row + past * context); }
+  // `tokens` of all sequences.
   double prefill(double sequences, double tokens, double past) const {
-    return 2 * base + sequences * (tokens * row / 4 + past * context / 2);
+    return 2 * base + tokens * row / 4 + sequences * past * context / 2;
   }
 };
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <numeric>
 
 #include "exec/driver/wait.h"
 #include "kernels/cuda/check.h"
@@ -17,8 +19,12 @@ namespace {
 using kernels::kTokensPerPage;
 
 constexpr int kLeastSamples = 3, kMostSamples = 50;
+// Steps of different tokens that a layer's time is taken from: about this many tokens in all.
+constexpr std::int64_t kTokensTimed = 96;
+constexpr int kLeastSteps = 2, kMostSteps = 32;
 constexpr double kShareOfMemory = 0.35;  // of what is free, for pages
 constexpr std::int32_t kMostPages = 1 << 15;
+constexpr std::size_t kVariantStride = 37;  // of slots, between the tokens of two variants
 
 std::string kind_name(const ModelSpec& model, std::int64_t layer) {
   const LayerKind kind = model.layers[static_cast<std::size_t>(layer)];
@@ -37,6 +43,39 @@ class Event {
 
  private:
   cudaEvent_t event_ = nullptr;
+};
+
+double elapsed_us(const Event& begin, const Event& end) {
+  float ms = 0;
+  V4CAP_CUDA(cudaEventElapsedTime(&ms, begin.get(), end.get()));
+  return 1e3 * static_cast<double>(ms);
+}
+
+// A place for an event wherever a layer begins or ends, and what passed between them.
+class Marks {
+ public:
+  Marks(kernels::Stream stream, bool captured) : stream_(stream), captured_(captured) {}
+
+  void begin() { used_ = 0; }
+  // Events of a graph are recorded whenever it runs.
+  void mark() {
+    if (used_ == events_.size()) events_.push_back(std::make_unique<Event>());
+    V4CAP_CUDA(cudaEventRecordWithFlags(events_[used_++]->get(), stream_,
+                                        captured_ ? cudaEventRecordExternal : 0));
+  }
+  std::vector<double> between_us() const {
+    std::vector<double> us;
+    for (std::size_t i = 0; i + 1 < used_; ++i) {
+      us.push_back(elapsed_us(*events_[i], *events_[i + 1]));
+    }
+    return us;
+  }
+
+ private:
+  kernels::Stream stream_;
+  bool captured_;
+  std::vector<std::unique_ptr<Event>> events_;
+  std::size_t used_ = 0;
 };
 
 double passed_us(std::chrono::steady_clock::time_point begin) {
@@ -60,6 +99,10 @@ Measurement sampled(const Device& device, double seconds, const std::function<do
   return {at(0.5), at(0.1), at(0.9), static_cast<int>(us.size()), read_clocks(device).sm_mhz};
 }
 
+int steps_of(std::int64_t tokens) {
+  return static_cast<int>(std::clamp<std::int64_t>(kTokensTimed / tokens, kLeastSteps, kMostSteps));
+}
+
 }  // namespace
 
 std::vector<std::string> layer_kinds(const ModelSpec& model) {
@@ -72,21 +115,30 @@ std::vector<std::string> layer_kinds(const ModelSpec& model) {
   return kinds;
 }
 
-std::vector<int> layers_of(const ModelSpec& model, const std::string& kind) {
-  std::vector<int> layers;
-  for (std::int64_t l = 0; l < model.layer_count(); ++l) {
-    if (kind_name(model, l) == kind) layers.push_back(static_cast<int>(l));
+void KindTimes::add(const std::vector<double>& layers_us, double scale) {
+  V4CAP_CHECK(static_cast<std::int64_t>(layers_us.size()) == model_.layer_count(),
+              std::to_string(layers_us.size()) + " layers");
+  std::map<std::string, std::pair<double, int>> sums;
+  for (std::size_t l = 0; l < layers_us.size(); ++l) {
+    auto& [us, layers] = sums[kind_name(model_, static_cast<std::int64_t>(l))];
+    us += scale * layers_us[l];
+    ++layers;
   }
-  V4CAP_CHECK(!layers.empty(), kind);
-  return layers;
+  for (const auto& [kind, sum] : sums) us_[kind].push_back(sum.first / sum.second);
 }
 
-std::vector<int> layers_of(const ModelSpec& model, const std::string& kind, std::size_t count) {
-  std::vector<int> layers = layers_of(model, kind);
-  const std::size_t own = layers.size();
-  while (layers.size() < count) layers.push_back(layers[layers.size() - own]);
-  layers.resize(count);
-  return layers;
+LayerTimes KindTimes::summarised(double sm_mhz) const {
+  LayerTimes times;
+  for (const auto& [kind, us] : us_) {
+    const auto steps = static_cast<double>(us.size());
+    const double mean = std::accumulate(us.begin(), us.end(), 0.0) / steps;
+    double squares = 0;
+    for (const double one : us) squares += (one - mean) * (one - mean);
+    constexpr double kTenth = 1.2816;  // of a normal distribution, in standard deviations
+    const double off = steps > 1 ? kTenth * std::sqrt(squares / (steps - 1) / steps) : 0;
+    times[kind] = {mean, mean - off, mean + off, static_cast<int>(us.size()), sm_mhz};
+  }
+  return times;
 }
 
 std::vector<std::string> rank_keys(const Rank& rank) {
@@ -136,76 +188,116 @@ RankBench::RankBench(const MeasureContext& context)
   for (std::int32_t s = 0; s < kSlots; ++s) all.push_back({.slot = s});
   runner_.admit(all);
   runner_.wait();
+  fill_windows();
 }
 
-StepSequence RankBench::sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens) {
+StepSequence RankBench::sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens,
+                                 std::int32_t variant) {
   V4CAP_CHECK(slot < kSlots && past + tokens <= kMaxContext, "a point beyond the runner's");
   const auto blocks = static_cast<std::size_t>((past + tokens - 1) / kTokensPerPage + 1);
   const auto first_key = static_cast<std::size_t>(past / kTokensPerPage);
   const auto s = static_cast<std::size_t>(slot);
   StepSequence q{.slot = slot, .past = past, .tokens = tokens, .emits = true};
   q.pages = std::span(pages_[s]).first(blocks);
-  if (tokens > 1) q.keys = std::span(keys_[s]).subspan(first_key, blocks - first_key);
+  if (tokens > 1) {
+    const auto& keys = keys_[(s + static_cast<std::size_t>(variant) * kVariantStride) % kSlots];
+    q.keys = std::span(keys).subspan(first_key, blocks - first_key);
+  }
   return q;
 }
 
 std::vector<StepSequence> RankBench::sequences(std::int64_t count, std::int32_t past,
-                                               std::int32_t tokens) {
+                                               std::int32_t tokens, std::int32_t variant) {
   std::vector<StepSequence> all;
-  for (std::int32_t s = 0; s < count; ++s) all.push_back(sequence(s, past, tokens));
+  for (std::int32_t s = 0; s < count; ++s) all.push_back(sequence(s, past, tokens, variant));
   return all;
 }
 
-void RankBench::bring_to(std::span<const StepSequence> sequences) {
-  constexpr std::size_t kTogether = kStepTokens / kernels::kWindow;
-  for (std::size_t i = 0; i < sequences.size(); i += kTogether) {
-    std::vector<StepSequence> windows;
-    std::vector<Admission> admissions;
-    for (const StepSequence& q : sequences.subspan(i, std::min(kTogether, sequences.size() - i))) {
-      const std::int32_t tokens = std::min(q.past, kernels::kWindow);
-      windows.push_back(sequence(q.slot, q.past - tokens, tokens));
-      admissions.push_back({.slot = q.slot});
+void RankBench::fill_windows() {
+  constexpr std::int32_t kTogether = kStepTokens / kernels::kWindow;
+  for (std::int32_t first = 0; first < kSlots; first += kTogether) {
+    // A prefill leaves the last window of a ring that holds two.
+    for (const std::int32_t past : {0, kernels::kWindow}) {
+      std::vector<StepSequence> windows;
+      for (std::int32_t s = first; s < std::min(first + kTogether, kSlots); ++s) {
+        windows.push_back(sequence(s, past, kernels::kWindow));
+      }
+      runner_.prefill(windows);
+      runner_.wait();
     }
-    runner_.admit(admissions);
-    runner_.prefill(windows);
-    runner_.wait();
   }
 }
 
 Measurement RankBench::time(const std::function<void()>& launch, double seconds) {
-  return time_between(
-      [&](const std::function<void()>& begin) {
-        begin();
-        launch();
-      },
-      seconds);
+  launch();
+  wait_for(runner_.stream(), "the first launch of a measurement");
+  runner_.wait();
+  const Event begin, end;
+  return sampled(device_, seconds, [&] {
+    V4CAP_CUDA(cudaEventRecord(begin.get(), runner_.stream()));
+    launch();
+    V4CAP_CUDA(cudaEventRecord(end.get(), runner_.stream()));
+    wait_for(runner_.stream(), "a measurement");
+    runner_.wait();
+    return elapsed_us(begin, end);
+  });
 }
 
-Measurement RankBench::time_decode(std::span<const StepSequence> sequences,
-                                   const std::vector<int>& layers, double seconds) {
+LayerTimes RankBench::layers_of_decode(std::span<const StepSequence> sequences) {
   const auto batch = static_cast<std::int64_t>(sequences.size());
   const std::int32_t longest = std::ranges::max_element(sequences, {}, &StepSequence::past)->past;
   const std::int32_t context = StepRunner::context_bucket(longest + 1);
-  runner_.prepare_decode(sequences, batch);
-  runner_.wait();
+  Marks marks(runner_.stream(), true);
+  StepRunner::Part part{.layers = runner_.whole().layers};
   const auto embeds = runner_.capture_decode(batch, context, {.embeds = true});
-  const auto timed = runner_.capture_decode(batch, context, {.layers = layers});
-  return time_between(
-      [&](const std::function<void()>& begin) {
-        runner_.launch(*embeds);
-        begin();
-        runner_.launch(*timed);
-      },
-      seconds);
+  const auto plain = runner_.capture_decode(batch, context, part);
+  part.between_layers = [&] { marks.mark(); };
+  const auto marked = runner_.capture_decode(batch, context, part);
+  const Event begin, end;
+  KindTimes times(rank_.model);
+  const int steps = steps_of(batch);
+  for (int step = -1; step < steps; ++step) {  // the first is not counted
+    runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));
+    runner_.prepare_decode(sequences, batch);
+    runner_.launch(*embeds);
+    V4CAP_CUDA(cudaEventRecord(begin.get(), runner_.stream()));
+    runner_.launch(*plain);
+    V4CAP_CUDA(cudaEventRecord(end.get(), runner_.stream()));
+    runner_.launch(*embeds);
+    runner_.launch(*marked);
+    wait_for(runner_.stream(), "a measurement");
+    runner_.wait();
+    if (step < 0) continue;
+    // Events between layers cost some time, which the step without them does not have.
+    const std::vector<double> layers_us = marks.between_us();
+    const double sum_us = std::accumulate(layers_us.begin(), layers_us.end(), 0.0);
+    times.add(layers_us, elapsed_us(begin, end) / sum_us);
+  }
+  return times.summarised(read_clocks(device_).sm_mhz);
 }
 
-Measurement RankBench::time_prefill(std::span<const StepSequence> sequences,
-                                    const std::vector<int>& layers, double seconds) {
-  return time_between(
-      [&](const std::function<void()>& begin) {
-        runner_.prefill_part(sequences, {.layers = layers, .embeds = true, .before_layers = begin});
-      },
-      seconds);
+LayerTimes RankBench::layers_of_prefill(
+    const std::function<std::vector<StepSequence>(std::int32_t variant)>& make, double seconds) {
+  Marks marks(runner_.stream(), false);
+  StepRunner::Part part{.layers = runner_.whole().layers, .embeds = true};
+  part.between_layers = [&] { marks.mark(); };
+  KindTimes times(rank_.model);
+  std::int64_t tokens = 0;
+  for (const StepSequence& q : make(0)) tokens += q.tokens;
+  const int least = steps_of(tokens);
+  double timed_us = 0;
+  for (int step = -1; step < kMostSteps && (step < least || timed_us < 1e6 * seconds); ++step) {
+    runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));  // of sequences of one new token
+    marks.begin();
+    runner_.prefill_part(make(step + 1), part);
+    wait_for(runner_.stream(), "a measurement");
+    runner_.wait();
+    if (step < 0) continue;
+    const std::vector<double> layers_us = marks.between_us();
+    timed_us += std::accumulate(layers_us.begin(), layers_us.end(), 0.0);
+    times.add(layers_us, 1);
+  }
+  return times.summarised(read_clocks(device_).sm_mhz);
 }
 
 Measurement RankBench::time_around_decode(std::span<const StepSequence> sequences, double seconds) {
@@ -221,28 +313,10 @@ Measurement RankBench::time_around_decode(std::span<const StepSequence> sequence
     V4CAP_CUDA(cudaEventRecord(end.get(), runner_.stream()));
     runner_.wait();
     const double all_us = passed_us(start);
-    float ms = 0;
-    V4CAP_CUDA(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    return all_us - 1e3 * static_cast<double>(ms);
+    return all_us - elapsed_us(begin, end);
   };
   once();
   return sampled(device_, seconds, once);
-}
-
-Measurement RankBench::time_between(const TimedLaunch& launch, double seconds) {
-  launch([] {});
-  wait_for(runner_.stream(), "the first launch of a measurement");
-  runner_.wait();
-  const Event begin, end;
-  return sampled(device_, seconds, [&] {
-    launch([&] { V4CAP_CUDA(cudaEventRecord(begin.get(), runner_.stream())); });
-    V4CAP_CUDA(cudaEventRecord(end.get(), runner_.stream()));
-    wait_for(runner_.stream(), "a measurement");
-    runner_.wait();
-    float ms = 0;
-    V4CAP_CUDA(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    return 1e3 * static_cast<double>(ms);
-  });
 }
 
 Measurement RankBench::wall(const std::function<void()>& launch, double seconds) {
@@ -268,29 +342,15 @@ Measurement RankBench::launched(const std::function<void()>& launch, double seco
   });
 }
 
-Measurement LayersOfStep::at(const ModelSpec& model, const std::vector<double>& point,
-                             const std::string& kind, std::size_t layers_timed, const Time& time) {
-  if (point != at_ || !alone_.contains(kind)) {
-    at_.clear();
-    alone_.clear();
-    double sum_us = 0;
-    std::vector<int> all;
-    for (std::int64_t l = 0; l < model.layer_count(); ++l) all.push_back(static_cast<int>(l));
-    for (const std::string& k : layer_kinds(model)) {
-      Measurement m = time(layers_of(model, k, layers_timed));
-      for (double* us : {&m.median_us, &m.p10_us, &m.p90_us}) {
-        *us /= static_cast<double>(layers_timed);
-      }
-      sum_us += m.median_us * static_cast<double>(layers_of(model, k).size());
-      alone_[k] = m;
-    }
-    scale_ = time(all).median_us / sum_us;
+Measurement TimedOnce::at(const std::vector<double>& point, const std::string& kind,
+                          const Time& time) {
+  if (point != at_ || !left_.contains(kind)) {
+    left_ = time();
     at_ = point;
   }
-  Measurement m = alone_.at(kind);
-  alone_.erase(kind);
-  for (double* us : {&m.median_us, &m.p10_us, &m.p90_us}) *us *= scale_;
-  return m;
+  const auto node = left_.extract(kind);
+  V4CAP_CHECK(!node.empty(), kind);
+  return node.mapped();
 }
 
 }  // namespace v4cap::exec::calibrate

@@ -1,6 +1,8 @@
-// Parts of steps timed as steps run them: the launches of the step runner over whole layers of one
-// kind, in a captured graph for decode, one by one for prefill. What a layer takes there is what it
-// takes in a replay: weights come from memory, activations from L2, kernels follow each other.
+// Parts of steps timed as steps run them: the launches of the step runner, in a captured graph for
+// decode, one by one for prefill. Layers are timed within whole steps: what a layer takes there is
+// what it takes in a replay, with weights that come from memory, activations from L2, and a GPU that
+// is as warm. Which experts are chosen differs from token to token, so that small batches are run
+// with different tokens until that averages out.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +20,26 @@ namespace v4cap::exec::calibrate {
 
 // Names of the kinds of layer that a model has, as profiles have them: "csa", "hca_hash".
 std::vector<std::string> layer_kinds(const ModelSpec& model);
-// The model's layers of that name, in order.
-std::vector<int> layers_of(const ModelSpec& model, const std::string& kind);
-// `count` of them, from the first again after the last.
-std::vector<int> layers_of(const ModelSpec& model, const std::string& kind, std::size_t count);
-
 // Values of the keys model, tp and ep.
 std::vector<std::string> rank_keys(const Rank& rank);
+
+// A layer of each kind, by its name in layer_kinds().
+using LayerTimes = std::map<std::string, Measurement>;
+
+// Gathers times of all layers of steps of different tokens.
+class KindTimes {
+ public:
+  explicit KindTimes(const ModelSpec& model) : model_(model) {}  // which must outlive this
+  // One step: microseconds of its layers in order, each times `scale`.
+  void add(const std::vector<double>& layers_us, double scale);
+  // The mean over the layers of a kind and over steps. Its p10 and p90 are those of this mean by its
+  // standard error: steps of different tokens differ by themselves.
+  LayerTimes summarised(double sm_mhz) const;
+
+ private:
+  const ModelSpec& model_;
+  std::map<std::string, std::vector<double>> us_;  // of each step
+};
 
 class RankBench {
  public:
@@ -39,24 +54,20 @@ class RankBench {
   StepRunner& runner() { return runner_; }
 
   // `count` sequences with pages of their own as far as there are any: of a pool much larger than
-  // L2, so that sharing pages among sequences saves no reads.
-  std::vector<StepSequence> sequences(std::int64_t count, std::int32_t past, std::int32_t tokens);
+  // L2, so that sharing pages among sequences saves no reads. Other `variant`s have other tokens.
+  std::vector<StepSequence> sequences(std::int64_t count, std::int32_t past, std::int32_t tokens,
+                                      std::int32_t variant = 0);
   // One of them.
-  StepSequence sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens);
-
-  // Runs the last 128 tokens before each sequence's next one, so that it has a window, compressor
-  // rows and a last token like any that got there.
-  void bring_to(std::span<const StepSequence> sequences);
+  StepSequence sequence(std::int32_t slot, std::int32_t past, std::int32_t tokens,
+                        std::int32_t variant = 0);
 
   // Times what `launch` queues, by events on the GPU; `seconds` of it, 5 to 50 samples. In us.
   Measurement time(const std::function<void()>& launch, double seconds);
-  // The same of layers alone, on fresh embeddings of different tokens: as many experts are chosen as
-  // a step of such tokens chooses. Of the captured decode of a size that is captured, and of a
-  // prefill.
-  Measurement time_decode(std::span<const StepSequence> sequences, const std::vector<int>& layers,
-                          double seconds);
-  Measurement time_prefill(std::span<const StepSequence> sequences, const std::vector<int>& layers,
-                           double seconds);
+  // Of a captured decode of a size that is captured, and of a prefill; `make(variant)` gives its
+  // sequences.
+  LayerTimes layers_of_decode(std::span<const StepSequence> sequences);
+  LayerTimes layers_of_prefill(
+      const std::function<std::vector<StepSequence>(std::int32_t variant)>& make, double seconds);
   // What a whole captured decode takes by the clock of the host beyond its graph on the GPU.
   Measurement time_around_decode(std::span<const StepSequence> sequences, double seconds);
   // As time() by the clock of the host, each time until the GPU has finished.
@@ -65,9 +76,8 @@ class RankBench {
   Measurement launched(const std::function<void()>& launch, double seconds);
 
  private:
-  // Queues work and says when its timed part begins.
-  using TimedLaunch = std::function<void(const std::function<void()>& begin)>;
-  Measurement time_between(const TimedLaunch& launch, double seconds);
+  // Every slot of the runner gets a window, as sequences have one that got to where they are.
+  void fill_windows();
   std::int32_t pages_for(const MeasureContext& context) const;
 
   const Device& device_;
@@ -77,21 +87,17 @@ class RankBench {
   std::vector<std::vector<std::int64_t>> keys_;   // of the blocks of slots
 };
 
-// Layers of several kinds alone, scaled so that the layers of a step sum up to their time together:
-// routes and values change from layer to layer, so that a step's layers are not quite what layers of
-// one kind are among themselves.
-class LayersOfStep {
+// What was timed of a point for all kinds at once, asked for kind by kind.
+class TimedOnce {
  public:
-  using Time = std::function<Measurement(const std::vector<int>& layers)>;
-  // Of the kind, at a point. All kinds are timed when a point is first asked for, and again when a
-  // kind is asked for twice: whoever does so found the first times unsteady.
-  Measurement at(const ModelSpec& model, const std::vector<double>& point, const std::string& kind,
-                 std::size_t layers_timed, const Time& time);
+  using Time = std::function<LayerTimes()>;
+  // Timed when a point is first asked for, and again when a kind is asked for twice: whoever does so
+  // found the first times unsteady.
+  Measurement at(const std::vector<double>& point, const std::string& kind, const Time& time);
 
  private:
   std::vector<double> at_;
-  std::map<std::string, Measurement> alone_;
-  double scale_ = 1;
+  LayerTimes left_;
 };
 
 // What families that time the runner share: it is made when the first point asks for it.

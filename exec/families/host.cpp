@@ -55,7 +55,6 @@ class Host final : public StepFamily {
  private:
   static Measurement graph_step(RankBench& b, const MeasureContext& context, std::int64_t batch) {
     const auto sequences = b.sequences(batch, kPast, 1);
-    b.bring_to(sequences);
     return b.time_around_decode(sequences, 10 * context.seconds);
   }
 };

@@ -1,4 +1,5 @@
 // layer_decode: one whole layer of a captured decode step, for sequences of equal contexts.
+#include <algorithm>
 #include <string>
 
 #include "exec/calibrate/rank_bench.h"
@@ -6,7 +7,6 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-constexpr std::size_t kLayersTimed = 12;
 // Of context in a batch. Five sequences of 1 Mi tokens ended with a launch failure on an H100 whose
 // cause is not known; four pass.
 constexpr double kMostTokens = 4.2e6;
@@ -22,23 +22,26 @@ class LayerDecode final : public StepFamily {
     f.axes = {{"batch", "rows"}, {"past", "tokens"}};
     f.covers = {"layer"};
     f.note =
-        "whole layers of one kind in a captured graph, scaled so that all layers of a step sum "
-        "up to their time together; weights of two layers in turn, KV of each layer; a batch "
-        "of equal contexts; collectives skipped";
+        "whole layers of one kind, the mean of those of captured steps of different tokens; "
+        "weights "
+        "of two layers in turn, KV of each layer; a batch of equal contexts; collectives skipped";
     return f;
   }
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
+    const bool quick = size == GridSize::quick;
     const std::vector<double> batches =
-        size == GridSize::quick
-            ? std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256}
-            : std::vector<double>{1,  2,  3,  4,  5,  6,  7,  8,   12,  16,  20,  24,  28,
-                                  32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256};
-    const std::vector<double> pasts =
-        size == GridSize::quick
-            ? std::vector<double>{127, 2047, 8191, 32767, 131071, 524287}
-            : std::vector<double>{1,     127,   511,   1023,   2047,   4095,   8191,
-                                  16383, 32767, 65535, 131071, 262143, 524287, 1048575};
+        quick ? std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256}
+              : std::vector<double>{1,  2,  3,  4,  5,  6,  7,  8,  12,  16,  20,
+                                    24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256};
+    // A graph is captured for contexts up to a power of two: full grids have both ends of each.
+    std::vector<double> pasts{1, 127, 2047};
+    if (!quick) pasts.insert(pasts.end(), {511, 1023, 4095});
+    for (double end = 8192; end <= 1 << 20; end *= quick ? 4 : 2) {
+      if (!quick) pasts.push_back(end / 2);
+      pasts.push_back(end - 1);
+    }
+    std::ranges::sort(pasts);
     std::vector<Point> all;
     for (const double batch : batches) {
       for (const double past : pasts) {
@@ -57,18 +60,12 @@ class LayerDecode final : public StepFamily {
     RankBench& b = bench(context);
     const auto batch = static_cast<std::int64_t>(point.at[0]);
     const auto past = static_cast<std::int32_t>(point.at[1]);
-    const auto sequences = b.sequences(batch, past, 1);
-    if (point.at != brought_to_) b.bring_to(sequences);
-    brought_to_ = point.at;
-    return layers_.at(context.rank.model, point.at, point.keys.back(), kLayersTimed,
-                      [&](const std::vector<int>& layers) {
-                        return b.time_decode(sequences, layers, context.seconds);
-                      });
+    return times_.at(point.at, point.keys.back(),
+                     [&] { return b.layers_of_decode(b.sequences(batch, past, 1)); });
   }
 
  private:
-  LayersOfStep layers_;
-  std::vector<double> brought_to_;
+  TimedOnce times_;
 };
 
 const bool registered =

@@ -6,8 +6,6 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-constexpr std::size_t kLayersTimed = 12;
-
 class LayerDecodeLongest final : public StepFamily {
  public:
   ProfileFamily describe() const override {
@@ -26,9 +24,8 @@ class LayerDecodeLongest final : public StepFamily {
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
     const bool quick = size == GridSize::quick;
-    const std::vector<double> batches =
-        quick ? std::vector<double>{2, 8, 32, 64, 128}
-              : std::vector<double>{2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256};
+    const std::vector<double> batches = quick ? std::vector<double>{2, 8, 64, 128}
+                                              : std::vector<double>{2, 4, 8, 16, 32, 64, 128, 256};
     const std::vector<double> pasts =
         quick ? std::vector<double>{2047, 16383} : std::vector<double>{511, 2047, 8191, 32767};
     const std::vector<double> beyonds =
@@ -55,17 +52,11 @@ class LayerDecodeLongest final : public StepFamily {
     const auto past = static_cast<std::int32_t>(point.at[1]);
     auto sequences = b.sequences(static_cast<std::int64_t>(point.at[0]), past, 1);
     sequences.front() = b.sequence(0, past + static_cast<std::int32_t>(point.at[2]), 1);
-    if (point.at != brought_to_) b.bring_to(sequences);
-    brought_to_ = point.at;
-    return layers_.at(context.rank.model, point.at, point.keys.back(), kLayersTimed,
-                      [&](const std::vector<int>& layers) {
-                        return b.time_decode(sequences, layers, context.seconds);
-                      });
+    return times_.at(point.at, point.keys.back(), [&] { return b.layers_of_decode(sequences); });
   }
 
  private:
-  LayersOfStep layers_;
-  std::vector<double> brought_to_;
+  TimedOnce times_;
 };
 
 const bool registered = FamilyRegistry::add("layer_decode_longest",

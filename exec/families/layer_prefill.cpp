@@ -1,13 +1,9 @@
 // layer_prefill: one whole layer of a step that is launched kernel by kernel, for sequences of equal
 // new and past tokens.
-#include <algorithm>
-
 #include "exec/calibrate/rank_bench.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
-
-constexpr std::size_t kLayersTimed = 4;
 
 class LayerPrefill final : public StepFamily {
  public:
@@ -17,37 +13,37 @@ class LayerPrefill final : public StepFamily {
     f.grain = ProfileGrain::module;
     f.kernel_source = "v4exec";
     f.keys = {"model", "tp", "ep", "layer"};
-    f.axes = {{"sequences", "rows"}, {"new", "tokens"}, {"past", "tokens"}};
+    f.axes = {{"sequences", "rows"}, {"tokens", "tokens"}, {"past", "tokens"}};
     f.covers = {"layer"};
     f.note =
-        "whole layers of one kind launched one by one, scaled so that all layers of a step sum up "
-        "to their time together; weights of two layers in turn; new and past tokens are of each "
-        "sequence; collectives skipped";
+        "whole layers of one kind, the mean of those of steps launched one by one; weights of two "
+        "layers in turn; tokens are the new ones of the batch, past those of each sequence; "
+        "collectives skipped";
     return f;
   }
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
     const bool quick = size == GridSize::quick;
     const std::vector<double> counts =
-        quick ? std::vector<double>{1, 2, 4, 8, 32} : std::vector<double>{1, 2, 4, 8, 16, 32, 64};
-    const std::vector<double> fresh =
-        quick ? std::vector<double>{1, 32, 128, 512, 1024, 2048, 4096, 8192}
-              : std::vector<double>{1,    16,   32,   64,   128,  256,  512, 768,
-                                    1024, 1536, 2048, 3072, 4096, 6144, 8192};
+        quick ? std::vector<double>{1, 4, 16} : std::vector<double>{1, 2, 4, 16, 64};
+    // Fine where it is one sequence, which is the most frequent case.
+    const std::vector<double> coarse{16, 64, 256, 1024, 2048, 4096, 8192};
+    const std::vector<double> fine{1,   16,  32,   48,   64,   128,  192,  256,  384,
+                                   512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192};
     const std::vector<double> pasts =
         quick ? std::vector<double>{0, 8192, 65536, 524288}
               : std::vector<double>{0, 2048, 8192, 32768, 131072, 524288};
     std::vector<Point> all;
     for (const double count : counts) {
-      for (const double n : fresh) {
-        if (count * n > RankBench::kStepTokens) continue;
+      for (const double together : quick || count > 1 ? coarse : fine) {
+        if (together < count) continue;
         for (const double past : pasts) {
-          if (past + n > RankBench::kMaxContext || count * past > 2.2e6) continue;
-          if (past > 131072 && (n > 2048 || (quick && count * n > 512))) continue;
+          if (past + together / count > RankBench::kMaxContext || count * past > 2.2e6) continue;
+          if (past > 131072 && together > 2048) continue;
           for (const std::string& kind : layer_kinds(rank.model)) {
             auto keys = rank_keys(rank);
             keys.push_back(kind);
-            all.push_back({keys, {count, n, past}});
+            all.push_back({keys, {count, together, past}});
           }
         }
       }
@@ -59,17 +55,18 @@ class LayerPrefill final : public StepFamily {
 
   Measurement measure(MeasureContext& context, const Point& point) override {
     RankBench& b = bench(context);
-    const auto sequences =
-        b.sequences(static_cast<std::int64_t>(point.at[0]), static_cast<std::int32_t>(point.at[2]),
-                    static_cast<std::int32_t>(point.at[1]));
-    return layers_.at(context.rank.model, point.at, point.keys.back(), kLayersTimed,
-                      [&](const std::vector<int>& layers) {
-                        return b.time_prefill(sequences, layers, context.seconds);
-                      });
+    const auto count = static_cast<std::int64_t>(point.at[0]);
+    const auto fresh = static_cast<std::int32_t>(point.at[1] / point.at[0]);
+    const auto past = static_cast<std::int32_t>(point.at[2]);
+    return times_.at(point.at, point.keys.back(), [&] {
+      return b.layers_of_prefill(
+          [&](std::int32_t variant) { return b.sequences(count, past, fresh, variant); },
+          context.seconds);
+    });
   }
 
  private:
-  LayersOfStep layers_;
+  TimedOnce times_;
 };
 
 const bool registered =

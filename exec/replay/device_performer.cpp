@@ -169,9 +169,14 @@ class DevicePerformer final : public StepPerformer {
     return q;
   }
 
+  // What comes next is the trace's to say, as it is when output is computed again: tokens that random
+  // weights prefer repeat themselves, and would go to fewer experts than text does.
   StepSequence decode(const StepPiece& piece) {
-    const StepSequence q = sequence(piece);
+    StepSequence q = sequence(piece);
     const std::int32_t end = q.past + q.tokens;
+    const std::int32_t block = q.past / kBlock;
+    keys_.push_back(keys_of(engine_.request(piece.request), block, block + 1));
+    q.keys = keys_.back();
     for (const PointCopy& copy :
          book_.points_within(piece.request, piece.past, piece.past + piece.tokens)) {
       saves_.push_back({q.slot, end, copy.point});

@@ -374,10 +374,12 @@ void StepRunner::run_layers(const Part& part, const Step& step) {
                                            .x = x});
   }
   for (const int layer : part.layers) {
+    if (part.between_layers) part.between_layers();
     executor_.reset();
     LayerState state = state_of(layer, false, 0);
     layers_->run(weights_of(layer), state, step, x);
   }
+  if (part.between_layers) part.between_layers();
   if (part.samples) head(step, x, batch_.slots);
 }
 
@@ -386,6 +388,7 @@ void StepRunner::run_layers(const Part& part, const Step& step) {
 void StepRunner::prepare_decode(std::span<const StepSequence> sequences, std::int64_t padded) {
   std::vector<BatchSequence> batch;
   std::vector<PageUpdate> updates;
+  std::vector<std::int64_t> keys;
   for (const StepSequence& q : sequences) {
     V4CAP_CHECK(q.tokens == 1 && q.past < options_.max_context, "not a decode");
     note_pages(q, updates);
@@ -395,6 +398,9 @@ void StepRunner::prepare_decode(std::span<const StepSequence> sequences, std::in
                      .first_row = static_cast<std::int32_t>(batch.size()),
                      .blocks = q.past / kTokensPerPage + 1,
                      .stored_from = q.stored_from});
+    if (q.keys.empty()) continue;
+    batch.back().first_key = static_cast<std::int32_t>(keys.size());
+    keys.push_back(q.keys.front());
   }
   while (static_cast<std::int64_t>(batch.size()) < padded) {
     batch.push_back({.slot = pools_->dummy_slot(),
@@ -402,7 +408,7 @@ void StepRunner::prepare_decode(std::span<const StepSequence> sequences, std::in
                      .first_row = static_cast<std::int32_t>(batch.size()),
                      .blocks = 1});
   }
-  prepare(batch, std::move(updates), {}, 0);
+  prepare(batch, std::move(updates), keys, 0);
 }
 
 std::unique_ptr<StepRunner::Graph> StepRunner::capture_decode(std::int64_t batch,
@@ -616,8 +622,11 @@ void StepRunner::prefill_part(std::span<const StepSequence> sequences, const Par
                                            .table = ends_.embedding.device(),
                                            .x = x});
   }
-  if (part.before_layers) part.before_layers();
-  for (const int layer : part.layers) run_layer(layer, eager, eager.step, x);
+  for (const int layer : part.layers) {
+    if (part.between_layers) part.between_layers();
+    run_layer(layer, eager, eager.step, x);
+  }
+  if (part.between_layers) part.between_layers();
   if (!part.samples || eager.emitting.empty()) return;
   executor_.reset();
   const auto rows = static_cast<int>(eager.emitting.size());

@@ -113,8 +113,9 @@ class StepRunner {
   // that are there.
   struct Part {
     std::vector<int> layers = {};
-    bool embeds = false, samples = false;      // what comes before the layers and behind them
-    std::function<void()> before_layers = {};  // of a prefill: called when its batch is prepared
+    bool embeds = false, samples = false;  // what comes before the layers and behind them
+    // Called where each layer begins and where the last one ends, while they are queued or captured.
+    std::function<void()> between_layers = {};
   };
   // Queues the batch's decode as a graph of this part. Returned graphs belong to the caller.
   class Graph;

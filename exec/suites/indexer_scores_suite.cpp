@@ -183,6 +183,12 @@ std::vector<Span> decode(int sequences, int context) {
   return std::vector<Span>(static_cast<std::size_t>(sequences), {context - 1, 1});
 }
 
+std::vector<Span> one_long(int sequences, int context, int longest) {
+  std::vector<Span> all = decode(sequences, context);
+  all.push_back({longest - 1, 1});
+  return all;
+}
+
 Suite suite() {
   Suite s{.name = "indexer_scores"};
   for (const KeyFormat format : {KeyFormat::fp8, KeyFormat::fp4}) {
@@ -198,6 +204,11 @@ Suite suite() {
     add("chunks of 3 sequences beside 4 in decode",
         {{1000, 1}, {777, 1}, {0, 45}, {515, 70}, {64, 1}, {1023, 1}, {2001, 19}});
     add("prefill of 130 behind 3000", {{3000, 130}});
+    add("decode of one long among short ones",
+        {{2, 1}, {700, 1}, {60000, 1}, {5, 1}, {0, 1}, {255, 1}, {256, 1}, {3000, 1}});
+    std::vector<Span> many;  // more than blocks; some see no key
+    for (int i = 0; i < 300; ++i) many.push_back({i * i % 1201, 1});
+    add("decode of 300", many);
   }
   const std::string source =
       "AIC-data sglang, H100, warm: prefill of 8192 past 64k-512k; facts 5.2";
@@ -207,6 +218,7 @@ Suite suite() {
       spec("fp8, decode 1 x 64k", {decode(1, 1 << 16)}),
       spec("fp8, decode 64 x 16k", {decode(64, 1 << 14)}),
       spec("fp8, decode 128 x 16k", {decode(128, 1 << 14)}),
+      spec("fp8, decode 63 x 2k beside 1 x 128k", {one_long(63, 1 << 11, 1 << 17)}),
       spec("fp8, prefill 8192 past 0", {{{0, 8192}}}),
       spec("fp8, prefill 2048 past 512k", {{{1 << 19, 2048}}}, false,
            {400, 845, "TFLOP/s", "published", source}),

@@ -196,7 +196,7 @@ Findings decode(const Device& device) {
         q.slot += 3;
         q.pages = pages[static_cast<std::size_t>(q.slot)];
       }
-      runner.prefill(together);
+      runner.prefill_part(together, runner.whole());  // not filled up: as many rows
       runner.wait();
     }
     for (int slot = 0; slot < 3; ++slot) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/formats/host_device.h"
 #include "kernels/indexer_scores/indexer_scores.h"
 
 namespace v4cap::kernels::indexer_scores {
@@ -50,6 +51,24 @@ inline Plan plan(int tokens, int pages, int tokens_per_group, int blocks, int ov
   return best;
 }
 
+// In decode lengths differ from sequence to sequence, and only the GPU knows them: pieces of one
+// size would leave the blocks of short ones waiting for those of the longest. There the pages of all
+// groups, one group behind the other, are cut into equal shares, a block each, which may begin and
+// end inside of a group.
+inline constexpr int kMostShareGroups = 1024;
+inline constexpr int kLeastShare = 8;  // pages: below, reading queries costs more than it gains
+
+V4CAP_HD constexpr int pages_per_share(int all_pages, int blocks) {
+  const int even = (all_pages + blocks - 1) / blocks;
+  return even > kLeastShare ? even : kLeastShare;
+}
+
+// Blocks that can have a share, when no sequence is longer than `pages`.
+constexpr int share_blocks(int groups, int pages, int blocks) {
+  const std::int64_t most = (std::int64_t{groups} * pages + kLeastShare - 1) / kLeastShare;
+  return static_cast<int>(most < blocks ? most : blocks);
+}
+
 // How the warpgroups of a Hopper block divide their work. In prefill they share pages: each has
 // four tokens of its own, and all read every page. With few new tokens a sequence they share these
 // tokens, and take turns in pages.
@@ -59,6 +78,21 @@ constexpr Sharing sharing(int max_new_tokens) {
   if (max_new_tokens <= 1) return Sharing::tokens_1;
   if (max_new_tokens == 2) return Sharing::tokens_2;
   return max_new_tokens <= 4 ? Sharing::tokens_4 : Sharing::pages;
+}
+
+// Tokens that share a page in decode; 0 in prefill.
+constexpr int group_tokens(Sharing sharing) {
+  switch (sharing) {
+    case Sharing::tokens_1:
+      return 1;
+    case Sharing::tokens_2:
+      return 2;
+    case Sharing::tokens_4:
+      return 4;
+    case Sharing::pages:
+      return 0;
+  }
+  return 0;
 }
 
 // What every version asks of its operands.

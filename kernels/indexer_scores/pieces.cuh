@@ -29,7 +29,8 @@ struct Run {
   int sequence, begin_page, end_page;
 };
 
-// Calls body(first token, tokens, chunk's runs) piece by piece; the same for all warps of a block.
+// Calls body(first token, how many, begin page, end page, Tokens) piece by piece; the same for all
+// warps of a block.
 template <int kGroupTokens, class Body>
 __device__ inline void for_each_piece(const Args& args, const Plan& plan, const Body& body) {
   const int pieces = plan.groups * plan.chunks;
@@ -42,13 +43,85 @@ __device__ inline void for_each_piece(const Args& args, const Plan& plan, const 
     const int farthest =
         static_cast<int>(__reduce_max_sync(~0u, static_cast<unsigned>(tokens.visible)));
     if (farthest <= begin_page * kKeysPerPage) continue;
-    body(first, count, begin_page, tokens);
+    body(first, count, begin_page, begin_page + plan.pages_per_chunk, tokens);
+  }
+}
+
+// Where the pages of each group begin when all of them lie behind each other; `first_page` has room
+// for kMostShareGroups + 1. Called by all threads of a block before anything else; the caller
+// synchronises them before for_each_share. A single group needs no table.
+template <int kGroupTokens, int kThreads>
+__device__ inline void lay_out_groups(const Args& args, int groups, int* first_page) {
+  constexpr int kOwn = kMostShareGroups / kThreads;
+  static_assert(kMostShareGroups % kThreads == 0);
+  __shared__ int warp_pages[kThreads / 32];
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+  if (groups == 1) return;
+  int pages[kOwn], sum = 0;
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int group = thread * kOwn + i;
+    int visible = 0;
+    for (int t = 0; group < groups && t < kGroupTokens; ++t) {
+      const int token = group * kGroupTokens + t;
+      if (token < args.batch.tokens) {
+        visible = max(visible, (args.batch.positions[token] + 1) / args.compress_ratio);
+      }
+    }
+    pages[i] = (visible + kKeysPerPage - 1) / kKeysPerPage;
+    sum += pages[i];
+  }
+  int before = sum;
+#pragma unroll
+  for (int offset = 1; offset < 32; offset *= 2) {
+    const int other = __shfl_up_sync(~0u, before, offset);
+    if (lane >= offset) before += other;
+  }
+  if (lane == 31) warp_pages[warp] = before;
+  before -= sum;
+  __syncthreads();
+  for (int w = 0; w < warp; ++w) before += warp_pages[w];
+  if (thread == 0) first_page[0] = 0;
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    before += pages[i];
+    if (thread * kOwn + i < groups) first_page[thread * kOwn + i + 1] = before;
+  }
+}
+
+// As for_each_piece, for the block's share of all pages.
+template <int kGroupTokens, class Body>
+__device__ inline void for_each_share(const Args& args, int groups, const int* first_page,
+                                      const Body& body) {
+  int of_one = 0;
+  if (groups == 1) {
+    const Tokens tokens(args, 0, args.batch.tokens);
+    const auto visible = __reduce_max_sync(~0u, static_cast<unsigned>(tokens.visible));
+    of_one = (static_cast<int>(visible) + kKeysPerPage - 1) / kKeysPerPage;
+  }
+  const int all = groups == 1 ? of_one : first_page[groups];
+  const int share = pages_per_share(all, static_cast<int>(gridDim.x));
+  int page = static_cast<int>(blockIdx.x) * share;
+  const int end = min(page + share, all);
+  int group = 0;  // the last one that does not begin behind `page`
+  for (int above = groups; group + 1 < above;) {
+    const int middle = (group + above) / 2;
+    (first_page[middle] <= page ? group : above) = middle;
+  }
+  for (; page < end; ++group) {
+    const int begin = groups == 1 ? 0 : first_page[group];
+    const int stop = min(end, groups == 1 ? all : first_page[group + 1]);
+    if (page >= stop) continue;  // no key is visible to the group
+    const int first = group * kGroupTokens;
+    const int count = min(kGroupTokens, args.batch.tokens - first);
+    body(first, count, page - begin, stop - begin, Tokens(args, first, count));
+    page = stop;
   }
 }
 
 template <class Body>
-__device__ inline void for_each_run(const Plan& plan, const Tokens& tokens, int count,
-                                    int begin_page, const Body& body) {
+__device__ inline void for_each_run(const Tokens& tokens, int count, int begin_page, int end_page,
+                                    const Body& body) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   std::uint32_t starts = tokens.starts;
   while (starts != 0) {
@@ -61,7 +134,7 @@ __device__ inline void for_each_run(const Plan& plan, const Tokens& tokens, int 
         __reduce_max_sync(~0u, inside ? static_cast<unsigned>(tokens.visible) : 0u));
     run.sequence = __shfl_sync(~0u, tokens.sequence, run.begin_token);
     run.begin_page = begin_page;
-    run.end_page = min(begin_page + plan.pages_per_chunk, (most + kKeysPerPage - 1) / kKeysPerPage);
+    run.end_page = min(end_page, (most + kKeysPerPage - 1) / kKeysPerPage);
     if (run.begin_page < run.end_page) body(run);
   }
 }

@@ -8,10 +8,13 @@
 //           warpgroups take turns at both.
 // Traffic : decode reads a page (8448 B, FP4 4352 B) once, and is bound by memory; prefill reads it
 //           from L2 for 12 tokens; 4 B a score to memory.
-// Shape   : a block stays on its multiprocessor and takes every grid-th piece (launch.h); three
-//           warpgroups multiply, a warp fetches pages ahead, beyond the ends of pieces.
-//           Prefill (FP4): the warpgroups share pages, each has 4 tokens of its own.
-//           Decode: they share up to 4 tokens, and take turns in pages.
+// Shape   : a block stays on its multiprocessor; three warpgroups multiply, a warp fetches pages
+//           ahead, beyond the ends of pieces.
+//           Prefill (FP4): it takes every grid-th piece (launch.h); the warpgroups share pages, each
+//           has 4 tokens of its own.
+//           Decode: it takes a share of all pages (launch.h), so that a long sequence among short
+//           ones is spread over all blocks; the warpgroups share up to 4 tokens, and take turns in
+//           pages.
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/check.h"
@@ -35,29 +38,44 @@ template <KeyFormat kFormat, int kTokens, bool kSharedPages>
 struct Layout {
   static constexpr int kPageBytes = kKeysPerPage * (kFormat == KeyFormat::fp8 ? 132 : 68);
   static constexpr int kGroupTokens = kTokens * (kSharedPages ? kWarpgroups : 1);
+  static constexpr int kLaidOut = kSharedPages ? 1 : kMostShareGroups + 1;
   static constexpr int kFit =
-      (kSharedBytes - 1024 - kWarpgroups * kTokens * kQueryBytes) / (kPageBytes + 16);
+      (kSharedBytes - 1024 - 4 * kLaidOut - kWarpgroups * kTokens * kQueryBytes) /
+      (kPageBytes + 16);
   static constexpr int kStages = kFit < 32 ? kFit : 32;
 
   alignas(1024) std::uint8_t queries[kWarpgroups][kTokens][kQueryBytes];
   alignas(128) std::uint8_t pages[kStages][kPageBytes];
   std::uint64_t full[kStages], empty[kStages];
   Expansion expansions[kExpansions];
+  int first_page[kLaidOut];
 };
+
+// The block's pieces: of the plan, or its share.
+template <bool kSharedPages, class L, class Body>
+__device__ inline void walk(const Args& args, const Plan& plan, const L& shared, const Body& body) {
+  if constexpr (kSharedPages) {
+    for_each_piece<L::kGroupTokens>(args, plan, body);
+  } else {
+    for_each_share<L::kGroupTokens>(args, plan.groups, shared.first_page, body);
+  }
+}
 
 template <bool kReadOnce, class L>
 __device__ inline void fetch_pages(const Args& args, const Plan& plan, L& shared) {
   const std::uint64_t policy = hopper::policy_evict_first();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (kReadOnce && args.batch.sequences == 1) {  // while the positions are on their way
-    const int begin_page = static_cast<int>(blockIdx.x) / plan.groups * plan.pages_per_chunk;
-    const std::int32_t* ids = args.pages.pages + (begin_page + lane) % args.pages.length;
+    const int share =
+        pages_per_share(plan.chunks * plan.pages_per_chunk, static_cast<int>(gridDim.x));
+    const std::int32_t* ids =
+        args.pages.pages + (static_cast<int>(blockIdx.x) * share + lane) % args.pages.length;
     asm volatile("prefetch.global.L2 [%0];" ::"l"(ids));
   }
   hopper::RingPosition<L::kStages> ring;
-  for_each_piece<L::kGroupTokens>(
-      args, plan, [&](int, int count, int begin_page, const Tokens& tokens) {
-        for_each_run(plan, tokens, count, begin_page, [&](const Run& run) {
+  walk<!kReadOnce>(
+      args, plan, shared, [&](int, int count, int begin_page, int end_page, const Tokens& tokens) {
+        for_each_run(tokens, count, begin_page, end_page, [&](const Run& run) {
           for (int base = run.begin_page; base < run.end_page; base += 32) {
             const int pages = min(32, run.end_page - base);
             std::int64_t page = 0;
@@ -155,8 +173,9 @@ __device__ inline void multiply_pages(const Args& args, const Plan& plan, L& sha
   hopper::RingPosition<L::kStages> ring;
   int turn = 0;
 
-  for_each_piece<L::kGroupTokens>(
-      args, plan, [&](int first, int count, int begin_page, const Tokens& tokens) {
+  walk<kSharedPages>(
+      args, plan, shared,
+      [&](int first, int count, int begin_page, int end_page, const Tokens& tokens) {
         hopper::named_sync(1 + warpgroup, 128);  // products have read the last piece's queries
         for (int i = thread % 128; i < kTokens * kIndexHeads * 8; i += 128) {
           const int t = i / (kIndexHeads * 8), head = i / 8 % kIndexHeads;
@@ -184,7 +203,7 @@ __device__ inline void multiply_pages(const Args& args, const Plan& plan, L& sha
         hopper::fence_async_shared();
         hopper::named_sync(1 + warpgroup, 128);
 
-        for_each_run(plan, tokens, count, begin_page, [&](const Run& run) {
+        for_each_run(tokens, count, begin_page, end_page, [&](const Run& run) {
           int visible[kTokens];
 #pragma unroll
           for (int t = 0; t < kTokens; ++t) {
@@ -251,6 +270,9 @@ __global__ void __launch_bounds__(kThreads, 1) score(Args args, Plan plan) {
   if (kFormat == KeyFormat::fp4 && thread < kExpansions * 8) {  // a code each
     reinterpret_cast<std::uint8_t*>(shared.expansions)[thread] = expanded(thread % 8, thread / 8);
   }
+  if constexpr (!kSharedPages) {
+    lay_out_groups<L::kGroupTokens, kThreads>(args, plan.groups, shared.first_page);
+  }
   __syncthreads();
   const int warpgroup = __shfl_sync(~0u, thread / 128, 0);  // known to be the same for a warp
   if (warpgroup == kWarpgroups) {
@@ -275,7 +297,9 @@ void launch_layout(const Args& args, cudaStream_t stream) {
   V4CAP_CUDA(cudaFuncSetAttribute(score<kFormat, kTokens, kSharedPages>,
                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   static_cast<int>(sizeof(L))));
-  const auto grid = static_cast<unsigned>(std::min<std::int64_t>(blocks, p.pieces()));
+  const std::int64_t most = kSharedPages ? std::min<std::int64_t>(blocks, p.pieces())
+                                         : share_blocks(p.groups, most_pages(args), blocks);
+  const auto grid = static_cast<unsigned>(most);
   score<kFormat, kTokens, kSharedPages><<<grid, kThreads, sizeof(L), stream>>>(args, p);
   V4CAP_LAUNCHED("indexer_scores");
 }
@@ -303,6 +327,10 @@ void launch(const Args& args, void*, Stream stream) {
 std::string refuses(const Args& args) {
   if (args.keys.format == KeyFormat::fp8 && sharing(args.batch.max_new_tokens) == Sharing::pages) {
     return "FP8 keys and many new tokens: see sm90a_shared_keys";
+  }
+  const int tokens_of_group = group_tokens(sharing(args.batch.max_new_tokens));
+  if (tokens_of_group > 0 && args.batch.tokens > kMostShareGroups * tokens_of_group) {
+    return "more than 1024 groups of tokens in decode";
   }
   return refuses_operands(args);
 }

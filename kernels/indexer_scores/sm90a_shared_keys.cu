@@ -48,8 +48,8 @@ __device__ inline void fetch_pages(const Args& args, const Plan& plan, const CUt
   const int lane = static_cast<int>(threadIdx.x) % 32;
   hopper::RingPosition<kStages> ring;
   for_each_piece<kGroupTokens>(
-      args, plan, [&](int, int count, int begin_page, const Tokens& tokens) {
-        for_each_run(plan, tokens, count, begin_page, [&](const Run& run) {
+      args, plan, [&](int, int count, int begin_page, int end_page, const Tokens& tokens) {
+        for_each_run(tokens, count, begin_page, end_page, [&](const Run& run) {
           for (int base = run.begin_page; base < run.end_page; base += 32) {
             const int pages = min(32, run.end_page - base);
             int page = 0;
@@ -100,7 +100,7 @@ __device__ inline void multiply_pages(const Args& args, const Plan& plan, Shared
   hopper::RingPosition<kStages> ring;
 
   for_each_piece<kGroupTokens>(
-      args, plan, [&](int first, int count, int begin_page, const Tokens& tokens) {
+      args, plan, [&](int first, int count, int begin_page, int end_page, const Tokens& tokens) {
         hopper::named_sync(1 + warpgroup, 128);  // products have read the last piece's queries
         for (int i = thread % 128; i < kTokens * kIndexHeads * 8; i += 128) {
           const int t = i / (kIndexHeads * 8), head = i / 8 % kIndexHeads, chunk = i % 8;
@@ -121,7 +121,7 @@ __device__ inline void multiply_pages(const Args& args, const Plan& plan, Shared
         hopper::fence_async_shared();
         hopper::named_sync(1 + warpgroup, 128);
 
-        for_each_run(plan, tokens, count, begin_page, [&](const Run& run) {
+        for_each_run(tokens, count, begin_page, end_page, [&](const Run& run) {
           // The thread writes row `own_row` of every page, of two of the four tokens.
           const int own_row = row + 8 * (quad % 2);
           int limit[kTokens / 2];

@@ -61,7 +61,8 @@ class CompareCommand final : public Command {
         ->type_name("NAME=PERCENT");
     app.add_option("--limits", limit_set_, sets_help())->type_name("SET");
     app.add_option("--out", out_directory_,
-                   "Write compare.json and compare.svg into this directory");
+                   "Write compare.json, compare.svg and, of logged steps, compare_steps.csv into "
+                   "this directory");
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier comparison in --out");
   }
 
@@ -72,7 +73,7 @@ class CompareCommand final : public Command {
     const Comparison comparison = compare_runs(std::move(a), std::move(b), steps(context), limits);
     if (context.options.dry_run) return ExitCode::done;
     const std::string json = comparison_json(comparison);
-    write_files(json, comparison_chart(comparison), context);
+    write_files(json, comparison_chart(comparison), comparison.steps, context);
     print(json, comparison_text(comparison, style(context)), context);
     return comparison.exceeded.empty() ? ExitCode::done : ExitCode::failed;
   }
@@ -90,7 +91,7 @@ class CompareCommand final : public Command {
     const std::vector<StepLimit> judged = judge_steps(&compared, limits);
     if (context.options.dry_run) return ExitCode::done;
     const std::string json = steps_json(a_, compared, judged);
-    write_files(json, steps_chart(a_, compared), context);
+    write_files(json, steps_chart(a_, compared), compared, context);
     print(json, steps_text(compared, judged, style(context)), context);
     const bool held = std::ranges::all_of(
         judged, [](const StepLimit& step) { return step.limit.state == LimitState::held; });
@@ -126,11 +127,15 @@ class CompareCommand final : public Command {
     context.out << (context.options.json ? json : text);
   }
 
-  void write_files(const std::string& json, const std::string& svg, CommandContext& context) const {
+  void write_files(const std::string& json, const std::string& svg,
+                   const std::optional<StepComparison>& steps, CommandContext& context) const {
     if (out_directory_.empty()) return;
     RunDirectory directory(out_directory_, overwrite_);
-    directory.write({{"compare.json", [&](const TextSink& sink) { sink(json); }},
-                     {"compare.svg", [&](const TextSink& sink) { sink(svg); }}});
+    // Without steps the file has its header alone: none of an earlier comparison stays.
+    directory.write(
+        {{"compare.json", [&](const TextSink& sink) { sink(json); }},
+         {"compare.svg", [&](const TextSink& sink) { sink(svg); }},
+         {"compare_steps.csv", [&](const TextSink& sink) { write_step_pairs(steps, sink); }}});
     if (!context.options.quiet) context.err << "wrote " << directory.path() << '\n';
   }
 

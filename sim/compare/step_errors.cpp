@@ -1,5 +1,7 @@
 #include "sim/compare/step_errors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -98,6 +100,16 @@ StepComparison summarise_steps(std::vector<StepPair> pairs, std::string how) {
   result.by_context = by(
       result.pairs, [](const StepPair& p) { return bucket_of(p.context_tokens); }, bucket_name);
   return result;
+}
+
+void write_step_pairs(const std::optional<StepComparison>& steps, const TextSink& sink) {
+  sink("step,kind,sequences,context_tokens,a_ms,b_ms,error_pct\n");
+  if (!steps) return;
+  std::size_t number = 0;
+  for (const StepPair& pair : steps->pairs) {
+    sink(fmt::format("{},{},{},{:.0f},{:.6f},{:.6f},{:.3f}\n", number++, name_of(pair.kind),
+                     pair.batch, pair.context_tokens, pair.a_ms, pair.b_ms, pair.error_pct()));
+  }
 }
 
 }  // namespace v4cap

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "sim/engine/step_plan.h"
+#include "sim/output/text_sink.h"
 
 namespace v4cap {
 
@@ -43,6 +45,9 @@ struct StepComparison {
 
 // `pairs` in the order of the log; every a_ms is above 0.
 StepComparison summarise_steps(std::vector<StepPair> pairs, std::string how);
+
+// One line a step, in the order of the log: step,kind,sequences,context_tokens,a_ms,b_ms,error_pct.
+void write_step_pairs(const std::optional<StepComparison>& steps, const TextSink& sink);
 
 // Number of the power-of-two bucket that `value` is in: 0 for at most 1, then (1, 2], (2, 4], ...
 int bucket_of(double value);

@@ -7,6 +7,7 @@
 #include "sim/core/error.h"
 #include "sim/cost/profile_tables.h"
 #include "sim/cost/time_account.h"
+#include "sim/model/compression.h"
 
 namespace v4cap {
 
@@ -58,7 +59,7 @@ bool is_end(const Operator& op) {
 const std::vector<LayerFamily>& layer_families() {
   static const std::vector<LayerFamily> families = {
       {"layer_decode", {"model", "tp", "ep", "layer"}, {"batch", "past"}},
-      {"layer_prefill", {"model", "tp", "ep", "layer"}, {"sequences", "new", "past"}},
+      {"layer_prefill", {"model", "tp", "ep", "layer"}, {"sequences", "tokens", "past"}},
       {"ends_decode", {"model", "tp"}, {"batch"}},
       {"ends_prefill", {"model", "tp"}, {"tokens", "rows"}},
       {"copy_points", {"model", "tp"}, {"bytes"}},
@@ -77,6 +78,7 @@ struct LayerCost::Layers {
   double least_past = 0;    // measured in decode
   double least_beyond = 0;  // measured of a longest sequence
   double reach = 0;         // past tokens beyond which nothing changes
+  double knee = 0;          // up to which attention reads more for every token
 };
 
 struct LayerCost::Ends {
@@ -93,7 +95,6 @@ struct LayerCost::Batch {
   std::int64_t sequences = 0;    // that decode
   std::int64_t decode_rows = 0;  // theirs, with padding in a graph
   std::int64_t padding = 0;      // of decode_rows
-  double tokens_each = 1;        // of a sequence that decodes
   double longest_past = 0;       // of the longest of them
   double others_past = 0;        // mean of the others
   bool graph = false;
@@ -151,10 +152,10 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
     const ProfileSeries* prefill = find_or_plain("layer_prefill");
     const ProfileSeries* longest = find_or_plain("layer_decode_longest");
     names.push_back(name);
-    layers_.push_back(
-        {"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
-         Lookup(prefill), Lookup(longest), least_on(1, decode), least_on(2, longest),
-         kind == LayerKind::window ? window : std::numeric_limits<double>::infinity()});
+    layers_.push_back({"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
+                       Lookup(prefill), Lookup(longest), least_on(1, decode), least_on(2, longest),
+                       kind == LayerKind::window ? window : std::numeric_limits<double>::infinity(),
+                       kernels::real(kCsaTokensPerEntry * m.indexer.top_k)});
     decode_layers_ &= need(decode != nullptr, "decode layer " + name);
     prefill_layers_ &= need(prefill != nullptr, "prefill layer " + name);
   }
@@ -179,7 +180,6 @@ LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
       ++batch.sequences;
       batch.decode_rows += piece.tokens.value;
       const double past = kernels::real(piece.past.value);
-      batch.tokens_each = kernels::real(piece.tokens.value);
       batch.others_past += past;
       batch.longest_past = std::max(batch.longest_past, past);
       continue;
@@ -220,23 +220,36 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
         interpolated += time.kind == SampleKind::interpolated ? us : 0;
         extrapolated += time.kind == SampleKind::extrapolated ? us : 0;
       };
+      const bool by_longest =
+          layers.longest.known() && batch.sequences > 1 && layers.reach > batch.longest_past;
+      const double others = batch.others_past;
+      bool longest_met = false;
       for (const StepPiece& piece : plan.pieces) {
         if (piece.kind != PieceKind::decode) continue;
-        add(kernels::real(piece.tokens.value),
-            row.at(std::min(kernels::real(piece.past.value), layers.reach)));
+        const double past = kernels::real(piece.past.value);
+        const double rows = kernels::real(piece.tokens.value);
+        if (!by_longest) {
+          add(rows, row.at(std::min(past, layers.reach)));
+          continue;
+        }
+        if (past == batch.longest_past && !std::exchange(longest_met, true)) {
+          add(rows, row.at(others));
+        } else if (past <= layers.knee || others <= layers.knee) {
+          add(rows, row.at(past));
+        } else {
+          const double way = (past - layers.knee) / (others - layers.knee);
+          add(rows * way, row.at(others));
+          add(rows * (1 - way), row.at(layers.knee));
+        }
       }
       if (batch.padding > 0) add(kernels::real(batch.padding), row.at(layers.least_past));
-      if (layers.longest.known() && batch.sequences > 1 && layers.reach > batch.longest_past) {
-        // In place of its own row among the others, the longest has theirs and what it adds.
-        const double others = batch.others_past;
-        add(-batch.tokens_each, row.at(batch.longest_past));
-        add(batch.tokens_each, row.at(others));
-        const double beyond = batch.longest_past - others;
+      const double beyond = batch.longest_past - others;
+      if (by_longest && beyond > 0) {
         const double measured_beyond = std::max(beyond, layers.least_beyond);
         const double rows_of_batch = kernels::real(batch.decode_rows);
         const SampleTime with = layers.longest.at(rows_of_batch, others, measured_beyond);
         const double adds = std::max(0.0, with.us - row.at(others).us) * beyond / measured_beyond;
-        if (beyond > 0) add(rows_of_batch, {adds, with.kind});
+        add(rows_of_batch, {adds, with.kind});
       }
       account.add(layers.decode_part,
                   kernels::real(layers.count) / kernels::real(batch.decode_rows),
@@ -269,7 +282,7 @@ void LayerCost::layer_prefill(const Layers& layers, std::int64_t count,
   SampleSums us{};
   for (const Piece& piece : pieces) {
     const SampleTime time =
-        layers.prefill.at(all / piece.tokens, piece.tokens, std::min(piece.past, layers.reach));
+        layers.prefill.at(all / piece.tokens, all, std::min(piece.past, layers.reach));
     us[static_cast<std::size_t>(time.kind)] += piece.tokens / all * time.us;
   }
   account.add(layers.prefill_part, kernels::real(count), us);

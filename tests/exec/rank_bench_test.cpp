@@ -1,8 +1,9 @@
-// How the layers of a step are made from layers of one kind.
+// What is made of times of whole steps.
 #include "exec/calibrate/rank_bench.h"
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -11,31 +12,46 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-TEST_CASE("layers of a step: kinds sum up to the whole, and one asked for again is timed again") {
-  const ModelSpec flash =
-      load_model(std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/deepseek-v4-flash.yaml").spec;
+ModelSpec flash() {
+  return load_model(std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/deepseek-v4-flash.yaml")
+      .spec;
+}
+
+TEST_CASE("layers of a step: a kind's time is the mean of its layers, over steps") {
+  const ModelSpec model = flash();
+  REQUIRE(layer_kinds(model) == std::vector<std::string>{"csa", "csa_hash", "hca", "window_hash"});
+  KindTimes times(model);
+  std::vector<double> us(43, 100);
+  us[42] += 21;  // one of the CSA layers that are not routed by hash
+  const double csa = 100 + 21.0 / 20;
+  times.add(us, 1);
+  times.add(us, 1.1);
+  const LayerTimes of_kind = times.summarised(1755);
+  REQUIRE(of_kind.size() == 4);
+  CHECK(of_kind.at("hca").median_us == doctest::Approx(105));
+  const Measurement m = of_kind.at("csa");
+  CHECK(m.median_us == doctest::Approx(1.05 * csa));
+  CHECK(m.samples == 2);
+  CHECK(m.sm_mhz == 1755);
+  // Two steps that differ by d: the standard error of their mean is d / 2.
+  CHECK(m.p90_us - m.median_us == doctest::Approx(1.2816 * 0.1 * csa / 2));
+  CHECK(m.median_us - m.p10_us == doctest::Approx(m.p90_us - m.median_us));
+}
+
+TEST_CASE("layers of a step: one point is timed once for all kinds, and again when asked again") {
   int timed = 0;
-  // 10 us a layer of one kind, 12 where all are together; later times are twice as long.
-  const auto time = [&](const std::vector<int>& layers) {
-    const bool whole = layers.size() == flash.layers.size();
-    const double us =
-        (whole ? 12.0 : 10.0) * static_cast<double>(layers.size()) * (timed++ < 5 ? 1 : 2);
-    return Measurement{us, us, us, 5, 1980};
+  const auto time = [&] {
+    ++timed;
+    const double us = 10.0 * timed;
+    return LayerTimes{{"csa", {us, us, us, 5, 1980}}, {"hca", {us + 1, us + 1, us + 1, 5, 1980}}};
   };
-  LayersOfStep layers;
-  const std::vector<std::string> kinds = layer_kinds(flash);
-  REQUIRE(kinds == std::vector<std::string>{"csa", "csa_hash", "hca", "window_hash"});
-  double sum_us = 0;
-  for (const std::string& kind : kinds) {
-    const Measurement m = layers.at(flash, {8, 100}, kind, 4, time);
-    sum_us += m.median_us * static_cast<double>(layers_of(flash, kind).size());
-  }
-  CHECK(timed == 5);
-  CHECK(sum_us == doctest::Approx(12 * 43));
-  CHECK(layers.at(flash, {8, 100}, "hca", 4, time).median_us == doctest::Approx(24));
-  CHECK(timed == 10);
-  layers.at(flash, {8, 200}, "hca", 4, time);
-  CHECK(timed == 15);
+  TimedOnce once;
+  CHECK(once.at({8, 100}, "csa", time).median_us == 10);
+  CHECK(once.at({8, 100}, "hca", time).median_us == 11);
+  CHECK(timed == 1);
+  CHECK(once.at({8, 100}, "hca", time).median_us == 21);
+  CHECK(once.at({8, 200}, "hca", time).median_us == 31);
+  CHECK(timed == 3);
 }
 
 }  // namespace

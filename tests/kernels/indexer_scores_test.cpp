@@ -114,6 +114,22 @@ TEST_CASE("indexer_scores: one long sequence is spread over all blocks, once") {
   CHECK(rounds * many.pages_per_chunk < 1.3 * share);
 }
 
+TEST_CASE("indexer_scores: shares of decode cover all pages and are even, whatever the lengths") {
+  for (const int blocks : {1, 8, 132, 144}) {
+    for (const int all : {0, 1, 7, 8, 9, 512, 1057, 2'097'152}) {
+      const int share = pages_per_share(all, blocks);
+      CHECK(std::int64_t{share} * blocks >= all);
+      CHECK(share >= kLeastShare);
+      CHECK((share == kLeastShare || (share - 1) * std::int64_t{blocks} < all));
+    }
+  }
+  // Of 63 sequences of 8 pages and one of 512, no block has more than an eighth above the mean.
+  CHECK(pages_per_share(63 * 8 + 512, 132) <= 8 * 1.125);
+  CHECK(share_blocks(1, 8, 132) == 1);
+  CHECK(share_blocks(64, 8, 132) == 64);
+  CHECK(share_blocks(64, 512, 132) == 132);
+}
+
 TEST_CASE("indexer_scores: pages are shared where a sequence has more than four new tokens") {
   CHECK(sharing(1) == Sharing::tokens_1);
   CHECK(sharing(2) == Sharing::tokens_2);

@@ -172,7 +172,8 @@ TEST_CASE("a profile of v4exec that is not as it must be is refused with place")
       {"      - {name: past, unit: tokens, interpolation: linear}\n", "",
        "28:7: axes: expected [batch, past] of layer_decode of v4exec, got [batch]"},
       {"{name: sequences", "{name: batch",
-       "axes: expected [sequences, new, past] of layer_prefill of v4exec, got [batch, new, past]"},
+       "axes: expected [sequences, tokens, past] of layer_prefill of v4exec, got [batch, tokens, "
+       "past]"},
   };
   for (const Broken& b : table) {
     CAPTURE(b.from);

@@ -125,6 +125,10 @@ TEST_CASE("compare: one run's log of steps and a scenario") {
   boost::property_tree::ptree tree;
   REQUIRE_NOTHROW(boost::property_tree::read_xml(stream, tree));
   CHECK(stream.str().find("nan") == std::string::npos);
+  const std::string rows = file_text(dir / "out/compare_steps.csv");
+  CHECK(rows.starts_with("step,kind,sequences,context_tokens,a_ms,b_ms,error_pct\n0,"));
+  const auto lines = static_cast<std::int64_t>(std::ranges::count(rows, '\n'));
+  CHECK(lines == document.at("steps").at("all").at("steps").as_int64() + 1);
   const ProgramRun text = run_v4cap({"compare", dir / "a", "--scenario", kQuickstart});
   CHECK(text.code == ExitCode::done);
   CHECK(text.out.find("by mean context, tokens") != std::string::npos);

@@ -150,7 +150,7 @@ double prefill_layer_us(const std::string& layer, const std::vector<Run>& runs) 
   for (const Run& run : runs) all += run.tokens;
   for (const Run& run : runs) {
     us += run.tokens / all *
-          times_of(layer).prefill(all / run.tokens, run.tokens, in_window(layer, run.past));
+          times_of(layer).prefill(all / run.tokens, all, in_window(layer, run.past));
   }
   return us;
 }
@@ -261,11 +261,11 @@ TEST_CASE("equal pieces of prompts are the batch that was measured") {
   const Step step = small_step(plan_of({}, {chunk(4096, 512), chunk(4096, 512, true)}));
   double us = ends_prefill_us(1024, 1);
   for (const std::string& layer : kNames) {
-    us += times_of(layer).prefill(2, 512, in_window(layer, 4096));
+    us += times_of(layer).prefill(2, 1024, in_window(layer, 4096));
   }
   check_us(step, us);
   CHECK(step.part("prefill: layers csa") ==
-        doctest::Approx(2 * times_of("csa").prefill(2, 512, 4096)));
+        doctest::Approx(2 * times_of("csa").prefill(2, 1024, 4096)));
   CHECK(step.part("prefill: ends") == doctest::Approx(ends_prefill_us(1024, 1)));
   CHECK(step.part("host") == 0);
 }
