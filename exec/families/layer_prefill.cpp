@@ -28,8 +28,8 @@ class LayerPrefill final : public StepFamily {
         quick ? std::vector<double>{1, 4, 16} : std::vector<double>{1, 2, 4, 16, 64};
     // Fine where it is one sequence, which is the most frequent case.
     const std::vector<double> coarse{16, 64, 256, 1024, 2048, 4096, 8192};
-    const std::vector<double> fine{1,   16,  32,   48,   64,   128,  192,  256,  384,
-                                   512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192};
+    const std::vector<double> fine{1,   16,   32,   64,   128,  192,  256,  384, 512,
+                                   768, 1024, 1536, 2048, 3072, 4096, 6144, 8192};
     const std::vector<double> pasts =
         quick ? std::vector<double>{0, 8192, 65536, 524288}
               : std::vector<double>{0, 2048, 8192, 32768, 131072, 524288};
@@ -40,6 +40,7 @@ class LayerPrefill final : public StepFamily {
         for (const double past : pasts) {
           if (past + together / count > RankBench::kMaxContext || count * past > 2.2e6) continue;
           if (past > 131072 && together > 2048) continue;
+          if (count > 1 && past > 0 && past < 8192) continue;
           for (const std::string& kind : layer_kinds(rank.model)) {
             auto keys = rank_keys(rank);
             keys.push_back(kind);

@@ -42,7 +42,11 @@ struct Layout {
   static constexpr int kFit =
       (kSharedBytes - 1024 - 4 * kLaidOut - kWarpgroups * kTokens * kQueryBytes) /
       (kPageBytes + 16);
-  static constexpr int kStages = kFit < 32 ? kFit : 32;
+  static constexpr int kMost = kFit < 32 ? kFit : 32;
+  // Pages land in any order. Were a stage one warpgroup's and later another's, the second could wait
+  // for its page before the first one's has landed: the barrier would still be a phase behind, whose
+  // parity says "landed". So each stage is always the same warpgroup's, or all of them wait for it.
+  static constexpr int kStages = kSharedPages ? kMost : kMost / kWarpgroups * kWarpgroups;
 
   alignas(1024) std::uint8_t queries[kWarpgroups][kTokens][kQueryBytes];
   alignas(128) std::uint8_t pages[kStages][kPageBytes];

@@ -175,6 +175,7 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
 
 LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
   Batch batch;
+  const StepPiece* before = nullptr;
   for (const StepPiece& piece : plan.pieces) {
     if (piece.kind == PieceKind::decode) {
       ++batch.sequences;
@@ -184,9 +185,18 @@ LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
       batch.longest_past = std::max(batch.longest_past, past);
       continue;
     }
+    batch.logits += piece.emits_token ? 1 : 0;
+    // A prompt goes on behind its rebuilt window as one sequence.
+    const bool goes_on = before != nullptr && before->kind == PieceKind::rebuild && !pyramid_ &&
+                         piece.request == before->request &&
+                         piece.past == before->past + before->tokens;
+    before = &piece;
+    if (goes_on) {
+      batch.pieces.back().tokens += kernels::real(piece.tokens.value);
+      continue;
+    }
     batch.pieces.push_back({kernels::real(piece.tokens.value), kernels::real(piece.past.value),
                             pyramid_ && piece.kind == PieceKind::rebuild});
-    batch.logits += piece.emits_token ? 1 : 0;
   }
   if (batch.sequences > 1) {
     batch.others_past =

@@ -18,7 +18,8 @@
 //   prefill  ends(N, rows) + sum over layers of sum_i n_i / N layer(N / n_i, N, past_i) for pieces
 //            of n_i new tokens and N in all: exact for equal pieces. Never faster than the host
 //            launches it: eager step + layers x eager layer.
-//   rebuild  a prefill piece that asks for no logits. Of a pyramid, t plan tokens are t x L
+//   rebuild  a prefill piece that asks for no logits, one with the prompt that goes on behind it in
+//            the same step. Of a pyramid, t plan tokens are t x L
 //            layer-tokens, of which layer l of L runs 2 (L - l + 1) / (L + 1) t: the last
 //            window x (L - l + 1) tokens when the whole rebuild is one piece.
 //

@@ -314,7 +314,14 @@ TEST_CASE("an eager batch lasts as long as the host launches it, whatever runs b
 // ---- Rebuilds and copies ----
 
 TEST_CASE("a rectangle runs its tokens through every layer and asks for no logits") {
+  const auto of = [](std::uint32_t request, StepPiece piece) {
+    piece.request = request;
+    return piece;
+  };
+  // One sequence when the prompt goes on behind it, two pieces of different requests otherwise.
   check_us(small_step(plan_of({}, {rebuild(5000, 640), chunk(5640, 100, true)})),
+           prefill_us({{740, 5000}}, 1));
+  check_us(small_step(plan_of({}, {of(1, rebuild(5000, 640)), of(2, chunk(5640, 100, true))})),
            prefill_us({{640, 5000}, {100, 5640}}, 1));
 }
 
