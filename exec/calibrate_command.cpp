@@ -19,10 +19,10 @@
 
 #include "exec/calibrate/assemble.h"
 #include "exec/calibrate/conduct.h"
-#include "exec/calibrate/fault.h"
 #include "exec/calibrate/grids.h"
 #include "exec/calibration_monitor.h"
 #include "exec/device.h"
+#include "exec/driver/gpu_error.h"
 #include "exec/suite.h"
 #include "exec/timing.h"
 #include "exec/v4exec_program.h"
@@ -90,8 +90,11 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
-void write_error(JsonWriter& json, const std::string& kind, const std::string& message) {
-  json.key("error").begin_object().member("kind", kind).member("message", message).end_object();
+void write_error(JsonWriter& json, const std::string& kind, const std::string& message,
+                 const std::string& kept = "") {
+  json.key("error").begin_object().member("kind", kind).member("message", message);
+  if (!kept.empty()) json.member("kept", kept);
+  json.end_object();
 }
 
 class CalibrateCommand : public Command {
@@ -174,48 +177,34 @@ class CalibrateCommand : public Command {
 
   // ---- a family, or the check of an operator, in this process ----
 
+  // What it throws is in its log as a line of JSON, which the parent reads (conduct.h).
   ExitCode child(CommandContext& context, const Rank& rank, GridSize size) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody waits for this any more
-    const auto failed = [&](const std::string& kind, const std::string& message) {
-      JsonWriter json;
-      json.begin_object();
-      write_error(json, kind, message);
-      json.end_object();
-      context.out << json.text() << std::endl;
-      return ExitCode::failed;
-    };
-    try {
-      if (!versions_.empty()) {
-        const std::vector<std::string> ids = lines_of(versions_);
-        kernels::passed_versions().emplace(ids.begin(), ids.end());
-      }
-      if (!check_.empty()) {
-        return run_program(
-            kV4exec, {"check", "--json", "--operator", check_, "--device", std::to_string(device_)},
-            context.out, context.err, false, false);
-      }
-      const auto* make = FamilyRegistry::find(families_.at(0));
-      V4CAP_CHECK(make != nullptr, families_.at(0));
-      const std::unique_ptr<Family> family = (*make)();
-      const Device device = open_device(device_);
-      CalibrationMonitor monitor(device);
-      Stopwatch stopwatch(device);
-      stopwatch.warm_up(kWarmUpS);
-      reference_mhz_ = std::max(reference_mhz_, monitor.read().sm_mhz);
-      MeasureContext measuring{.rank = rank,
-                               .size = size,
-                               .device = &device,
-                               .stopwatch = &stopwatch,
-                               .seconds = size == GridSize::quick ? 0.01 : 0.02};
-      DiskFiles files;
-      run_family(*family, job(device, rank, size), measuring, monitor, files, real_pace());
-      return ExitCode::done;
-    } catch (const RunError& error) {
-      return failed(error.kind(), error.what());
-    } catch (const std::exception& error) {
-      const auto known = explain_cuda(error);
-      return failed(known ? known->kind() : "run", known ? known->what() : error.what());
+    if (!versions_.empty()) {
+      const std::vector<std::string> ids = lines_of(versions_);
+      kernels::passed_versions().emplace(ids.begin(), ids.end());
     }
+    if (!check_.empty()) {
+      return run_program(
+          kV4exec, {"check", "--json", "--operator", check_, "--device", std::to_string(device_)},
+          context.out, context.err, false, false);
+    }
+    const auto* make = FamilyRegistry::find(families_.at(0));
+    V4CAP_CHECK(make != nullptr, families_.at(0));
+    const std::unique_ptr<Family> family = (*make)();
+    const Device device = open_device(device_);
+    CalibrationMonitor monitor(device);
+    Stopwatch stopwatch(device);
+    stopwatch.warm_up(kWarmUpS);
+    reference_mhz_ = std::max(reference_mhz_, monitor.read().sm_mhz);
+    MeasureContext measuring{.rank = rank,
+                             .size = size,
+                             .device = &device,
+                             .stopwatch = &stopwatch,
+                             .seconds = size == GridSize::quick ? 0.01 : 0.02};
+    DiskFiles files;
+    run_family(*family, job(device, rank, size), measuring, monitor, files, real_pace());
+    return ExitCode::done;
   }
 
   // ---- all families ----
@@ -223,6 +212,7 @@ class CalibrateCommand : public Command {
   std::vector<std::string> child_arguments() const {
     std::vector<std::string> list{"calibrate",
                                   "--in-process",
+                                  "--json",
                                   "--model",
                                   model_,
                                   "--tp",
@@ -309,7 +299,7 @@ class CalibrateCommand : public Command {
         json.end_object();
       }
       json.end_array();
-      if (failures > 0) write_error(json, kind, message);
+      if (failures > 0) write_error(json, kind, message, kept_text(report));
       json.end_object();
       context.out << json.text() << '\n';
     } else if (!profile.empty()) {
@@ -317,15 +307,25 @@ class CalibrateCommand : public Command {
     }
     if (failures > 0) {
       context.err << fmt::format(
-          "v4exec: {} of {} families were not measured; what was measured is "
-          "in {}, and the same command measures the rest\n",
-          failures, report.families.size(), out_);
+          "v4exec: {} of {} families were not measured; kept: {}; the same command measures the "
+          "rest\n",
+          failures, report.families.size(), kept_text(report));
     } else if (open) {
       context.err << fmt::format("{}; what was measured is in {}, and the same command goes on\n",
                                  report.interrupted ? "interrupted" : "out of time", out_);
     }
     if (report.interrupted) return ExitCode::interrupted;
     return failures > 0 ? ExitCode::failed : ExitCode::done;
+  }
+
+  // "120 of 400 points in DIR".
+  std::string kept_text(const Report& report) const {
+    std::size_t points = 0, kept = 0;
+    for (const FamilyReport& f : report.families) {
+      points += f.points;
+      kept += f.measured + f.refused;
+    }
+    return fmt::format("{} of {} points in {}", kept, points, out_);
   }
 
   // ---- a GPU that nobody has checked the kernels on ----
@@ -364,10 +364,10 @@ class CalibrateCommand : public Command {
       const ChildEnd end = check(whole, children);
       if (end.how == ChildEnd::How::interrupted) return false;
       if (end.how == ChildEnd::How::exited && end.code == 0) continue;
-      throw Fault("check_failed",
-                  fmt::format("whole layers fail their check on this {} with the versions of "
-                              "kernels that passed; see {}/logs/check-{}.log",
-                              device.name, out_, whole));
+      throw RunError(fmt::format("whole layers fail their check on this {} with the versions of "
+                                 "kernels that passed; see {}/logs/check-{}.log",
+                                 device.name, out_, whole),
+                     error_kind::kCheckFailed);
     }
     return true;
   }

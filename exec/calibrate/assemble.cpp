@@ -10,7 +10,7 @@
 #include <set>
 #include <sstream>
 
-#include "exec/calibrate/fault.h"
+#include "exec/driver/gpu_error.h"
 #include "exec/step/captured_sizes.h"
 #include "sim/core/quantiles.h"
 
@@ -32,7 +32,6 @@ Parts read_parts(const std::string& folder, bool any_gpu) {
   if (error) throw InputError(Place{parts.string()}, "expected a folder with parts, found none");
   std::ranges::sort(files);
   Parts out;
-  std::string first;
   for (const fs::path& file : files) {
     if (file.extension() == ".partial") out.incomplete.push_back(file.stem().string());
     if (file.extension() != ".jsonl") continue;
@@ -43,16 +42,10 @@ Parts read_parts(const std::string& folder, bool any_gpu) {
           fmt::format("expected all {} points of the family {}, found {} of '{}'", part.head.points,
                       file.stem().string(), part.records.size(), part.head.family.name));
     }
-    if (out.complete.empty()) {
-      first = file.string();
-    } else {
-      const auto different =
-          differences(out.complete.front().head.provenance, part.head.provenance, any_gpu);
-      if (!different.empty()) {
-        throw Fault("other_measurement",
-                    fmt::format("{} was measured otherwise than {} ({})", file.string(), first,
-                                fmt::join(different, "; ")));
-      }
+    if (!out.complete.empty()) {
+      const Provenance& first = out.complete.front().head.provenance;
+      const auto unfit = unfit_part(file.string(), first, part.head.provenance, any_gpu);
+      if (unfit) throw RunError(*unfit);
     }
     out.complete.push_back(std::move(part));
   }
@@ -158,7 +151,8 @@ Assembled assemble(const std::string& folder, bool any_gpu) {
     out.families.push_back(fit_family(std::move(family), raw, part.head.tolerance_pct));
   }
   if (out.families.empty()) {
-    throw Fault("nothing_measured", folder + ": every point of every family was refused");
+    throw RunError(folder + ": every point of every family was refused",
+                   error_kind::kNothingMeasured);
   }
   Profile& p = out.profile;
   p.name = profile_name(common);

@@ -20,8 +20,8 @@ struct Assembled {
 // `batch`: series "eager_layer", "eager_step" and "graph_step", of which each gives its median time.
 //
 // Complete parts of DIR/parts, in whatever order they were measured: the same parts give the same
-// profile. Throws InputError when there is none or one is broken, and Fault "other_measurement"
-// when two differ in identity; with `any_gpu` GPUs of the same name count as one.
+// profile. Throws InputError when there is none or one is broken, and RunError "wrong_profile" or
+// "bad_part" when two differ in identity; with `any_gpu` GPUs of the same name count as one.
 Assembled assemble(const std::string& folder, bool any_gpu);
 
 // "h100-v4exec-deepseek-v4-pro-tp8-ep8-quick".

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "exec/calibrate/fault.h"
+#include "exec/driver/gpu_error.h"
 
 extern char** environ;
 
@@ -72,8 +72,9 @@ ChildEnd ProcessChildren::run(const ChildTask& task) {
   const int failed =
       ::posix_spawn(&child, program_.c_str(), files.get(), nullptr, arguments.data(), environ);
   if (failed != 0) {
-    throw Fault("process", "cannot start " + program_ + " with its log in " + task.log + ": " +
-                               std::strerror(failed));
+    throw RunError(
+        "cannot start " + program_ + " with its log in " + task.log + ": " + std::strerror(failed),
+        error_kind::kProcess);
   }
   std::uintmax_t written = 0;
   auto grown = Clock::now();
@@ -84,7 +85,7 @@ ChildEnd ProcessChildren::run(const ChildTask& task) {
       // Ctrl-C reaches the child too.
       return interrupted_() ? ChildEnd{ChildEnd::How::interrupted, 0} : ended(status);
     }
-    if (found < 0 && errno != EINTR) throw Fault("process", "lost " + program_);
+    if (found < 0 && errno != EINTR) throw RunError("lost " + program_, error_kind::kProcess);
     const std::uintmax_t now = size_of(task.progress) + size_of(task.log);
     if (now != written) {
       written = now;

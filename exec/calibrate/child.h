@@ -24,7 +24,7 @@ struct ChildEnd {
 class Children {
  public:
   virtual ~Children() = default;
-  // Returns when the child has ended. Throws Fault "process" when it cannot be started.
+  // Returns when the child has ended. Throws RunError "process" when it cannot be started.
   virtual ChildEnd run(const ChildTask& task) = 0;
 };
 

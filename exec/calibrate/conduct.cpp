@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 
+#include "exec/driver/gpu_error.h"
 #include "sim/core/json.h"
 
 namespace v4cap::exec::calibrate {
@@ -16,8 +16,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 5> kConcernAll{"no_gpu", "gpu_lost", "gpu_shared", "disk",
-                                                 "process"};
+// Not device_lost: a kernel may have done it, and if the GPU is gone the next process finds none.
+constexpr std::array<const char*, 8> kConcernAll{
+    error_kind::kNoDriver,       error_kind::kDriverTooOld, error_kind::kNoGpu,
+    error_kind::kUnsupportedGpu, error_kind::kBusyGpu,      error_kind::kDiskFull,
+    error_kind::kCannotWrite,    error_kind::kProcess};
 
 constexpr double kLeastS = 0.1;  // of a process
 
@@ -50,17 +53,17 @@ void explain_failure(FamilyReport& report, const ChildEnd& end, const std::strin
   const Said said = said_in(log);
   report.outcome = FamilyOutcome::failed;
   if (end.how == ChildEnd::How::hung) {
-    report.kind = "hung";
+    report.kind = error_kind::kTimedOut;
     report.message = "nothing happened for too long";
   } else if (end.how == ChildEnd::How::signalled) {
-    report.kind = "crashed";
-    report.message = fmt::format("ended by signal {} ({})", end.code, ::strsignal(end.code));
+    report.kind = error_kind::kKilled;
+    report.message = killed("its process", end.code).what();
   } else if (!said.kind.empty()) {
     report.kind = said.kind;
     report.message = said.message;
     return;
   } else {
-    report.kind = "failed";
+    report.kind = error_kind::kRun;
     report.message = fmt::format("ended with exit code {}", end.code);
   }
   if (!said.message.empty()) report.message += ": " + said.message;

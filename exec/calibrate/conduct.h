@@ -34,7 +34,7 @@ struct FamilyReport {
   FamilyOutcome outcome = FamilyOutcome::complete;
   std::size_t points = 0, measured = 0, refused = 0, marked = 0;
   double seconds = 0;                   // of its process; 0: it was complete before
-  std::string kind = {}, message = {};  // of a failure: "crashed", "hung", or what the child said
+  std::string kind = {}, message = {};  // of a failure: killed, timed_out, or what the child said
 };
 
 struct Report {

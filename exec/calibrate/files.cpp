@@ -6,16 +6,16 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
-#include "exec/calibrate/fault.h"
+#include "exec/driver/gpu_error.h"
+#include "sim/core/write_error.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
 
 [[noreturn]] void failed(const std::string& path) {
-  throw Fault("disk", "cannot write " + path + ": " + std::strerror(errno));
+  throw write_failed(path, errno);
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ FolderLock::FolderLock(const std::string& folder) {
   const bool taken = errno == EWOULDBLOCK;
   ::close(file_);
   if (!taken) failed(path);
-  throw Fault("busy", "another calibration writes to " + folder);
+  throw RunError("another calibration writes to " + folder, error_kind::kBusyFolder);
 }
 
 FolderLock::~FolderLock() {

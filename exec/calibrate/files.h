@@ -10,7 +10,7 @@ class Files {
  public:
   virtual ~Files() = default;
   // Adds to the end of a file, which is made when it is not there, and has it on disk when it
-  // returns. Throws Fault "disk"; part of the text may be in the file then.
+  // returns. Throws RunError as write_failed() makes it; part of the text may be in the file then.
   virtual void append(const std::string& path, std::string_view text) = 0;
   virtual void truncate(const std::string& path, std::size_t bytes) = 0;
   virtual void rename(const std::string& from, const std::string& to) = 0;
@@ -25,7 +25,8 @@ class DiskFiles : public Files {
 };
 
 // Keeps a folder for one calibration at a time, as long as it lives, whatever ends the process.
-// Makes the folder. Throws Fault "busy" when another process has it, "disk" when it cannot be made.
+// Makes the folder. Throws RunError: busy_folder when another process has it, what write_failed()
+// makes when it cannot be made.
 class FolderLock {
  public:
   explicit FolderLock(const std::string& folder);

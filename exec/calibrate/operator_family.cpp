@@ -55,7 +55,7 @@ class OperatorFamily : public Family {
       if (error.kind() != error_kind::kOutOfMemory) throw;
       operands_.reset();
       made_.reset();
-      throw PointRefused("out_of_memory", error.what());
+      throw PointRefused(error_kind::kOutOfMemory, error.what());
     }
   }
 

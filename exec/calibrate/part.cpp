@@ -7,7 +7,7 @@
 #include <iterator>
 #include <limits>
 
-#include "exec/calibrate/fault.h"
+#include "exec/driver/gpu_error.h"
 #include "sim/core/hash.h"
 #include "sim/core/json.h"
 #include "sim/output/json_writer.h"
@@ -116,14 +116,23 @@ Record read_record(JsonValue v, const PartHead& head) {
 
 }  // namespace
 
-std::vector<std::string> differences(const Provenance& expected, const Provenance& found,
-                                     bool any_gpu) {
-  std::vector<std::string> out;
+std::optional<RunError> unfit_part(const std::string& path, const Provenance& expected,
+                                   const Provenance& found, bool any_gpu) {
+  const auto gpu = [](const Provenance& p) { return fmt::format("{} ({})", p.device, p.uuid); };
+  if (found.device != expected.device) {
+    return wrong_profile(path, gpu(found), gpu(expected), kMeasureAgain);
+  }
+  if (!any_gpu && found.uuid != expected.uuid) {
+    return wrong_profile(path, gpu(found), gpu(expected),
+                         fmt::format("--any-gpu takes it, {}", kMeasureAgain));
+  }
+  std::string wanted, there;
   const auto compare = [&](const char* what, const auto& e, const auto& f) {
-    if (e != f) out.push_back(fmt::format("{}: expected {}, found {}", what, e, f));
+    if (e == f) return;
+    const char* comma = wanted.empty() ? "" : ", ";
+    wanted += fmt::format("{}{} {}", comma, what, e);
+    there += fmt::format("{}{} {}", comma, what, f);
   };
-  compare("device", expected.device, found.device);
-  if (!any_gpu) compare("uuid", expected.uuid, found.uuid);
   compare("driver", expected.driver, found.driver);
   compare("CUDA runtime", expected.cuda_runtime, found.cuda_runtime);
   compare("v4exec", expected.version + " build " + expected.build,
@@ -133,7 +142,8 @@ std::vector<std::string> differences(const Provenance& expected, const Provenanc
   compare("tp", expected.tp, found.tp);
   compare("ep", expected.ep, found.ep);
   compare("size", expected.size, found.size);
-  return out;
+  if (wanted.empty()) return {};
+  return bad_part(path, wanted, there, kMeasureAgain);
 }
 
 std::string plan_hash(const std::vector<Point>& points) {

@@ -6,11 +6,13 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "exec/calibrate/family.h"
 #include "exec/calibrate/files.h"
+#include "sim/core/error.h"
 
 namespace v4cap::exec::calibrate {
 
@@ -29,10 +31,11 @@ struct Provenance {
   double reference_mhz = 0;  // SM clock under load before the first point; 0: not known
 };
 
-// "driver: expected 580.1, found 570.2", one for each difference in identity. With `any_gpu` GPUs
-// of the same name count as one.
-std::vector<std::string> differences(const Provenance& expected, const Provenance& found,
-                                     bool any_gpu);
+// Why the part in `path` neither goes on as `expected` nor stands beside what is: its identity
+// differs, in the GPU (wrong_profile) or in anything else (bad_part). Nothing when it does not. With
+// `any_gpu` GPUs of the same name count as one.
+std::optional<RunError> unfit_part(const std::string& path, const Provenance& expected,
+                                   const Provenance& found, bool any_gpu);
 
 struct Record {
   Point point;
@@ -56,6 +59,10 @@ struct Part {
   std::size_t bytes = 0;  // of whole lines; less than the file has when its last line is cut
   bool complete() const { return records.size() == head.points; }
 };
+
+// Advice to whoever finds a part that does not fit.
+inline constexpr const char* kMeasureAgain =
+    "--restart measures all again, another --out leaves it there";
 
 std::string plan_hash(const std::vector<Point>& points);
 PartHead make_head(const Family& family, const std::vector<Point>& points, Provenance provenance);

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "exec/calibrate/fault.h"
+#include "exec/driver/gpu_error.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
@@ -22,15 +22,13 @@ constexpr const char* kLowClock = "low_clock";
 constexpr const char* kWideSpread = "wide_spread";
 
 // Reasons that lie in the moment, not in the point.
-constexpr const char *kShared = "gpu_shared", *kSlowed = "slowed";
-
 bool is_passing(const std::string& reason) {
-  return reason == kShared || reason == kSlowed;
+  return reason == error_kind::kBusyGpu || reason == error_kind::kClocksDropped;
 }
 
 std::string words(const std::string& reason) {
-  return reason == kShared ? "another process computes on this GPU"
-                           : "heat or the hardware slows this GPU down";
+  return reason == error_kind::kBusyGpu ? "another process computes on this GPU"
+                                        : "heat or the hardware slows this GPU down";
 }
 
 double spread(const Measurement& time) {
@@ -42,8 +40,9 @@ void check_time(const Measurement& time, const std::string& family) {
                      time.p10_us > 0 && time.median_us >= time.p10_us &&
                      time.p90_us >= time.median_us && time.samples > 0;
   if (!sound) {
-    throw Fault("no_time", fmt::format("{}: {} samples of {} us, {} to {} us, are no times", family,
-                                       time.samples, time.median_us, time.p10_us, time.p90_us));
+    throw RunError(fmt::format("{}: {} samples of {} us, {} to {} us, are no times", family,
+                               time.samples, time.median_us, time.p10_us, time.p90_us),
+                   error_kind::kNoTime);
   }
 }
 
@@ -85,10 +84,6 @@ Record measured(Family& family, const Point& point, const FamilyJob& job, Measur
   return record;
 }
 
-std::string first_lines(const std::vector<std::string>& differences) {
-  return fmt::format("{}", fmt::join(differences, "; "));
-}
-
 // What is on disk begins with the points of the plan, in its order.
 void check_beginning(const Part& part, const std::vector<Point>& points, const std::string& path) {
   for (std::size_t i = 0; i < part.records.size(); ++i) {
@@ -103,8 +98,8 @@ void check_beginning(const Part& part, const std::vector<Point>& points, const s
 
 std::string judge(const GpuState& before, const Measurement& time, const GpuState& after,
                   double reference_mhz, const Steadiness& steadiness) {
-  if (before.other_processes > 0 || after.other_processes > 0) return kShared;
-  if (before.slowed || after.slowed) return kSlowed;
+  if (before.other_processes > 0 || after.other_processes > 0) return error_kind::kBusyGpu;
+  if (before.slowed || after.slowed) return error_kind::kClocksDropped;
   // The clock of an idle GPU says nothing, neither before nor after.
   const double least = steadiness.clock_share * reference_mhz;
   const bool low = (time.sm_mhz > 0 && time.sm_mhz < least) ||
@@ -150,15 +145,11 @@ Part find_part(const FamilyJob& job, const std::string& family, const std::strin
   if (!std::filesystem::exists(path)) return {};
   Part part = read_part(path);
   if (part.head.family.name.empty()) return part;
-  std::vector<std::string> different =
-      differences(job.provenance, part.head.provenance, job.any_gpu);
-  if (different.empty() && part.head.plan != plan)
-    different.push_back("the points to measure differ");
-  if (!different.empty()) {
-    throw Fault("other_measurement",
-                fmt::format("{} was measured otherwise ({}); --restart measures all again, another "
-                            "--out leaves it there",
-                            path, first_lines(different)));
+  if (const auto unfit = unfit_part(path, job.provenance, part.head.provenance, job.any_gpu)) {
+    throw RunError(*unfit);
+  }
+  if (part.head.plan != plan) {
+    throw bad_part(path, "the points of plan " + plan, "plan " + part.head.plan, kMeasureAgain);
   }
   return part;
 }
@@ -168,7 +159,8 @@ FamilyEnd run_family(Family& family, const FamilyJob& job, MeasureContext& conte
   const double begin_s = pace.now_s();
   const std::vector<Point> points = checked_points(family, context.rank, context.size);
   if (points.empty()) {
-    throw Fault("no_points", family.describe().name + " has no points for this rank");
+    throw InputError(Place{"--family"}, "expected a family with points for this rank, found " +
+                                            family.describe().name);
   }
   const PartHead head = make_head(family, points, job.provenance);
   const std::string& name = head.family.name;
@@ -202,8 +194,9 @@ FamilyEnd run_family(Family& family, const FamilyJob& job, MeasureContext& conte
     if (is_passing(record.refused)) {
       waiting.push_back(record);
       if (static_cast<int>(waiting.size()) > job.steadiness.refused_in_a_row) {
-        throw Fault(record.refused, fmt::format("{}: {} points in a row could not be measured: {}",
-                                                name, waiting.size(), words(record.refused)));
+        throw RunError(fmt::format("{}: {} points in a row could not be measured: {}", name,
+                                   waiting.size(), words(record.refused)),
+                       record.refused);
       }
     } else {
       write(waiting);

@@ -16,9 +16,9 @@ namespace v4cap::exec::calibrate {
 //   the clock is low on every try       kept, marked "power_capped" or "low_clock": under this load
 //                                       the GPU is like that, and a replay meets the same
 //   samples lie far apart               kept, marked "wide_spread"
-//   heat or the hardware slows the GPU  refused, "slowed"; when that goes on, the family ends with
-//                                       a Fault of this kind
-//   somebody else computes on it        the same, "gpu_shared"
+//   heat or the hardware slows the GPU  refused, "clocks_dropped"; when that goes on, the family
+//                                       ends with a RunError of this kind
+//   somebody else computes on it        the same, "busy_gpu"
 // Of several tries with the same mark the one with the least spread is kept.
 struct Steadiness {
   double clock_share = 0.9;   // of the reference clock
@@ -51,9 +51,9 @@ Pace real_pace();
 
 enum class FamilyEnd : std::uint8_t { complete, out_of_time };
 
-// Finds what is on disk, measures the rest, and renames the file when all is there. Throws Fault
-// "other_measurement" when what is there has another identity or plan, and whatever the family
-// throws; every point before that is on disk.
+// Finds what is on disk, measures the rest, and renames the file when all is there. Throws RunError
+// "wrong_profile" or "bad_part" when what is there has another identity or plan, and whatever the
+// family throws; every point before that is on disk.
 FamilyEnd run_family(Family& family, const FamilyJob& job, MeasureContext& context,
                      GpuMonitor& monitor, Files& files, const Pace& pace);
 

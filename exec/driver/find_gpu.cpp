@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "exec/driver/gpu_error.h"
 #include "kernels/registry.h"
 
 namespace v4cap::exec {
@@ -23,7 +24,7 @@ InputError missing_gpu(const DriverAnswer& answer) {
     return {{},
             fmt::format("expected an NVIDIA driver for CUDA {}, found none (libcuda.so.1); {}",
                         runtime, kNeeds),
-            "no_driver",
+            error_kind::kNoDriver,
             {{"needed_cuda", runtime}}};
   }
   const std::string driver = version_text(answer.driver_version);
@@ -33,7 +34,7 @@ InputError missing_gpu(const DriverAnswer& answer) {
             fmt::format("expected a driver for CUDA {}, found one for CUDA {}: update the driver "
                         "(580 or newer for CUDA 13)",
                         runtime, driver),
-            "driver_too_old",
+            error_kind::kDriverTooOld,
             {{"needed_cuda", runtime}, {"driver_cuda", driver}}};
   }
   std::string found = answer.refusal.empty() ? "none" : answer.refusal;
@@ -43,7 +44,7 @@ InputError missing_gpu(const DriverAnswer& answer) {
   return {{},
           fmt::format("expected a GPU beside the driver for CUDA {}, found {}; {}", driver, found,
                       kNeeds),
-          "no_gpu",
+          error_kind::kNoGpu,
           {{"driver_cuda", driver}}};
 }
 
@@ -55,7 +56,7 @@ void check_supported(const GpuTraits& gpu) {
                      fmt::format("GPU {} is a {} of compute capability {}.{}: expected 9.0 (H100, "
                                  "H200), 10.0 (B200) or newer",
                                  gpu.index, gpu.name, gpu.major, gpu.minor),
-                     "unsupported_gpu", details);
+                     error_kind::kUnsupportedGpu, details);
   }
   constexpr int kSharedBytes = 227 * 1024;  // of a block, as H100, H200 and B200 have
   if (gpu.shared_bytes_per_block < kSharedBytes) {
@@ -64,7 +65,7 @@ void check_supported(const GpuTraits& gpu) {
         fmt::format("GPU {} is a {}: expected a data-centre GPU with 227 KiB of shared "
                     "memory for a thread block (H100, H200, B200)",
                     gpu.index, gpu.name),
-        "unsupported_gpu", details);
+        error_kind::kUnsupportedGpu, details);
   }
 }
 

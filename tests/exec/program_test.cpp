@@ -66,9 +66,16 @@ TEST_CASE("v4exec: a GPU that is not there ends every command with 2 and leaves 
   const TempDir dir;
   // No machine has that many; without any GPU the message says what is missing.
   const std::string device = "--device=4096";
+  const std::vector<std::string> calibrate{
+      "calibrate", "--model", "deepseek-v4-flash", "--tp", "4", "--ep", "4", "--out", dir / "out"};
+  // As a calibration calls itself for a family; what it says is read from its log.
+  std::vector<std::string> family = calibrate;
+  family.insert(family.end(), {"--in-process", "--family", "host"});
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"check"},
                                                     {"bench", "--json-file", dir / "bench.json"},
-                                                    {"dump", "--out", dir / "dump"}}) {
+                                                    {"dump", "--out", dir / "dump"},
+                                                    calibrate,
+                                                    family}) {
     std::vector<std::string> all = arguments;
     all.insert(all.end(), {device, "--json"});
     const ProgramRun r = run_v4exec(all);

@@ -45,7 +45,7 @@ class FakeChildren : public Children {
       FakeMonitor monitor;
       try {
         calibrate::run(family, job_, disk, monitor);
-      } catch (const Fault&) {
+      } catch (const RunError&) {
       }
       fs::create_directories(fs::path(task.log).parent_path());
       std::ofstream(task.log) << log;
@@ -71,9 +71,9 @@ Report conducted(const FamilyJob& job, Children& children) {
 }
 
 TEST_CASE("calibrate: a family that crashes or hangs is missing, the others are kept") {
-  for (const auto& [end, kind] : {std::pair{ChildEnd{ChildEnd::How::signalled, SIGSEGV}, "crashed"},
-                                  std::pair{ChildEnd{ChildEnd::How::hung, 0}, "hung"},
-                                  std::pair{ChildEnd{ChildEnd::How::exited, 1}, "failed"}}) {
+  for (const auto& [end, kind] : {std::pair{ChildEnd{ChildEnd::How::signalled, SIGSEGV}, "killed"},
+                                  std::pair{ChildEnd{ChildEnd::How::hung, 0}, "timed_out"},
+                                  std::pair{ChildEnd{ChildEnd::How::exited, 1}, "run"}}) {
     CAPTURE(kind);
     const TempDir dir;
     const FamilyJob job = job_in(dir.path());
@@ -106,22 +106,34 @@ TEST_CASE("calibrate: a family that crashes or hangs is missing, the others are 
 }
 
 TEST_CASE("calibrate: what a child says of its error is passed on, and may concern all") {
-  const TempDir dir;
-  const FamilyJob job = job_in(dir.path());
-  FakeChildren children(job);
-  children.ends["fake_1"] = {ChildEnd::How::exited, 1};
-  children.log = "measuring\n{\"error\":{\"kind\":\"gpu_shared\",\"message\":\"pid 7\"}}\n";
-  const Report report = conducted(job, children);
-  CHECK(report.families[0].kind == "gpu_shared");
-  CHECK(report.families[0].message == "pid 7");
-  CHECK(children.started == std::vector<std::string>{"fake_1"});
-  CHECK(report.families[1].outcome == FamilyOutcome::out_of_time);
-  CHECK(!report.out_of_time);
-
-  children.log = "{\"error\":{\"kind\":\"gpu_fault\",\"message\":\"launch of x\"}}\n";
-  const Report alone = conducted(job, children);
-  CHECK(alone.families[0].kind == "gpu_fault");
-  CHECK(alone.families[2].outcome == FamilyOutcome::complete);
+  const auto conducted_until = [](const std::string& kind, std::vector<std::string>& started) {
+    const TempDir dir;
+    const FamilyJob job = job_in(dir.path());
+    FakeChildren children(job);
+    children.ends["fake_1"] = {ChildEnd::How::exited, 1};
+    children.log = R"(measuring
+{"error":{"kind":")" +
+                   kind + R"(","message":"pid 7"}}
+)";
+    const Report report = conducted(job, children);
+    CHECK(report.families[0].kind == kind);
+    CHECK(report.families[0].message == "pid 7");
+    CHECK(!report.out_of_time);
+    started = children.started;
+    return report.families[1].outcome;
+  };
+  std::vector<std::string> started;
+  for (const std::string kind : {"no_gpu", "busy_gpu", "disk_full", "cannot_write", "process"}) {
+    CAPTURE(kind);
+    CHECK(conducted_until(kind, started) == FamilyOutcome::out_of_time);
+    CHECK(started == std::vector<std::string>{"fake_1"});
+  }
+  // A kernel of this family may have done it; the next process sees whether the GPU is there.
+  for (const std::string kind : {"kernel_fault", "device_lost", "out_of_memory"}) {
+    CAPTURE(kind);
+    CHECK(conducted_until(kind, started) == FamilyOutcome::complete);
+    CHECK(started.size() == 3);
+  }
 }
 
 TEST_CASE("calibrate: an interruption keeps what is there and starts nothing more") {
@@ -185,7 +197,7 @@ TEST_CASE("calibrate: the plan counts what is on disk and knows its families") {
   }
   CHECK_THROWS_AS(plan({}, {.model = {}, .tp = 128}, GridSize::full, job), InputError);
   job.provenance.driver = "590";
-  CHECK_THROWS_AS(plan({}, {}, GridSize::full, job), Fault);
+  CHECK_THROWS_AS(plan({}, {}, GridSize::full, job), RunError);
   discard(dir.path(), {"fake_1"});
   CHECK(!plan({}, {}, GridSize::full, job)[0].complete);
   job.folder = "";
@@ -218,7 +230,8 @@ TEST_CASE("calibrate: real processes that end, crash, hang or cannot start") {
   CHECK(shell("exec sleep 60", 60).how == ChildEnd::How::interrupted);
   ProcessChildren none(dir / "no_such_program", [] { return false; });
   CHECK_THROWS_AS(
-      none.run({.arguments = {}, .log = dir / "x.log", .progress = "", .quiet_limit_s = 1}), Fault);
+      none.run({.arguments = {}, .log = dir / "x.log", .progress = "", .quiet_limit_s = 1}),
+      RunError);
 }
 
 // What a host takes: 200 and 20 us and the batch.
@@ -300,9 +313,11 @@ TEST_CASE("calibrate: parts of two GPUs make no profile unless that is wanted") 
   try {
     assemble(dir.path(), false);
     FAIL("was taken");
-  } catch (const Fault& fault) {
-    CHECK(fault.kind() == "other_measurement");
-    CHECK(std::string(fault.what()).find("uuid: expected GPU-1, found GPU-2") != std::string::npos);
+  } catch (const RunError& fault) {
+    CHECK(fault.kind() == "wrong_profile");
+    CHECK(std::string(fault.what())
+              .find("fake_2.jsonl: expected a profile of NVIDIA H100 80GB HBM3 (GPU-1), found one "
+                    "of NVIDIA H100 80GB HBM3 (GPU-2); --any-gpu takes it") != std::string::npos);
   }
   const Assembled both = assemble(dir.path(), true);
   CHECK(both.profile.date == "2026-11-23");
@@ -318,7 +333,7 @@ TEST_CASE("calibrate: no parts, cut parts and parts without a time make no profi
   try {
     assemble(dir.path(), false);
     FAIL("was taken");
-  } catch (const Fault& fault) {
+  } catch (const RunError& fault) {
     CHECK(fault.kind() == "nothing_measured");
   }
   const std::string path = part_path(dir.path(), "fake_1");

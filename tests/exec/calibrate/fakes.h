@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -11,10 +12,10 @@
 #include <vector>
 
 #include "exec/calibrate/family.h"
-#include "exec/calibrate/fault.h"
 #include "exec/calibrate/files.h"
 #include "exec/calibrate/gpu_monitor.h"
 #include "exec/calibrate/run_family.h"
+#include "sim/core/write_error.h"
 
 namespace v4cap::exec::calibrate {
 
@@ -84,7 +85,7 @@ class SmallDisk : public DiskFiles {
     const std::size_t fits = std::min(left_, text.size());
     DiskFiles::append(path, text.substr(0, fits));
     left_ -= fits;
-    if (fits < text.size()) throw Fault("disk", "cannot write " + path + ": no space left");
+    if (fits < text.size()) throw write_failed(path, ENOSPC);
   }
 
  private:

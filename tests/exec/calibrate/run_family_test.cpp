@@ -14,12 +14,12 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-// The kind of the Fault that a call throws, "" for none.
+// The kind of the RunError that a call throws, "" for none.
 template <class Call>
 std::string fault_of(const Call& call, std::string* message = nullptr) {
   try {
     call();
-  } catch (const Fault& fault) {
+  } catch (const RunError& fault) {
     if (message != nullptr) *message = fault.what();
     return fault.kind();
   }
@@ -40,7 +40,7 @@ TEST_CASE("calibrate: a run that was cut off at any byte goes on and ends with t
     FakeFamily again("fake");
     SmallDisk disk(cut);
     FakeMonitor monitor;
-    REQUIRE(fault_of([&] { run(again, job, disk, monitor); }) == "disk");
+    REQUIRE(fault_of([&] { run(again, job, disk, monitor); }) == "disk_full");
     REQUIRE(!std::filesystem::exists(part_path(dir.path(), "fake")));
     REQUIRE(run(again, job) == FamilyEnd::complete);
     REQUIRE(bytes_of(part_path(dir.path(), "fake")) == expected);
@@ -84,37 +84,47 @@ TEST_CASE("calibrate: a point that does not fit is counted and the rest is measu
 }
 
 TEST_CASE("calibrate: what another GPU, driver, build or shape measured is not gone on with") {
-  using Change = void (*)(Provenance&);
-  const std::vector<std::pair<std::string, Change>> changes = {
-      {"device: expected NVIDIA H200, found NVIDIA H100",
-       [](Provenance& p) { p.device = "NVIDIA H200"; }},
-      {"uuid: expected GPU-2, found GPU-1", [](Provenance& p) { p.uuid = "GPU-2"; }},
-      {"driver: expected 590, found 580.1", [](Provenance& p) { p.driver = "590"; }},
-      {"CUDA runtime: expected 13.1, found 13.0", [](Provenance& p) { p.cuda_runtime = "13.1"; }},
-      {"build abd", [](Provenance& p) { p.build = "abd"; }},
-      {"v4exec: expected 0.2.0", [](Provenance& p) { p.version = "0.2.0"; }},
-      {"versions of kernels: expected 77", [](Provenance& p) { p.versions = "77"; }},
-      {"model: expected deepseek-v4-pro", [](Provenance& p) { p.model = "deepseek-v4-pro"; }},
-      {"tp: expected 8, found 4", [](Provenance& p) { p.tp = 8; }},
-      {"ep: expected 8, found 4", [](Provenance& p) { p.ep = 8; }},
-      {"size: expected quick, found full", [](Provenance& p) { p.size = "quick"; }},
+  struct Row {
+    void (*change)(Provenance& p);
+    std::string kind, says;
+  };
+  const std::vector<Row> rows = {
+      {[](Provenance& p) { p.device = "NVIDIA H200"; }, "wrong_profile",
+       "expected a profile of NVIDIA H200 (GPU-1), found one of NVIDIA H100 80GB HBM3 (GPU-1); "
+       "--restart"},
+      {[](Provenance& p) { p.uuid = "GPU-2"; }, "wrong_profile",
+       "H100 80GB HBM3 (GPU-2), found one of NVIDIA H100 80GB HBM3 (GPU-1); --any-gpu takes it"},
+      {[](Provenance& p) { p.driver = "590"; }, "bad_part",
+       "expected a part with driver 590, found driver 580.1"},
+      {[](Provenance& p) { p.cuda_runtime = "13.1"; }, "bad_part",
+       "CUDA runtime 13.1, found CUDA runtime 13.0"},
+      {[](Provenance& p) { p.build = "abd"; }, "bad_part",
+       "v4exec 0.1.0 build abd, found v4exec 0.1.0 build abc"},
+      {[](Provenance& p) { p.version = "0.2.0"; }, "bad_part", "expected a part with v4exec 0.2.0"},
+      {[](Provenance& p) { p.versions = "77"; }, "bad_part", "versions of kernels 77"},
+      {[](Provenance& p) { p.model = "deepseek-v4-pro"; }, "bad_part", "model deepseek-v4-pro"},
+      {[](Provenance& p) { p.tp = p.ep = 8; }, "bad_part", "tp 8, ep 8, found tp 4, ep 4"},
+      {[](Provenance& p) { p.size = "quick"; }, "bad_part", "size quick, found size full"},
   };
   const TempDir dir;
   FakeFamily family("fake");
   SmallDisk disk(2000);
   FakeMonitor monitor;
-  CHECK(fault_of([&] { run(family, job_in(dir.path()), disk, monitor); }) == "disk");
+  CHECK(fault_of([&] { run(family, job_in(dir.path()), disk, monitor); }) == "disk_full");
   for (const bool complete : {false, true}) {
     if (complete) CHECK(run(family, job_in(dir.path())) == FamilyEnd::complete);
-    for (const auto& [what, change] : changes) {
-      CAPTURE(what);
+    for (const Row& row : rows) {
       FamilyJob job = job_in(dir.path());
-      change(job.provenance);
+      row.change(job.provenance);
       std::string message;
-      CHECK(fault_of([&] { run(family, job); }, &message) == "other_measurement");
-      CHECK(message.find(what) != std::string::npos);
-      CHECK(message.find("--restart") != std::string::npos);
+      CHECK(fault_of([&] { run(family, job); }, &message) == row.kind);
+      CAPTURE(message);
+      CHECK(message.find(row.says) != std::string::npos);
+      CHECK(message.find("--restart measures all again") != std::string::npos);
     }
+    std::string message;
+    CHECK(fault_of([&] { find_part(job_in(dir.path()), "fake", "77"); }, &message) == "bad_part");
+    CHECK(message.find("expected a part with the points of plan 77") != std::string::npos);
   }
   // The day and the clock of the moment are no identity.
   FamilyJob later = job_in(dir.path());
@@ -125,6 +135,8 @@ TEST_CASE("calibrate: what another GPU, driver, build or shape measured is not g
   other.provenance.uuid = "GPU-2";
   other.any_gpu = true;
   CHECK(run(family, other) == FamilyEnd::complete);
+  other.provenance.device = "NVIDIA H200";
+  CHECK(fault_of([&] { run(family, other); }) == "wrong_profile");
 }
 
 TEST_CASE("calibrate: a file that no run of ours has written is refused with its line") {
@@ -168,8 +180,8 @@ TEST_CASE("calibrate: judges a measurement by clocks, heat, company and spread")
   CHECK(judged(calm, good, {.sm_mhz = 1500}) == "low_clock");
   CHECK(judged(calm, good, {.sm_mhz = 1500, .power_capped = true}) == "power_capped");
   CHECK(judged({.sm_mhz = 345, .idle = true}, good, {.sm_mhz = 345, .idle = true}) == "");
-  CHECK(judged({.sm_mhz = 1980, .slowed = true}, good, calm) == "slowed");
-  CHECK(judged(calm, good, {.sm_mhz = 1980, .other_processes = 1}) == "gpu_shared");
+  CHECK(judged({.sm_mhz = 1980, .slowed = true}, good, calm) == "clocks_dropped");
+  CHECK(judged(calm, good, {.sm_mhz = 1980, .other_processes = 1}) == "busy_gpu");
   CHECK(judged(calm, {100, 80, 101, 20, 1980}, calm) == "wide_spread");
   CHECK(judged(calm, {3, 2.1, 4, 20, 1980}, calm) == "");              // events resolve no more
   CHECK(judge(calm, {100, 99, 101, 20, 300}, calm, 0, limits) == "");  // no clock is known
@@ -214,13 +226,13 @@ TEST_CASE(
     DiskFiles files;
     CHECK(run(family, job_in(dir.path()), files, monitor) == FamilyEnd::complete);
     const Part part = read_part(part_path(dir.path(), "fake"));
-    CHECK(part.records[0].refused == "gpu_shared");
+    CHECK(part.records[0].refused == "busy_gpu");
     CHECK(part.records[1].refused == "");
   }
   const TempDir busy;
   FakeMonitor monitor({shared});
   DiskFiles files;
-  CHECK(fault_of([&] { run(family, job_in(busy.path()), files, monitor); }) == "gpu_shared");
+  CHECK(fault_of([&] { run(family, job_in(busy.path()), files, monitor); }) == "busy_gpu");
   // None of them is taken for a property of the point.
   CHECK(read_part(partial_path(busy.path(), "fake")).records.empty());
   CHECK(run(family, job_in(busy.path())) == FamilyEnd::complete);
@@ -283,17 +295,17 @@ TEST_CASE("calibrate: a folder is one calibration's at a time") {
   const TempDir dir;
   {
     const FolderLock lock(dir / "out");
-    CHECK(fault_of([&] { FolderLock again(dir / "out"); }) == "busy");
+    CHECK(fault_of([&] { FolderLock again(dir / "out"); }) == "busy_folder");
   }
   CHECK(fault_of([&] { FolderLock again(dir / "out"); }) == "");
   const std::string file = dir.write("file", "");
-  CHECK(fault_of([&] { FolderLock none(file + "/out"); }) == "disk");
+  CHECK(fault_of([&] { FolderLock none(file + "/out"); }) == "cannot_write");
 }
 
 TEST_CASE("calibrate: a disk that is really full is said to be") {
   if (!std::filesystem::exists("/dev/full")) return;
   std::string message;
-  CHECK(fault_of([] { DiskFiles().append("/dev/full", "x"); }, &message) == "disk");
+  CHECK(fault_of([] { DiskFiles().append("/dev/full", "x"); }, &message) == "disk_full");
   CHECK(message.find("/dev/full") != std::string::npos);
 }
 
