@@ -376,14 +376,20 @@ StepTime LayerCost::time_of(std::span<const StepPlan* const> ranks, CostLedger* 
   }
   if (batch.graph) step.add("host", to_us(host_.graph_step), TimeSource::host);
   out.gpu = duration_from_seconds(step.total() / kUsPerSecond);
-  // Each batch without a graph lasts at least as long as the host launches it.
+  // Batches without a graph last at least as long as the host launches them.
   const Duration eager = host_.eager_step + host_.eager_layer * layer_count_;
-  const auto launch = [&](double gpu_us) {
-    out.host += eager;
-    step.add("host", std::max(0.0, to_us(eager) - gpu_us), TimeSource::host);
+  const auto launch = [&](std::int64_t batches, double gpu_us) {
+    const Duration host = eager * batches;
+    out.host += host;
+    step.add("host", std::max(0.0, to_us(host) - gpu_us), TimeSource::host);
   };
-  if (batch.sequences > 0 && !batch.graph) launch(decode_us);
-  if (!batch.pieces.empty()) launch(prefill_us);
+  if (batch.sequences > 0 && !batch.graph) launch(1, decode_us);
+  if (!batch.pieces.empty()) {
+    // Each pyramid is a batch of its own, all other pieces are one.
+    const std::int64_t pyramids = std::ranges::count_if(batch.pieces, &Piece::shrinks);
+    const bool others = pyramids < static_cast<std::int64_t>(batch.pieces.size());
+    launch(pyramids + (others ? 1 : 0), prefill_us);
+  }
   out.total = duration_from_seconds(step.total() / kUsPerSecond);
   out.share = step.share();
   return out;

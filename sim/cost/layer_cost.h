@@ -21,7 +21,8 @@
 //   rebuild  a prefill piece that asks for no logits, one with the prompt that goes on behind it in
 //            the same step. Of a pyramid, t plan tokens are t x L
 //            layer-tokens, of which layer l of L runs 2 (L - l + 1) / (L + 1) t: the last
-//            window x (L - l + 1) tokens when the whole rebuild is one piece.
+//            window x (L - l + 1) tokens when the whole rebuild is one piece. The host launches
+//            each pyramid by itself.
 //
 // What the profile lacks is taken from the roofline, operator by operator, and counted as such;
 // layers of one phase are taken from the profile together or not at all.

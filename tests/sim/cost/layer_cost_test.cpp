@@ -351,6 +351,34 @@ TEST_CASE("a pyramid runs fewer tokens in every next layer, at the end of what w
            prefill_us({{384, 0}}, 1));
 }
 
+TEST_CASE("the host launches each pyramid by itself and all other pieces together") {
+  Profile profile = small_profile();
+  profile.host->eager_layer = Duration{4'000'000};  // more than any of these takes on the GPU
+  profile.host->eager_step = Duration{30'000};
+  const double launch = kLayers * 4000 + 30;
+  const auto check = [&](bool pyramid, const std::vector<StepPiece>& pieces, double launches) {
+    StepSetting setting = small();
+    setting.pyramid_rebuild = pyramid;
+    const Step step = small_step(plan_of({}, pieces), profile, setting);
+    REQUIRE(1e6 * to_seconds(step.time.gpu) < launch);
+    check_us(step, launches * launch);
+    CHECK(1e6 * to_seconds(step.time.host) == doctest::Approx(launches * launch));
+  };
+  const StepPiece one = rebuild(6000 - 384, 384), prompt = chunk(6000, 100, true);
+  check(true, {one}, 1);
+  check(true, {one, prompt}, 2);
+  check(true, {one, one, one}, 3);
+  check(true, {one, prompt, one, prompt}, 3);
+  check(true, {prompt, prompt}, 1);
+  check(false, {one, one, prompt}, 1);  // rectangles are pieces of the batch
+  // The GPU may be busy for as long as all of them are launched.
+  profile.host->eager_layer = Duration{100};
+  StepSetting setting = small();
+  setting.pyramid_rebuild = true;
+  const Step step = small_step(plan_of({}, {one, one}), profile, setting);
+  CHECK(step.time.total == step.time.gpu);
+}
+
 TEST_CASE("kept points are copied out and in, each by its bytes") {
   StepPlan plan = plan_of({1000});
   plan.copies.points_written = Bytes{1 << 20};
