@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "exec/layer/select_entries.h"
 #include "kernels/rope_table.h"
 
 namespace v4cap::exec {
@@ -261,8 +262,6 @@ Array<std::int32_t> LayerRunner::select(LayerWeights& weights, LayerState& state
   query.weights = head_weights.data();
   executor_.run(query);
 
-  const std::int64_t stride = (std::int64_t{step.csa_visible_max} + 255) / 256 * 256 + 256;
-  auto scores = executor_.array<float>(tokens * stride);
   kernels::indexer_scores::Args score;
   score.batch = step.batch;
   score.q_codes = codes.data();
@@ -270,19 +269,7 @@ Array<std::int32_t> LayerRunner::select(LayerWeights& weights, LayerState& state
   score.weights = head_weights.data();
   score.keys = state.keys;
   score.pages = state.entry_pages;
-  score.scores = scores.data();
-  score.score_stride = stride;
-  executor_.run(score);
-
-  auto selected = executor_.array<std::int32_t>(std::int64_t{tokens} * shape_.top_k);
-  executor_.run(kernels::topk::Args{.rows = tokens,
-                                    .k = shape_.top_k,
-                                    .scores = scores.data(),
-                                    .stride = stride,
-                                    .lengths = step.csa_visible,
-                                    .max_length = step.csa_visible_max,
-                                    .selected = selected.data()});
-  return selected;
+  return select_entries(executor_, score, step.csa_visible, step.csa_visible_max, shape_.top_k);
 }
 
 Array<Bf16> LayerRunner::experts(LayerWeights& weights, const Step& step, const Bf16* x) {
