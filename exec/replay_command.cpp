@@ -7,12 +7,14 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <memory>
 #include <string>
 
 #include "exec/device.h"
 #include "exec/driver/gpu_error.h"
+#include "exec/driver/gpu_watch.h"
 #include "exec/replay/device_performer.h"
 #include "exec/replay/replay.h"
 #include "sim/app/interrupt.h"
@@ -66,7 +68,7 @@ class ReplayCommand final : public Command {
     RunDirectory directory(out_directory_, overwrite_);
     ReplayProvenance provenance;
     provenance.device = open_device(device_);
-    check_nobody_else(provenance.device);
+    check_gpu(provenance.device);
     const auto performer = make_device_performer(scenario, *replica, provenance.device);
     provenance.before = read_clocks(provenance.device);
     provenance.date = date_now();
@@ -75,13 +77,20 @@ class ReplayCommand final : public Command {
 
     Replayed replayed;
     try {
-      replayed = perform(scenario, trace, *replica, *performer, directory, provenance, context);
-      check_nobody_else(provenance.device);
+      GpuWatch watch(provenance.device.monitor);
+      WatchedPerformer watched(*performer, watch);
+      replayed = perform(scenario, trace, *replica, watched, directory, provenance, context);
+      provenance.during = watch.stop();
+      check_nobody_else(provenance);
     } catch (const Simulation::Interrupted&) {
-      say_kept(directory, "interrupted", context);
+      context.err << "interrupted; kept: " << kept_text(directory) << '\n';
       return ExitCode::interrupted;
+    } catch (const RunError& error) {
+      const std::string kept = kept_text(directory);
+      if (kept.empty()) throw;
+      throw with_kept(error, kept);
     } catch (...) {
-      say_kept(directory, "the run stopped", context);
+      context.err << "the run stopped; kept: " << kept_text(directory) << '\n';
       throw;
     }
     provenance.after = read_clocks(provenance.device);
@@ -90,16 +99,43 @@ class ReplayCommand final : public Command {
         finished_run(std::move(scenario), std::move(replayed.result), kMeasuredSteps);
     write_run(directory, run, context,
               {{kReplayFile, [&](const TextSink& sink) { sink(provenance_text); }}});
-    print_run(run, context, [&](JsonWriter& json) { write_late(json, replayed); });
+    print_run(run, context, [&](JsonWriter& json) {
+      write_late(json, replayed);
+      json.key("during");
+      write_seen(json, provenance.during);
+    });
+    if (!context.options.quiet) say_slowed(provenance.during, context);
     if (!context.options.json && provenance.pace == Pace::real_time) say_late(replayed, context);
     return exit_code(run, context);
   }
 
  private:
-  // Throws RunError "busy_gpu": what a step takes is then not this run's alone.
-  static void check_nobody_else(const Device& device) {
+  // Before the run, when a refusal costs nothing. Throws RunError busy_gpu or clocks_dropped.
+  static void check_gpu(const Device& device) {
     if (device.monitor == nullptr) return;
-    if (const auto reading = device.monitor->read()) check_alone(*reading, "replay");
+    const auto reading = device.monitor->read();
+    if (!reading) return;
+    check_alone(*reading, "replay");
+    check_clocks(*reading, "replay");
+  }
+
+  // Behind the run. Throws RunError busy_gpu: what steps took is then not the GPU's own. Clocks that
+  // dropped are said instead (say_slowed): this is the GPU that there is, and the rest of the run
+  // may be worth having.
+  static void check_nobody_else(const ReplayProvenance& provenance) {
+    if (const auto others = provenance.during.others(); !others.empty()) {
+      throw busy_gpu(others, "replay");
+    }
+    if (provenance.device.monitor == nullptr) return;
+    if (const auto reading = provenance.device.monitor->read()) check_alone(*reading, "replay");
+  }
+
+  static void say_slowed(const GpuSeen& during, CommandContext& context) {
+    const double share = during.share(kSlowdown);
+    if (share == 0) return;
+    context.err << "heat or the hardware slowed the GPU in " << std::ceil(100 * share) << " % of "
+                << during.readings.size()
+                << " readings (slowed_share): such steps took longer than a profile predicts\n";
   }
 
   Scenario load(const CommandContext& context) const {
@@ -128,10 +164,12 @@ class ReplayCommand final : public Command {
     return replay(scenario, trace, replica, performer, clock, directory, setting);
   }
 
-  static void say_kept(const RunDirectory& directory, const char* why, CommandContext& context) {
-    context.err << why << "; kept:";
-    for (const std::string& path : directory.partial_files()) context.err << ' ' << path;
-    context.err << '\n';
+  static std::string kept_text(const RunDirectory& directory) {
+    std::string text;
+    for (const std::string& path : directory.partial_files()) {
+      text += (text.empty() ? "" : " ") + path;
+    }
+    return text;
   }
 
   static void say_late(const Replayed& run, CommandContext& context) {

@@ -96,6 +96,8 @@ std::string replay_json(const ReplayProvenance& provenance, const Replayed& run)
   json.member("sm_clock_max_mhz", device.sm_clock_max_mhz).end_object();
   json.key("clocks_before");
   write_clocks(json, provenance.before);
+  json.key("during");
+  write_seen(json, provenance.during);
   json.key("clocks_after");
   write_clocks(json, provenance.after);
   json.member("profile", provenance.profile);

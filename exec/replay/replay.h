@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "exec/device.h"
+#include "exec/driver/gpu_watch.h"
 #include "exec/replay/performed_cost.h"
 #include "exec/replay/replay_clock.h"
 #include "exec/replay/step_performer.h"
@@ -48,6 +49,7 @@ Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,
 struct ReplayProvenance {
   Device device;
   Clocks before, after;  // the run
+  GpuSeen during;        // its steps
   std::string date;      // of its begin, "2026-01-31T12:00:00Z"
   std::string profile;   // of the scenario; no time of the run comes from it
   Pace pace = Pace::real_time;
@@ -56,7 +58,8 @@ struct ReplayProvenance {
 // Member "late_ms": how many waits there were, and by how much they ended late.
 void write_late(JsonWriter& json, const Replayed& run);
 
-// replay.json: the provenance, how many steps took how long, and write_late().
+// replay.json: the provenance, how many steps took how long, and write_late(). Member "during" is
+// as write_seen() writes it.
 std::string replay_json(const ReplayProvenance& provenance, const Replayed& run);
 
 }  // namespace v4cap::exec

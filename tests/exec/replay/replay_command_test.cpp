@@ -44,7 +44,7 @@ ProgramRun run_replay(std::vector<std::string> arguments, std::vector<std::strin
     err << error.what();
     code = ExitCode::bad_input;
   } catch (const RunError& error) {
-    err << error.what();
+    err << error.kind() << ": " << error.what();
   }
   return {code, out.str(), err.str()};
 }
@@ -131,8 +131,8 @@ TEST_CASE("replay: a run that stops keeps its steps and says where") {
       {kQuickstart, "--out", dir / "lost", "--as-fast-as-possible", "--limit-requests", "8"});
   unsetenv("V4CAP_FAKE_FAILS_AT");
   CHECK(run.code == ExitCode::failed);
-  CHECK(run.err.find("the GPU is lost") != std::string::npos);
-  CHECK(run.err.find("kept: " + (dir / "lost/steps.csv.partial")) != std::string::npos);
+  CHECK(run.err.find("device_lost: the GPU is lost: step") != std::string::npos);
+  CHECK(run.err.find("; kept: " + (dir / "lost/steps.csv.partial")) != std::string::npos);
   CHECK(files_of(dir / "lost") ==
         std::vector<std::string>{"decisions.csv.partial", "steps.csv.partial"});
   StepsReader reader(dir / "lost/steps.csv.partial");
@@ -154,11 +154,44 @@ TEST_CASE(
         {kQuickstart, "--out", dir / "shared", "--as-fast-as-possible", "--limit-requests", "8"});
     unsetenv("V4CAP_FAKE_SHARED_AT");
     CHECK(run.code == ExitCode::failed);
+    CHECK(run.err.find("busy_gpu: replay: ") != std::string::npos);
     CHECK(run.err.find("process 4711 with 3.000 GiB") != std::string::npos);
     const bool performed = std::string(at) == "2";
     CHECK((run.err.find("kept: ") != std::string::npos) == performed);
     CHECK(std::filesystem::exists(dir / "shared/steps.csv.partial") == performed);
   }
+}
+
+TEST_CASE("replay: heat is refused before the run, and said when it comes in it") {
+  const TempDir dir;
+  const auto run = [&](const char* slowed_at, const char* name, bool json) {
+    setenv("V4CAP_FAKE_SLOWED_AT", slowed_at, 1);
+    setenv("V4CAP_FAKE_STEP_US", "5000", 1);
+    const ProgramRun r = run_replay(
+        {kQuickstart, "--out", dir / name, "--as-fast-as-possible", "--limit-requests", "2"}, {},
+        json);
+    unsetenv("V4CAP_FAKE_SLOWED_AT");
+    unsetenv("V4CAP_FAKE_STEP_US");
+    return r;
+  };
+  const ProgramRun before = run("1", "hot", false);
+  CHECK(before.code == ExitCode::failed);
+  CHECK(before.err.starts_with("clocks_dropped: replay: the GPU is slowed down: thermal slowdown"));
+  CHECK_FALSE(std::filesystem::exists(dir / "hot/steps.csv.partial"));
+
+  // One reading is made before the run and one behind it, the others while steps run.
+  const ProgramRun in_it = run("3", "warm", true);
+  REQUIRE_MESSAGE(in_it.code == ExitCode::done, in_it.err);
+  const boost::json::value file = boost::json::parse(file_text(dir / "warm/replay.json"));
+  const boost::json::value& during = file.at("during");
+  const auto samples = during.at("samples").to_number<double>();
+  CHECK(samples >= 3);
+  CHECK(during.at("slowed_share").to_number<double>() == doctest::Approx(1 - 1 / samples));
+  CHECK(during.at("power_capped_share").to_number<double>() == 0);
+  CHECK(during.at("sm_mhz").at("p50").to_number<double>() == 1200);
+  CHECK(during.at("power_w").at("max").to_number<double>() == 500);
+  CHECK(boost::json::parse(in_it.out).at("during") == during);
+  CHECK(in_it.err.find("heat or the hardware slowed the GPU in ") != std::string::npos);
 }
 
 TEST_CASE("replay: wrong use") {
