@@ -10,6 +10,7 @@
 #include <cmath>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "exec/device.h"
@@ -58,6 +59,7 @@ class ReplayCommand final : public Command {
   ExitCode run(CommandContext& context) override {
     Scenario scenario = load(context);
     check_can_replay(scenario);
+    const std::optional<Profile> profile = profile_of(scenario);
     const auto replica = make_replica(scenario);
     const Trace trace = load_workload(scenario);
     if (context.options.dry_run) {
@@ -68,6 +70,7 @@ class ReplayCommand final : public Command {
     RunDirectory directory(out_directory_, overwrite_);
     ReplayProvenance provenance;
     provenance.device = open_device(device_);
+    if (profile) check_measured_on(*profile, provenance.device);
     check_gpu(provenance.device);
     const auto performer = make_device_performer(scenario, *replica, provenance.device);
     provenance.before = read_clocks(provenance.device);

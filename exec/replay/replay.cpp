@@ -1,10 +1,14 @@
 #include "exec/replay/replay.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
+#include "exec/driver/gpu_error.h"
 #include "sim/cluster/run_scenario.h"
+#include "sim/config/profile_file.h"
 #include "sim/core/quantiles.h"
+#include "sim/cost/layer_cost.h"
 #include "sim/output/run_summary.h"
 #include "sim/output/version.h"
 
@@ -50,6 +54,19 @@ void check_can_replay(const Scenario& scenario) {
            std::to_string(kBlock.value) + ", the pages on the GPU", std::to_string(block.value));
   }
   check_can_run(scenario);
+}
+
+std::optional<Profile> profile_of(const Scenario& scenario) {
+  if (scenario.profile.empty()) return {};
+  const auto it = scenario.places.find("profile");
+  return load_profile(scenario.profile, std::filesystem::path(scenario.file).parent_path().string(),
+                      it == scenario.places.end() ? Place{scenario.file} : it->second);
+}
+
+void check_measured_on(const Profile& profile, const Device& device) {
+  if (profile.engine != kLayerEngine || profile.device == device.name) return;
+  throw wrong_profile(profile.name, profile.device, device.name,
+                      "calibrate this GPU, or name a profile of it or none");
 }
 
 Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,

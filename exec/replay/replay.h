@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "sim/cluster/run_log.h"
 #include "sim/cluster/simulation.h"
 #include "sim/config/scenario.h"
+#include "sim/cost/profile.h"
 #include "sim/output/json_writer.h"
 #include "sim/output/run_directory.h"
 
@@ -25,6 +27,14 @@ inline constexpr const char* kReplayFile = "replay.json";
 // Throws InputError, with the place, for what a replay does not perform: models other than V4,
 // several attention ranks, drafts, a host that launches ahead, blocks of other than 256 tokens.
 void check_can_replay(const Scenario& scenario);
+
+// The profile of a scenario; nothing when it names none. Throws InputError as load_profile() does.
+std::optional<Profile> profile_of(const Scenario& scenario);
+
+// Throws RunError wrong_profile for a profile of v4exec that was measured on another GPU. No time of
+// a replay comes from a profile, but the run would be held against what this one predicts. Profiles
+// of engines are transferred between GPUs, and pass.
+void check_measured_on(const Profile& profile, const Device& device);
 
 struct ReplaySetting {
   Pace pace = Pace::real_time;

@@ -162,6 +162,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("replay: a profile of another GPU ends it before the first step") {
+  const std::string profile = "h100-v4exec-deepseek-v4-flash-tp4-ep4-quick";
+  const auto run = [](const TempDir& dir, const std::string& name) {
+    return run_replay(
+        {kQuickstart, "--out", dir / "run", "--as-fast-as-possible", "--limit-requests", "8"},
+        {"profile=" + name});
+  };
+  const TempDir dir;
+  const ProgramRun other = run(dir, profile);
+  CHECK(other.code == ExitCode::failed);
+  CHECK(other.err ==
+        "wrong_profile: " + profile +
+            ": expected a profile of fake GPU, found one of NVIDIA H100 80GB HBM3; calibrate this "
+            "GPU, or name a profile of it or none");
+  CHECK_FALSE(std::filesystem::exists(dir / "run/steps.csv.partial"));
+
+  const TempDir own;
+  setenv("V4CAP_FAKE_NAME", "NVIDIA H100 80GB HBM3", 1);
+  CHECK(run(own, profile).code == ExitCode::done);
+  setenv("V4CAP_FAKE_NAME", "NVIDIA H100 PCIe", 1);
+  CHECK(run(dir, profile).err.starts_with("wrong_profile: "));
+  unsetenv("V4CAP_FAKE_NAME");
+  // Times of engines are transferred between GPUs.
+  const TempDir engines;
+  CHECK(run(engines, "h200-sglang-0.5.14").code == ExitCode::done);
+}
+
 TEST_CASE("replay: heat is refused before the run, and said when it comes in it") {
   const TempDir dir;
   const auto run = [&](const char* slowed_at, const char* name, bool json) {
