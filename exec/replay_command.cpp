@@ -40,6 +40,8 @@ std::string date_now() {
 
 class ReplayCommand final : public Command {
  public:
+  explicit ReplayCommand(Explain explain) : explain_(explain) {}
+
   std::string summary() const override {
     return "run a scenario with real kernels: the engine of 'v4cap simulate' on a live GPU";
   }
@@ -89,10 +91,10 @@ class ReplayCommand final : public Command {
       context.err << "interrupted; kept: " << kept_text(directory) << '\n';
       return ExitCode::interrupted;
     } catch (const RunError& error) {
-      const std::string kept = kept_text(directory);
-      if (kept.empty()) throw;
-      throw with_kept(error, kept);
-    } catch (...) {
+      throw with_kept(error, kept_text(directory));
+    } catch (const std::exception& error) {
+      const std::optional<RunError> known = explain_(error);
+      if (known) throw with_kept(*known, kept_text(directory));
       context.err << "the run stopped; kept: " << kept_text(directory) << '\n';
       throw;
     }
@@ -172,7 +174,7 @@ class ReplayCommand final : public Command {
     for (const std::string& path : directory.partial_files()) {
       text += (text.empty() ? "" : " ") + path;
     }
-    return text;
+    return text.empty() ? "nothing" : text;
   }
 
   static void say_late(const Replayed& run, CommandContext& context) {
@@ -181,6 +183,7 @@ class ReplayCommand final : public Command {
                 << " ms (p99), at most " << late.max << " ms; no step's time holds that\n";
   }
 
+  Explain explain_;
   std::string scenario_file_, out_directory_;
   int device_ = 0;
   std::int64_t limit_requests_ = 0;
@@ -189,8 +192,8 @@ class ReplayCommand final : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> make_replay_command() {
-  return std::make_unique<ReplayCommand>();
+std::unique_ptr<Command> make_replay_command(Explain explain) {
+  return std::make_unique<ReplayCommand>(explain);
 }
 
 }  // namespace v4cap::exec

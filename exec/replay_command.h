@@ -3,12 +3,17 @@
 // it.
 #pragma once
 
+#include <exception>
 #include <memory>
+#include <optional>
 
 #include "sim/app/command.h"
+#include "sim/core/error.h"
 
 namespace v4cap::exec {
 
-std::unique_ptr<Command> make_replay_command();
+// `explain`: what an exception of the device means, as a program knows it (ProgramInfo).
+using Explain = std::optional<RunError> (*)(const std::exception& error);
+std::unique_ptr<Command> make_replay_command(Explain explain);
 
 }  // namespace v4cap::exec

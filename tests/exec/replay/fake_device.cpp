@@ -1,12 +1,13 @@
 // In place of a GPU: a device by name only (V4CAP_FAKE_NAME), whose steps take random times of some
 // microseconds on the real clock, or V4CAP_FAKE_STEP_US. V4CAP_FAKE_FAILS_AT lets it be lost at a
-// step. From the n-th time that its monitor is read, somebody else computes on it
+// step, V4CAP_FAKE_THROWS_AT throws what only its program can explain. From the n-th time that its monitor is read, somebody else computes on it
 // (V4CAP_FAKE_SHARED_AT) or heat slows it down (V4CAP_FAKE_SLOWED_AT).
 #include <boost/random/uniform_int_distribution.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 
 #include "exec/driver/gpu_error.h"
 #include "exec/replay/device_performer.h"
@@ -29,6 +30,10 @@ class FakeDevicePerformer final : public StepPerformer {
     const char* const fails_at = std::getenv("V4CAP_FAKE_FAILS_AT");
     if (fails_at != nullptr && steps_ == std::atoi(fails_at)) {
       throw cuda_failure(kCudaEccUncorrectable, "step");
+    }
+    const char* const throws_at = std::getenv("V4CAP_FAKE_THROWS_AT");
+    if (throws_at != nullptr && steps_ == std::atoi(throws_at)) {
+      throw std::runtime_error("fake code 214");
     }
     ++steps_;
     SteadyClock clock;

@@ -20,6 +20,12 @@ namespace {
 
 const std::string kQuickstart = std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml";
 
+// What the fake device throws, as v4exec explains what CUDA throws.
+std::optional<RunError> explain_fake(const std::exception& error) {
+  if (error.what() != std::string("fake code 214")) return {};
+  return RunError("the GPU is lost: fake", "device_lost");
+}
+
 // The command by itself, as a program would run it.
 ProgramRun run_replay(std::vector<std::string> arguments, std::vector<std::string> set = {},
                       bool json = false, bool dry_run = false) {
@@ -27,7 +33,7 @@ ProgramRun run_replay(std::vector<std::string> arguments, std::vector<std::strin
   options.set = std::move(set);
   options.json = json;
   options.dry_run = dry_run;
-  const auto command = exec::make_replay_command();
+  const auto command = exec::make_replay_command(explain_fake);
   CLI::App app;
   command->add_options(app);
   std::ranges::reverse(arguments);
@@ -122,6 +128,17 @@ TEST_CASE("replay: a run in real time waits for its arrivals") {
   CHECK(run.out.find(" waits for arrivals ended late by ") != std::string::npos);
   CHECK(replayed.at("late_ms").at("waits").as_int64() > 0);
   CHECK(replayed.at("wall_s").to_number<double>() > replayed.at("busy_s").to_number<double>());
+}
+
+TEST_CASE("replay: what only the program can explain ends it like any other fault") {
+  const TempDir dir;
+  setenv("V4CAP_FAKE_THROWS_AT", "3", 1);
+  const ProgramRun run = run_replay(
+      {kQuickstart, "--out", dir / "lost", "--as-fast-as-possible", "--limit-requests", "8"});
+  unsetenv("V4CAP_FAKE_THROWS_AT");
+  CHECK(run.code == ExitCode::failed);
+  CHECK(run.err.starts_with("device_lost: the GPU is lost: fake; kept: " +
+                            (dir / "lost/steps.csv.partial")));
 }
 
 TEST_CASE("replay: a run that stops keeps its steps and says where") {
