@@ -130,11 +130,6 @@ class StepRunner {
   // different tokens.
   void set_last_tokens(std::uint64_t seed);
 
-  // For tests: entries of a slot's ring and state, all layers, as bytes in a fixed order.
-  std::vector<std::uint8_t> fetch_window(std::int32_t slot, std::int32_t first, std::int32_t count,
-                                         std::span<const std::int32_t> pages);
-  std::vector<float> fetch_rows(std::int32_t slot);
-
  private:
   struct Uploads;
   struct EagerBatch;

@@ -92,6 +92,42 @@ void compare_held(std::vector<Finding>& findings, const std::string& what, const
       2 * kernels::kIndexDim, kRowDrift);
 }
 
+// Window entries of a slot's positions in every layer.
+std::vector<std::uint8_t> window_of(const StepRunner& runner, std::int32_t slot, std::int32_t first,
+                                    std::int32_t count, const std::vector<std::int32_t>& pages) {
+  std::vector<std::uint8_t> bytes, entry(kEntryBytes);
+  for (std::int64_t l = 0; l < runner.rank().layers(); ++l) {
+    const kernels::KvPool pool = runner.pools().windows(l);
+    for (std::int32_t position = first; position < first + count; ++position) {
+      const std::int32_t page = runner.options().pools.windows_in_pages
+                                    ? pages[static_cast<std::size_t>(position / kTokensPerPage)]
+                                    : slot;
+      copy_to_host(entry.data(), pool.data(page, position % kTokensPerPage),
+                   kernels::kEntryDataBytes);
+      copy_to_host(entry.data() + kernels::kEntryDataBytes,
+                   pool.scales(page, position % kTokensPerPage), kernels::kEntryScaleBytes);
+      bytes.insert(bytes.end(), entry.begin(), entry.end());
+    }
+  }
+  return bytes;
+}
+
+// The four rows that a slot's CSA compressors need behind a position that is a multiple of 8.
+std::vector<float> rows_of(const StepRunner& runner, std::int32_t slot) {
+  std::vector<float> all;
+  for (const int head_dim : {kernels::kHeadDim, kernels::kIndexDim}) {
+    const MoveRowsArgs rows = runner.pools().csa_rows(head_dim);
+    const std::int64_t floats = kept_row_floats(head_dim);
+    std::vector<float> part(static_cast<std::size_t>(floats));
+    for (int l = 0; l < rows.layers; ++l) {
+      copy_to_host(part.data(), rows.state + l * rows.state_layer_floats + (2 * slot + 1) * floats,
+                   part.size() * sizeof(float));
+      all.insert(all.end(), part.begin(), part.end());
+    }
+  }
+  return all;
+}
+
 // A runner and what its sequences need to have.
 class Stage {
  public:
@@ -130,9 +166,10 @@ class Stage {
   }
 
   Held held(int slot, const std::vector<std::int32_t>& pages, int position) {
-    return {runner_.fetch_window(slot, std::max(position - kWindow, 0), std::min(position, kWindow),
-                                 pages),
-            position % 8 == 0 ? runner_.fetch_rows(slot) : std::vector<float>()};
+    runner_.wait();
+    return {window_of(runner_, slot, std::max(position - kWindow, 0), std::min(position, kWindow),
+                      pages),
+            position % 8 == 0 ? rows_of(runner_, slot) : std::vector<float>()};
   }
 
   StepRunner& runner() { return runner_; }
