@@ -22,6 +22,8 @@ constexpr int kLeastSamples = 3, kMostSamples = 50;
 // Steps of different tokens that a layer's time is taken from: about this many tokens in all.
 constexpr std::int64_t kTokensTimed = 96;
 constexpr int kLeastSteps = 2, kMostSteps = 32;
+constexpr int kStepsAround = 40;         // of differences of two clocks
+constexpr double kTenth = 1.2816;        // of a normal distribution: p90 in standard deviations
 constexpr double kShareOfMemory = 0.35;  // of what is free, for pages
 constexpr std::int32_t kMostPages = 1 << 15;
 constexpr std::size_t kVariantStride = 37;  // of slots, between the tokens of two variants
@@ -127,6 +129,19 @@ void KindTimes::add(const std::vector<double>& layers_us, double scale) {
   for (const auto& [kind, sum] : sums) us_[kind].push_back(sum.first / sum.second);
 }
 
+Measurement middle_of(std::vector<double> us, double sm_mhz) {
+  V4CAP_CHECK(!us.empty(), "no samples");
+  std::ranges::sort(us);
+  const auto at = [&](double share) {
+    return us[static_cast<std::size_t>(share * static_cast<double>(us.size() - 1) + 0.5)];
+  };
+  // Of a normal distribution: the quarters lie 1.349 deviations apart, and the median of n samples
+  // deviates by 1.253 / sqrt(n) of one.
+  const double deviation = (at(0.75) - at(0.25)) / 1.349;
+  const double off = kTenth * 1.253 * deviation / std::sqrt(static_cast<double>(us.size()));
+  return {at(0.5), at(0.5) - off, at(0.5) + off, static_cast<int>(us.size()), sm_mhz};
+}
+
 LayerTimes KindTimes::summarised(double sm_mhz) const {
   LayerTimes times;
   for (const auto& [kind, us] : us_) {
@@ -134,7 +149,6 @@ LayerTimes KindTimes::summarised(double sm_mhz) const {
     const double mean = std::accumulate(us.begin(), us.end(), 0.0) / steps;
     double squares = 0;
     for (const double one : us) squares += (one - mean) * (one - mean);
-    constexpr double kTenth = 1.2816;  // of a normal distribution, in standard deviations
     const double off = steps > 1 ? kTenth * std::sqrt(squares / (steps - 1) / steps) : 0;
     times[kind] = {mean, mean - off, mean + off, static_cast<int>(us.size()), sm_mhz};
   }
@@ -300,7 +314,7 @@ LayerTimes RankBench::layers_of_prefill(
   return times.summarised(read_clocks(device_).sm_mhz);
 }
 
-Measurement RankBench::time_around_decode(std::span<const StepSequence> sequences, double seconds) {
+Measurement RankBench::time_around_decode(std::span<const StepSequence> sequences) {
   const auto batch = static_cast<std::int64_t>(sequences.size());
   const std::int32_t context = StepRunner::context_bucket(sequences.front().past + 1);
   const auto whole = runner_.capture_decode(batch, context, runner_.whole());
@@ -320,7 +334,9 @@ Measurement RankBench::time_around_decode(std::span<const StepSequence> sequence
     return all_us - elapsed_us(begin, end);
   };
   once();
-  return sampled(device_, seconds, once);
+  std::vector<double> us;
+  for (int i = 0; i < kStepsAround; ++i) us.push_back(once());
+  return middle_of(std::move(us), read_clocks(device_).sm_mhz);
 }
 
 Measurement RankBench::wall(const std::function<void()>& launch, double seconds) {

@@ -41,6 +41,10 @@ class KindTimes {
   std::map<std::string, std::vector<double>> us_;  // of each step
 };
 
+// The median of samples that scatter by themselves, as the clock of a host does. Its p10 and p90 are
+// those of this median.
+Measurement middle_of(std::vector<double> us, double sm_mhz);
+
 class RankBench {
  public:
   // Sequences, new tokens of a batch, and tokens of context that points may ask for.
@@ -69,7 +73,7 @@ class RankBench {
   LayerTimes layers_of_prefill(
       const std::function<std::vector<StepSequence>(std::int32_t variant)>& make, double seconds);
   // What a whole captured decode takes by the clock of the host beyond its graph on the GPU.
-  Measurement time_around_decode(std::span<const StepSequence> sequences, double seconds);
+  Measurement time_around_decode(std::span<const StepSequence> sequences);
   // As time() by the clock of the host, each time until the GPU has finished.
   Measurement wall(const std::function<void()>& launch, double seconds);
   // The same until the host has launched; the GPU may still be at work.

@@ -34,7 +34,9 @@ class Host final : public StepFamily {
   Measurement measure(MeasureContext& context, const Point& point) override {
     RankBench& b = bench(context);
     const auto batch = static_cast<std::int64_t>(point.at[0]);
-    if (point.keys.front() == "graph_step") return graph_step(b, context, batch);
+    if (point.keys.front() == "graph_step") {
+      return b.time_around_decode(b.sequences(batch, kPast, 1));
+    }
     StepRunner& runner = b.runner();
     const auto sequences = b.sequences(batch, kPast, 2);
     // Launching alone: the GPU works behind.
@@ -50,12 +52,6 @@ class Host final : public StepFamily {
     many.median_us = (many.median_us - few.median_us) / (kMany - kFew);
     many.p10_us = many.p90_us = many.median_us;
     return many;
-  }
-
- private:
-  static Measurement graph_step(RankBench& b, const MeasureContext& context, std::int64_t batch) {
-    const auto sequences = b.sequences(batch, kPast, 1);
-    return b.time_around_decode(sequences, 10 * context.seconds);
   }
 };
 

@@ -32,7 +32,7 @@ class LayerPrefill final : public StepFamily {
                                    768, 1024, 1536, 2048, 3072, 4096, 6144, 8192};
     const std::vector<double> pasts =
         quick ? std::vector<double>{0, 8192, 65536, 524288}
-              : std::vector<double>{0, 2048, 8192, 32768, 131072, 524288};
+              : std::vector<double>{0, 2048, 8192, 32768, 65536, 131072, 524288};
     std::vector<Point> all;
     for (const double count : counts) {
       for (const double together : quick || count > 1 ? coarse : fine) {

@@ -38,6 +38,17 @@ TEST_CASE("layers of a step: a kind's time is the mean of its layers, over steps
   CHECK(m.median_us - m.p10_us == doctest::Approx(m.p90_us - m.median_us));
 }
 
+TEST_CASE("the middle of scattered samples: the median, as sure as their number makes it") {
+  std::vector<double> us;
+  for (int i = 0; i <= 100; ++i) us.push_back(100 - i);
+  const Measurement m = middle_of(us, 1980);
+  CHECK(m.median_us == 50);
+  CHECK(m.p90_us - 50 == doctest::Approx(1.2816 * 1.253 * (50 / 1.349) / std::sqrt(101.0)));
+  CHECK(50 - m.p10_us == doctest::Approx(m.p90_us - 50));
+  us.back() = 1e6;  // one interruption moves it little
+  CHECK(middle_of(us, 1980).median_us <= 51);
+}
+
 TEST_CASE("layers of a step: one point is timed once for all kinds, and again when asked again") {
   int timed = 0;
   const auto time = [&] {
