@@ -9,7 +9,7 @@
 
 namespace v4cap::exec {
 
-class DeviceExecutor : public Executor {
+class DeviceExecutor : public Launching<DeviceExecutor, Executor, Operators> {
  public:
   // `portable_only`: leaves the tuned versions out. With a log, discrete choices are written there.
   DeviceExecutor(const Device& device, bool portable_only, ChoiceLog* record = nullptr);
@@ -21,33 +21,15 @@ class DeviceExecutor : public Executor {
   void write(void* to, const void* from_host, std::size_t bytes) override;
   void read(void* to_host, const void* from, std::size_t bytes) override;
 
-  void run(const kernels::argmax::Args& args) override { launch(args); }
-  void run(const kernels::attention::Args& args) override { launch(args); }
-  void run(const kernels::compressor_csa::Args& args) override { launch(args); }
-  void run(const kernels::compressor_hca::Args& args) override { launch(args); }
-  void run(const kernels::embedding::Args& args) override { launch(args); }
-  void run(const kernels::expert_permute::Args& args) override { launch(args); }
-  void run(const kernels::expert_sum::Args& args) override { launch(args); }
-  void run(const kernels::experts::GateUpArgs& args) override { launch(args); }
-  void run(const kernels::experts::DownArgs& args) override { launch(args); }
-  void run(const kernels::indexer_query::Args& args) override { launch(args); }
-  void run(const kernels::indexer_scores::Args& args) override { launch(args); }
-  void run(const kernels::inverse_rope_quant::Args& args) override { launch(args); }
-  void run(const kernels::linear::Fp8Args& args) override { launch(args); }
-  void run(const kernels::linear::Bf16Args& args) override { launch(args); }
-  void run(const kernels::mhc_post::Args& args) override { launch(args); }
-  void run(const kernels::mhc_post_pre::Args& args) override { launch(args); }
-  void run(const kernels::mhc_pre::Args& args) override { launch(args); }
-  void run(const kernels::mtp_merge::Args& args) override { launch(args); }
-  void run(const kernels::q_rope_kv_store::Args& args) override { launch(args); }
-  void run(const kernels::rmsnorm_quant::Args& args) override { launch(args); }
+  using Launching<DeviceExecutor, Executor, Operators>::run;
   void run(const kernels::router::Args& args) override;
-  void run(const kernels::swiglu_quant::Args& args) override { launch(args); }
   void run(const kernels::topk::Args& args) override;
 
   kernels::Stream stream() const { return stream_; }
 
  private:
+  template <class Self, class Base, class List>
+  friend class Launching;
   template <class Args>
   void launch(const Args& args);
 

@@ -11,27 +11,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/argmax/argmax.h"
-#include "kernels/attention/attention.h"
-#include "kernels/compressor_csa/compressor_csa.h"
-#include "kernels/compressor_hca/compressor_hca.h"
-#include "kernels/embedding/embedding.h"
-#include "kernels/expert_permute/expert_permute.h"
-#include "kernels/expert_sum/expert_sum.h"
-#include "kernels/experts/experts.h"
-#include "kernels/indexer_query/indexer_query.h"
-#include "kernels/indexer_scores/indexer_scores.h"
-#include "kernels/inverse_rope_quant/inverse_rope_quant.h"
-#include "kernels/linear/linear.h"
-#include "kernels/mhc_post/mhc_post.h"
-#include "kernels/mhc_post_pre/mhc_post_pre.h"
-#include "kernels/mhc_pre/mhc_pre.h"
-#include "kernels/mtp_merge/mtp_merge.h"
-#include "kernels/q_rope_kv_store/q_rope_kv_store.h"
-#include "kernels/rmsnorm_quant/rmsnorm_quant.h"
-#include "kernels/router/router.h"
-#include "kernels/swiglu_quant/swiglu_quant.h"
-#include "kernels/topk/topk.h"
+#include "exec/layer/operators.h"
 
 namespace v4cap::exec {
 
@@ -70,37 +50,11 @@ struct ChoiceLog {
   ChoiceTally experts, entries;  // filled in by who follows
 };
 
-class Executor {
+class Executor : public OperatorInterface<Operators> {
  public:
-  virtual ~Executor() = default;
-
   virtual std::shared_ptr<void> allocate(std::size_t bytes) = 0;
   virtual void write(void* to, const void* from_host, std::size_t bytes) = 0;
   virtual void read(void* to_host, const void* from, std::size_t bytes) = 0;
-
-  virtual void run(const kernels::argmax::Args& args) = 0;
-  virtual void run(const kernels::attention::Args& args) = 0;
-  virtual void run(const kernels::compressor_csa::Args& args) = 0;
-  virtual void run(const kernels::compressor_hca::Args& args) = 0;
-  virtual void run(const kernels::embedding::Args& args) = 0;
-  virtual void run(const kernels::expert_permute::Args& args) = 0;
-  virtual void run(const kernels::expert_sum::Args& args) = 0;
-  virtual void run(const kernels::experts::GateUpArgs& args) = 0;
-  virtual void run(const kernels::experts::DownArgs& args) = 0;
-  virtual void run(const kernels::indexer_query::Args& args) = 0;
-  virtual void run(const kernels::indexer_scores::Args& args) = 0;
-  virtual void run(const kernels::inverse_rope_quant::Args& args) = 0;
-  virtual void run(const kernels::linear::Fp8Args& args) = 0;
-  virtual void run(const kernels::linear::Bf16Args& args) = 0;
-  virtual void run(const kernels::mhc_post::Args& args) = 0;
-  virtual void run(const kernels::mhc_post_pre::Args& args) = 0;
-  virtual void run(const kernels::mhc_pre::Args& args) = 0;
-  virtual void run(const kernels::mtp_merge::Args& args) = 0;
-  virtual void run(const kernels::q_rope_kv_store::Args& args) = 0;
-  virtual void run(const kernels::rmsnorm_quant::Args& args) = 0;
-  virtual void run(const kernels::router::Args& args) = 0;
-  virtual void run(const kernels::swiglu_quant::Args& args) = 0;
-  virtual void run(const kernels::topk::Args& args) = 0;
 
   template <class T>
   Array<T> array(std::int64_t count) {
