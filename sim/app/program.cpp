@@ -39,11 +39,12 @@ struct RawOptions {
   std::string seed;
 };
 
-// The same on every command, and on every part of a command that has parts (`trace info`).
+// The same on every command, and on every part of a command that has parts (`trace info`); on the
+// command itself too where it can do without a part.
 void add_global_options(CLI::App& app, RawOptions& raw, bool reads_scenario) {
   const auto parts = app.get_subcommands([](CLI::App*) { return true; });
   for (CLI::App* part : parts) add_global_options(*part, raw, reads_scenario);
-  if (!parts.empty()) return;
+  if (app.get_require_subcommand_min() > 0) return;
   GlobalOptions& o = raw.options;
   const char* group = "Every command";
   if (reads_scenario) {
@@ -132,6 +133,11 @@ std::string reworded(const CLI::ParseError& e) {
   return std::string(text);
 }
 
+// Whether words that are no options may belong to the command itself.
+bool takes_words(const CLI::App& app) {
+  return std::ranges::any_of(app.get_options(), &CLI::Option::get_positional);
+}
+
 InputError explained(const CLI::App& app, const CLI::ParseError& e) {
   const auto [command, where] = named_command(app);
   const std::vector<std::string> extras = app.remaining(true);
@@ -148,7 +154,7 @@ InputError explained(const CLI::App& app, const CLI::ParseError& e) {
     return usage_error(where, "unknown option " + shown(name) +
                                   (near.empty() ? help : "; did you mean '" + near + "'?"));
   }
-  if (const auto commands = command_names(*command); !commands.empty()) {
+  if (const auto commands = command_names(*command); !commands.empty() && !takes_words(*command)) {
     return usage_error(where, "unknown command " + shown(extra) + suggestion(extra, commands));
   }
   return usage_error(where, "unexpected argument " + shown(extra) + help);

@@ -32,15 +32,7 @@ void apply_override(YamlNode& root, const std::string& text, const std::string& 
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
     throw InputError(place, "expected path.to.key=VALUE");
   }
-  set_path(root, text.substr(0, equals), text.substr(equals + 1), place, {"model", "hardware"});
-}
-
-void apply_overrides(YamlNode& root, const ScenarioOptions& options) {
-  for (const std::string& text : options.set) apply_override(root, text, "--set");
-  if (options.seed) {
-    const std::string value = std::to_string(*options.seed);
-    set_path(root, "seed", value, {"--seed " + value, 0, 0}, {});
-  }
+  set_path(root, text.substr(0, equals), text.substr(equals + 1), place, named_keys());
 }
 
 // Puts the whole map where a model or hardware is named. After an error nothing more is said about
@@ -425,8 +417,25 @@ void check_known(std::vector<Diagnostic>& errors, const Scenario& scenario, cons
 }  // namespace
 
 Scenario load_scenario(const std::string& path, const ScenarioOptions& options) {
-  return read_scenario(parse_yaml(read_text_file(path), path), path,
-                       std::filesystem::path(path).parent_path().string(), options);
+  return scenario_of_tree(parse_yaml(read_text_file(path), path), path, options);
+}
+
+Scenario scenario_of_tree(YamlNode root, const std::string& file, const ScenarioOptions& options) {
+  return read_scenario(std::move(root), file, std::filesystem::path(file).parent_path().string(),
+                       options);
+}
+
+void apply_overrides(YamlNode& root, const ScenarioOptions& options) {
+  for (const std::string& text : options.set) apply_override(root, text, "--set");
+  if (options.seed) {
+    const std::string value = std::to_string(*options.seed);
+    set_path(root, "seed", value, {"--seed " + value, 0, 0}, {});
+  }
+}
+
+const std::vector<std::string>& named_keys() {
+  static const std::vector<std::string> keys = {"model", "hardware"};
+  return keys;
 }
 
 Scenario parse_scenario(const std::string& text, const std::string& label,

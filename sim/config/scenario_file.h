@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/config/scenario.h"
+#include "sim/config/yaml_tree.h"
 
 namespace v4cap {
 
@@ -26,6 +27,17 @@ Scenario load_scenario(const std::string& path, const ScenarioOptions& options =
 // directory.
 Scenario parse_scenario(const std::string& text, const std::string& label,
                         const ScenarioOptions& options = {});
+
+// The same for a tree that was parsed already, as if it were the file `file`: paths are relative to
+// its folder.
+Scenario scenario_of_tree(YamlNode root, const std::string& file,
+                          const ScenarioOptions& options = {});
+
+// Applies the overrides of `options` to a parsed scenario; --set and --seed are their places.
+void apply_overrides(YamlNode& root, const ScenarioOptions& options);
+
+// Keys of a scenario that may be a name, so that an override below one lays it over what is named.
+const std::vector<std::string>& named_keys();
 
 // Names that exist in the program. sim/config cannot know them: they register themselves in other
 // folders.

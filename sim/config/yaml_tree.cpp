@@ -105,7 +105,12 @@ void make_map(YamlNode& node, const std::string& path, const Place& place,
 
 void set_path(YamlNode& root, const std::string& path, const std::string& value, const Place& place,
               const std::vector<std::string>& named) {
-  YamlNode put = parsed_value(value, place);
+  set_path(root, path, parsed_value(value, place), named);
+}
+
+void set_path(YamlNode& root, const std::string& path, YamlNode value,
+              const std::vector<std::string>& named) {
+  const Place place = value.place;
   YamlNode* node = &root;
   std::string so_far;
   for (std::size_t begin = 0;;) {
@@ -114,7 +119,7 @@ void set_path(YamlNode& root, const std::string& path, const std::string& value,
     if (part.empty())
       throw InputError(place, "expected path.to.key=VALUE, a part of the path is empty");
     make_map(*node, so_far, place, named);
-    if (dot == path.size() && put.kind == Kind::null) {
+    if (dot == path.size() && value.kind == Kind::null) {
       std::erase_if(node->children, [&](const YamlNode& child) { return child.key == part; });
       return;
     }
@@ -123,8 +128,20 @@ void set_path(YamlNode& root, const std::string& path, const std::string& value,
     if (dot == path.size()) break;
     begin = dot + 1;
   }
-  put.key = node->key;
-  *node = std::move(put);
+  value.key = node->key;
+  value.key_place = place;
+  *node = std::move(value);
+}
+
+const YamlNode* find_path(const YamlNode& root, std::string_view path) {
+  const YamlNode* node = &root;
+  while (node != nullptr) {
+    const std::size_t dot = path.find('.');
+    node = node->find(path.substr(0, dot));
+    if (dot == std::string_view::npos) break;
+    path.remove_prefix(dot + 1);
+  }
+  return node;
 }
 
 std::string shown(std::string_view text) {

@@ -58,6 +58,13 @@ YamlNode overlaid(YamlNode base, const YamlNode& over);
 void set_path(YamlNode& root, const std::string& path, const std::string& value, const Place& place,
               const std::vector<std::string>& named);
 
+// The same for a value that is there already, with its own place.
+void set_path(YamlNode& root, const std::string& path, YamlNode value,
+              const std::vector<std::string>& named);
+
+// The value at the dotted `path` below `root`; nullptr when there is none.
+const YamlNode* find_path(const YamlNode& root, std::string_view path);
+
 // For messages: the text in double quotes, control bytes escaped, long texts cut; or "a list", "a
 // map", "nothing".
 std::string shown(std::string_view text);
