@@ -12,8 +12,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <set>
+#include <sstream>
 
 #include "sim/app/command.h"
 #include "sim/app/interrupt.h"

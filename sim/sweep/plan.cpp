@@ -1,8 +1,10 @@
 #include "sim/sweep/plan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <sstream>
 #include <tuple>
 

@@ -27,21 +27,55 @@ std::string bytes_of(const std::string& path) {
 pid_t started(const std::vector<std::string>& arguments) {
   const pid_t child = ::fork();
   if (child == 0) {
-    run_v4cap(arguments);
-    ::_exit(0);
+    ::_exit(static_cast<int>(run_v4cap(arguments).code));
   }
   return child;
 }
 
+// Sixteen points of some hundredths of a second for each seed.
+std::string small_sweep(const TempDir& dir, const std::string& seeds) {
+  return dir.write("sweep.yaml",
+                   "base: " + std::string(V4CAP_SOURCE_DIR) +
+                       "/scenarios/quickstart.yaml\naxes:\n  workload.max_requests: [120]\n"
+                       "  kv_cache.swa_policy: [full, recompute, checkpoint=2048, tail]\n"
+                       "  workload.arrivals.sessions_at_a_time: [2, 4, 8, 16]\n"
+                       "  profile: [none]\nseeds: " +
+                       seeds + '\n');
+}
+
+std::size_t results_in(const std::string& directory) {
+  const std::string store = directory + "/sweep.sqlite";
+  return std::filesystem::exists(store) ? ResultStore(store).keys().size() : 0;
+}
+
+TEST_CASE("sweep: interrupted, it ends with 130, keeps what has ended, and resume runs the rest") {
+  const TempDir dir;
+  // Enough of them that the signal comes before the last, however busy the machine.
+  const std::string sweep = small_sweep(dir, "{from: 1, to: 8, step: 1}"), out = dir / "out";
+  REQUIRE(run_v4cap({"sweep", sweep, "--out", dir / "whole"}).code == ExitCode::done);
+  const pid_t child = started({"sweep", sweep, "--out", out, "--jobs", "1"});
+  REQUIRE(child > 0);
+  // While points are run the signal is caught, before and after it would end the process.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+  while (!std::filesystem::exists(out + "/sweep.sqlite-wal") || results_in(out) == 0) {
+    REQUIRE(std::chrono::steady_clock::now() < end);
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  ::kill(child, SIGINT);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == static_cast<int>(ExitCode::interrupted));
+  CHECK(results_in(out) > 0);
+  CHECK(results_in(out) < 16 * 8);
+  CHECK_FALSE(std::filesystem::exists(out + "/points.csv"));
+  REQUIRE(run_v4cap({"sweep", "resume", out}).code == ExitCode::done);
+  CHECK(bytes_of(out + "/points.jsonl") == bytes_of(dir / "whole/points.jsonl"));
+}
+
 TEST_CASE("sweep: killed at any moment and run again, the same bytes") {
   const TempDir dir;
-  const std::string quickstart = std::string(V4CAP_SOURCE_DIR) + "/scenarios/quickstart.yaml";
-  const std::string sweep = dir.write(
-      "sweep.yaml", "base: " + quickstart +
-                        "\naxes:\n  workload.max_requests: [120]\n"
-                        "  kv_cache.swa_policy: [full, recompute, checkpoint=2048, tail]\n"
-                        "  workload.arrivals.sessions_at_a_time: [2, 4, 8, 16]\n"
-                        "  profile: [none]\n");
+  const std::string sweep = small_sweep(dir, "[1]");
   REQUIRE(run_v4cap({"sweep", sweep, "--out", dir / "whole", "--jobs", "1"}).code ==
           ExitCode::done);
 
@@ -57,8 +91,7 @@ TEST_CASE("sweep: killed at any moment and run again, the same bytes") {
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     if (WIFSIGNALED(status)) ++killed;
-    if (!std::filesystem::exists(dir / "killed/sweep.sqlite")) continue;
-    const std::size_t known = ResultStore(dir / "killed/sweep.sqlite").keys().size();
+    const std::size_t known = results_in(dir / "killed");
     if (known > 0 && known < 16) ++interrupted_with_results;
   }
   CAPTURE(interrupted_with_results);
