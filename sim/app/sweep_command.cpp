@@ -124,7 +124,7 @@ class SweepCommand final : public Command {
     app.require_subcommand(0, 1);
     app.add_option("FILE", file_, "Sweep file (YAML), or a plan that 'sweep plan' wrote");
     add_out(app, "Results: sweep.sqlite, points.csv, points.jsonl (default: NAME.sweep)");
-    add_running(app);
+    add_jobs(app);
     app.add_option("--shard", shard_, "i/N: run the i-th of N parts and write its file only");
 
     plan_ = app.add_subcommand("plan", "write the plan that shards run");
@@ -161,7 +161,6 @@ class SweepCommand final : public Command {
     app.add_option("--jobs", jobs_, "Threads (default: one per core)")
         ->check(CLI::Range(1U, 4096U));
   }
-  void add_running(CLI::App& app) { add_jobs(app); }
   void add_directory(CLI::App& app) {
     app.add_option("DIR", directory_, "Directory of the sweep")->required();
   }
@@ -205,20 +204,20 @@ class SweepCommand final : public Command {
     return plan;
   }
 
-  // A directory has one plan while there are shards of it.
-  void keep_plan(const SweepDirectory& directory, const SweepPlan& plan, bool fixed) const {
-    const std::string path = directory.file(kPlanFile);
+  // A directory has one plan, for good where it is `fixed` or there are shards of it.
+  void keep_plan(const std::string& folder, const SweepPlan& plan, bool fixed) const {
+    const std::string path = folder + '/' + kPlanFile;
     if (fs::exists(path)) {
       const std::string before = plan_hash(read_plan(path));
       if (before == plan_hash(plan)) return;
-      if (fixed || !shard_files(directory.file(kShardFolder)).empty()) {
+      if (fixed || !shard_files(folder + '/' + kShardFolder).empty()) {
         throw InputError(Place{path}, "expected the same plan, this directory has another (" +
                                           before +
-                                          "); name another one with --out, or give "
-                                          "--overwrite to forget it");
+                                          "); name another one with --out, or give --overwrite to "
+                                          "forget it");
       }
     }
-    directory.write(kPlanFile, plan_text(plan));
+    write_file(folder, kPlanFile, plan_text(plan));
   }
 
   // Points that have no result yet, each once.
@@ -237,7 +236,7 @@ class SweepCommand final : public Command {
   }
 
   ExitCode run_in(const SweepDirectory& directory, const SweepPlan& plan, CommandContext& context) {
-    keep_plan(directory, plan, false);
+    keep_plan(directory.path(), plan, false);
     ResultStore store(directory.file(kStoreFile));
     store.set_plan(plan);
     const std::vector<std::size_t> left = pending(plan, store.keys());
@@ -357,7 +356,7 @@ class SweepCommand final : public Command {
     const SweepPlan plan = load(context);
     if (!context.options.dry_run) {
       const SweepDirectory directory(out_, overwrite_);
-      keep_plan(directory, plan, true);
+      keep_plan(directory.path(), plan, true);
     }
     if (context.options.json) {
       JsonWriter json;
@@ -399,7 +398,9 @@ class SweepCommand final : public Command {
       return ExitCode::done;
     }
     const std::string folder = (fs::path(out_) / kShardFolder).string();
+    // Without the directory's lock: many machines write shards at a time, each its own file.
     RunDirectory directory(folder, true);
+    keep_plan(out_, plan, true);
     const std::string path = folder + '/' + file_name(shard);
     if (!overwrite_ && fs::exists(path) && read_shard(path).plan == plan_hash(plan)) {
       if (!context.options.quiet) context.err << path << " is there already\n";
@@ -421,8 +422,7 @@ class SweepCommand final : public Command {
       context.err << "interrupted: the shard was not written\n";
       return ExitCode::interrupted;
     }
-    const std::string text = shard_text(plan, shard, results);
-    directory.write({{file_name(shard), [&](const TextSink& sink) { sink(text); }}});
+    write_file(folder, file_name(shard), shard_text(plan, shard, results));
     if (!context.options.quiet) context.err << "wrote " << path << '\n';
     return ExitCode::done;
   }
@@ -551,7 +551,7 @@ class SweepCommand final : public Command {
     const bool can = !submission.command.empty() && in_path(submission.command.front());
     std::string job;
     if (!context.options.dry_run) {
-      SweepDirectory(request.directory, false).write(submission.file, submission.text);
+      write_file(request.directory, submission.file, submission.text);
       // Before the first task asks for it.
       fs::create_directories(fs::path(request.directory) / kShardFolder);
       if (can) job = output_of(submission.command);

@@ -4,8 +4,8 @@
 //   kv_cache.swa_policy: [full, recompute]               a list
 //   engine.max_running: {from: 16, to: 64, step: 16}     a grid: 16, 32, 48, 64
 //   kv_cache.memory: {log: [8 GiB, 64 GiB], points: 4}   equal ratios: 8, 16, 32, 64 GiB
-//   node:                                                several keys that move together; the name is
-//     keys: [hardware, deployment.tensor_parallel]       for people
+//   node:                                                keys that move together; the name is for
+//     keys: [hardware, deployment.tensor_parallel]       people
 //     rows: [[hgx-b200, 8], [hgx-h200, 8]]
 //
 // `null` as a value leaves the key to its default. Ends of a grid or a range carry the same unit;

@@ -1,7 +1,5 @@
 #include "sim/sweep/estimate.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <fstream>
 #include <string>

@@ -1,9 +1,10 @@
-// How long a sweep will take and how much memory, from a sample of its points: each is run for up to
-// half a second and extended by the share of its requests that ended by then. That share is not the
-// share of the time where a run gets slower or faster, so the figure is an estimate, and says so.
+// How long a sweep will take and how much memory, from a sample of its points: each is run for up
+// to half a second and extended by the share of its requests that ended by then. That share is not
+// the share of the time where a run gets slower or faster, so the figure is an estimate, and says
+// so.
 //
-// Memory: a thread needs at most what the largest of the sample needed beside the program (its trace
-// included), and every thread may run such a point at the same time.
+// Memory: a thread needs at most what the largest of the sample needed beside the program (its
+// trace included), and every thread may run such a point at the same time.
 #pragma once
 
 #include <chrono>

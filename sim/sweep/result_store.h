@@ -2,7 +2,8 @@
 // the process after that, a signal or the power, it is kept, and the next run finds it.
 //
 // Write-ahead log with a flush for each result (synchronous = FULL). One process writes at a time
-// (DirectoryLock); the file is for a local disk, SQLite's locks do not hold on network file systems.
+// (SweepDirectory); the file is for a local disk, SQLite's locks do not hold on network file
+// systems.
 //
 //   results(key, status, document)      every result that was ever made here, by its key
 //   plan(position, key, "values")       the points of the sweep that ran last, axis values as JSON

@@ -1,7 +1,7 @@
 // A part of a plan that one machine runs, and its file. Shard i of N has the points i-1, i-1+N, ...
-// of the plan, so that neighbours, which take about as long, are spread. The file is written when all
-// of its points are there and renamed into place: either it is whole or it is not there, and running
-// a shard again gives the same bytes.
+// of the plan, so that neighbours, which take about as long, are spread. The file is written when
+// all of its points are there and renamed into place: either it is whole or it is not there, and
+// running a shard again gives the same bytes.
 //
 //   shards/shard-00003-of-00010.jsonl
 //     {"format":"v4cap-sweep-shard","plan":"...","shard":3,"shards":10,"points":50}

@@ -1,5 +1,5 @@
-// GNU parallel: one line for one machine, or for several with --sshlogin. Shards that failed are run
-// again by the same line.
+// GNU parallel: one line for one machine, or for several with --sshlogin. Shards that failed are
+// run again by the same line.
 #include "sim/sweep/submit.h"
 
 namespace v4cap {

@@ -1,6 +1,6 @@
 // Slurm: a job array with a task for each shard. A task is requeued when its node is lost and then
-// runs its shard from the start; a shard that is there already ends at once, so that the same script
-// may be submitted again after a failure.
+// runs its shard from the start; a shard that is there already ends at once, so that the same
+// script may be submitted again after a failure.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -79,8 +79,8 @@ SweepDirectory::~SweepDirectory() {
   ::close(lock_);
 }
 
-void SweepDirectory::write(const std::string& name, const std::string& text) const {
-  RunDirectory(path_, true).write({{name, [&](const TextSink& sink) { sink(text); }}});
+void write_file(const std::string& folder, const std::string& name, const std::string& text) {
+  RunDirectory(folder, true).write({{name, [&](const TextSink& sink) { sink(text); }}});
 }
 
 std::string existing_sweep(const std::string& path) {

@@ -33,13 +33,13 @@ class SweepDirectory {
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + '/' + name; }
 
-  // Writes a file whole, or not at all.
-  void write(const std::string& name, const std::string& text) const;
-
  private:
   std::string path_;
   int lock_ = -1;
 };
+
+// Writes a file of a directory whole, or not at all.
+void write_file(const std::string& folder, const std::string& name, const std::string& text);
 
 // `path` of a directory that a sweep or a plan made. Throws InputError where there is none.
 std::string existing_sweep(const std::string& path);

@@ -32,8 +32,8 @@ struct SweepFile {
   std::vector<Condition> constraints, thresholds;
 };
 
-// Throws InputError with everything that is wrong. `set`: overrides of the base; `seed`: in place of
-// the file's seeds.
+// Throws InputError with everything that is wrong. `set`: overrides of the base; `seed`: in place
+// of the file's seeds.
 SweepFile read_sweep(const std::string& path, const std::vector<std::string>& set,
                      std::optional<std::uint64_t> seed);
 

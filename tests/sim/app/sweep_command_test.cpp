@@ -195,6 +195,22 @@ TEST_CASE("sweep: shards, merged, give the bytes of a local run") {
   check_equal_exports(dir / "local", planned);
 }
 
+TEST_CASE("sweep: a shard of a sweep file brings its plan along") {
+  const TempDir dir;
+  const std::string sweep = small_sweep(dir), out = dir / "out";
+  for (const std::string shard : {"1/2", "2/2"}) {
+    REQUIRE(run_v4cap({"sweep", sweep, "--shard", shard, "--out", out}).code == ExitCode::done);
+  }
+  REQUIRE(run_v4cap({"sweep", "merge", out}).code == ExitCode::done);
+  const ProgramRun other =
+      run_v4cap({"sweep", small_sweep(dir, "seeds: [7]\n"), "--shard", "1/2", "--out", out});
+  CHECK(other.code == ExitCode::bad_input);
+  CHECK(other.err.find("this directory has another") != std::string::npos);
+  // A local run would leave shards of another plan behind.
+  CHECK(run_v4cap({"sweep", small_sweep(dir, "seeds: [7]\n"), "--out", out}).code ==
+        ExitCode::bad_input);
+}
+
 TEST_CASE("sweep: a plan stays as it is") {
   const TempDir dir;
   const std::string planned = dir / "planned";

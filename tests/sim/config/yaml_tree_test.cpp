@@ -162,6 +162,24 @@ TEST_CASE("paths are set, made and removed") {
   CHECK_THROWS_AS(set_path(root, "b.d", "[1", place, {}), InputError);
 }
 
+TEST_CASE("yaml: a value is put and found by its path, with its place") {
+  YamlNode root = parse_yaml("a: {b: 1}\nmodel: pro\n", "f.yaml");
+  YamlNode value = YamlNode::made(YamlNode::Kind::scalar, {"sweep.yaml", 3, 7});
+  value.text = "a: b";  // a text, not YAML
+  set_path(root, "a.c.d", value, {});
+  REQUIRE(find_path(root, "a.c.d") != nullptr);
+  CHECK(find_path(root, "a.c.d")->text == "a: b");
+  CHECK(find_path(root, "a.c.d")->place.line == 3);
+  CHECK(find_path(root, "a.b")->text == "1");
+  CHECK(find_path(root, "a.x") == nullptr);
+  CHECK(find_path(root, "a.b.c") == nullptr);
+  set_path(root, "model.heads", value, {"model"});
+  CHECK(find_path(root, "model.base")->text == "pro");
+  value.kind = YamlNode::Kind::null;
+  set_path(root, "a.c", value, {});
+  CHECK(find_path(root, "a.c") == nullptr);
+}
+
 TEST_CASE("shown texts are short and printable") {
   CHECK(shown("plain") == "\"plain\"");
   CHECK(shown("\x1b[31m") == "\"\\x1b[31m\"");

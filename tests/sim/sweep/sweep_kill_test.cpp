@@ -1,5 +1,5 @@
-// A sweep that is killed (SIGKILL) again and again ends with the bytes of one that was not. The same
-// with two hundred kills: scripts/sweep_kill_test.
+// A sweep that is killed (SIGKILL) again and again ends with the bytes of one that was not. The
+// same with two hundred kills: scripts/sweep_kill_test.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
