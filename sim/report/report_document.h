@@ -1,0 +1,54 @@
+// Everything that a report shows, and as the JSON document that its page carries.
+//
+//   report_version, simulator_version
+//   runs       [{label, path, summary (summary.json as text), scenario (YAML), comparison
+//              (compare.json as text), steady {holds, why}, slo {ttft_p99_ms, tpot_p99_ms},
+//              profile {name, device, date, source, families [...]}, requests, timeline, steps}]
+//   measured   [{label, path, format, notes, figures {name: value}, samples {ttft: column, ...}}]
+//   comparisons [{label, text (compare.json)}]
+//   sweeps     [{label, path, rows, columns [{name, axis, values}]}]
+//
+// requests, timeline and steps are {rows, kept, columns {name: packed column}}, see packed_column.h.
+// A sweep is one row a point: columns of the axes, then those of the figures.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/compare/measured_run.h"
+#include "sim/report/data_table.h"
+#include "sim/report/report_run.h"
+
+namespace v4cap {
+
+struct ReportComparison {
+  std::string label{};
+  std::string json{};  // as sim/compare/comparison_text.h writes it
+};
+
+struct ReportSweep {
+  std::string label{}, path{};
+  DataTable table{};
+};
+
+struct Report {
+  std::vector<ReportRun> runs{};
+  std::vector<MeasuredRun> measured{};
+  std::vector<ReportComparison> comparisons{};
+  std::vector<ReportSweep> sweeps{};
+};
+
+// What `paths` name: directories of runs, directories of such directories (`simulate --compare
+// --out`), compare.json or a directory with one, and exports of sweeps (.csv, .jsonl). Runs get
+// their labels. Throws InputError.
+Report read_report(const std::vector<std::string>& paths);
+
+// Adds what was measured, in any format that `v4cap compare` reads, and how far each run is from it.
+void add_measured(Report& report, const std::string& path);
+
+// Columns of a sweep that are axes: those before the first that is a figure of a run.
+std::size_t axis_count(const DataTable& sweep);
+
+std::string report_json(const Report& report);
+
+}  // namespace v4cap

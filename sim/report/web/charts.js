@@ -1,0 +1,180 @@
+// Charts in the colours of the page. Each is drawn again when these change (light, dark, print) or
+// its width does.
+
+// Okabe and Ito's palette, told apart by people with any common colour blindness; beside it, runs
+// differ in their symbols and dashes. Yellow is left out: it cannot be seen on white.
+const PALETTES = {
+  light: ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#5f5f5f'],
+  dark: ['#56b4e9', '#e8853b', '#2fc49b', '#e2a0c4', '#f0b93a', '#3b8fd0', '#b0b0b0'],
+};
+const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4], [1, 2]];
+const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect', 'arrow'];
+// Cividis, from little to much.
+const RAMP = ['#00224e', '#35456c', '#666970', '#948e77', '#c8b866', '#fee838'];
+
+let printing = false;
+const darkQuery = matchMedia('(prefers-color-scheme: dark)');
+const isDark = () => darkQuery.matches && !printing;
+
+function theme() {
+  const dark = isDark();
+  return {
+    dark, colors: dark ? PALETTES.dark : PALETTES.light, text: dark ? '#d7dbe0' : '#24292f',
+    faint: dark ? '#8b949e' : '#66707a', grid: dark ? '#30363d' : '#e4e8ec',
+    back: dark ? '#161b22' : '#ffffff',
+  };
+}
+
+const color = (i, colors = theme().colors) => colors[i % colors.length];
+
+const drawn = new Set();  // charts: {host, draw(width), free()}
+const widthOf = (host) => Math.max(200, Math.floor(host.clientWidth));
+
+function keep(chart) {
+  chart.width = widthOf(chart.host);
+  chart.draw(chart.width);
+  drawn.add(chart);
+  return chart;
+}
+
+function redrawAll(force) {
+  for (const chart of [...drawn]) {
+    if (!chart.host.isConnected) {
+      chart.free();
+      drawn.delete(chart);
+      continue;
+    }
+    const width = widthOf(chart.host);
+    if (!force && width === chart.width) continue;
+    chart.width = width;
+    chart.draw(width);
+  }
+}
+
+let resizing = 0;
+addEventListener('resize', () => {
+  clearTimeout(resizing);
+  resizing = setTimeout(() => redrawAll(false), 120);
+});
+darkQuery.addEventListener('change', () => redrawAll(true));
+addEventListener('beforeprint', () => {
+  printing = true;
+  redrawAll(true);
+});
+addEventListener('afterprint', () => {
+  printing = false;
+  redrawAll(true);
+});
+
+// What every axis of echarts has in common here.
+function axis(name, more = {}) {
+  const t = theme();
+  return {
+    name, nameLocation: 'middle', nameGap: 28, scale: true,
+    nameTextStyle: {color: t.faint}, axisLine: {show: true, lineStyle: {color: t.faint}},
+    axisLabel: {color: t.faint, hideOverlap: true, formatter: (x) => (isNumber(x) ? short(x) : x)},
+    splitLine: {lineStyle: {color: t.grid}}, ...more,
+  };
+}
+
+// A chart of echarts. `options(theme, width)` is asked again for each drawing. Tooltips are drawn on
+// the canvas, where text is text. `description` is for those who do not see the chart.
+function chart(host, height, description, options) {
+  const box = el('div', {class: 'chart', role: 'img', 'aria-label': description});
+  box.style.height = `${height}px`;
+  host.append(box);
+  let instance = null;
+  return keep({
+    host: box,
+    draw(width) {
+      if (instance === null) instance = Charts.echarts.init(box, null, {renderer: 'canvas', width, height});
+      else instance.resize({width, height});
+      const t = theme(), option = options(t, width);
+      instance.setOption({
+        animation: false, backgroundColor: 'transparent', color: t.colors,
+        textStyle: {fontFamily: 'system-ui, sans-serif', color: t.text},
+        grid: {left: 56, right: 18, top: 34, bottom: 44}, ...option,
+        legend: option.legend === undefined ? undefined : {
+          type: 'plain', top: 0, left: 0, itemWidth: 22, textStyle: {color: t.text},
+          ...option.legend,
+        },
+        tooltip: {
+          renderMode: 'richText', confine: true, backgroundColor: t.back, borderColor: t.faint,
+          textStyle: {color: t.text, fontSize: 12}, ...option.tooltip,
+        },
+      }, {notMerge: true});
+    },
+    free() { if (instance !== null) instance.dispose(); },
+  });
+}
+
+// Lines of a legend of that many characters, for charts that must leave room for it.
+function legendHeight(labels, width) {
+  let lines = 1, used = 0;
+  for (const label of labels) {
+    const wide = 44 + 7 * label.length;
+    if (used > 0 && used + wide > width) { lines += 1; used = 0; }
+    used += wide;
+  }
+  return 12 + 22 * lines;
+}
+
+// A chart over time, of uPlot. `series`: [{label, values, color, fill, dash, width, points}], all over
+// `times` in seconds; `write` makes texts of values. Dragging zooms, a double click shows everything.
+function timeChart(host, height, description, {times, series, write, yLabel, range, paint}) {
+  const box = el('div', {class: 'chart time', role: 'img', 'aria-label': description});
+  host.append(box);
+  let plot = null;
+  return keep({
+    host: box,
+    draw(width) {
+      if (plot !== null) plot.destroy();
+      const t = theme();
+      const axisStyle = {stroke: t.faint, grid: {stroke: t.grid, width: 1}, ticks: {stroke: t.grid}};
+      plot = new Charts.uPlot({
+        width, height, tzDate: (s) => new Date(s * 1e3), legend: {live: true},
+        scales: {x: {time: false}, y: {range}},
+        cursor: {drag: {x: true, y: false}, points: {show: !paint}},
+        hooks: paint ? {draw: [(u) => paint(u, t)]} : {},
+        axes: [
+          {...axisStyle, values: (_, ticks) => ticks.map(shown), label: 'time, s', labelSize: 22, size: 36},
+          {...axisStyle, values: (_, ticks) => ticks.map(short), label: yLabel, labelSize: 22, size: 56},
+        ],
+        series: [
+          {label: 'time', value: (_, s) => (s == null ? '–' : `${shown(s)} s`)},
+          ...series.map((s) => ({
+            label: s.label, stroke: typeof s.color === 'number' ? color(s.color) : s.color, width: s.width ?? 1.5,
+            fill: s.fill === undefined ? undefined : color(s.fill) + (t.dark ? 'b0' : 'c0'),
+            dash: s.dash, points: {show: false}, value: (_, v) => (v == null ? '–' : write(v)),
+            ...(s.shown ? {value: (u, v, si, i) => (i == null ? '–' : write(s.shown[i]))} : {}),
+            ...(paint ? {paths: () => null} : {}),
+          })),
+        ],
+      }, [times, ...series.map((s) => s.values)], box);
+    },
+    free() { if (plot !== null) plot.destroy(); },
+  });
+}
+
+// Dots over time for any number of points: a pixel is drawn once however many dots are on it, so a
+// million points take as long as the pixels that they cover. For timeChart's `paint`.
+function dots(sets, times) {
+  return (u, t) => {
+    const {left, top, width, height} = u.bbox;
+    const size = Math.max(2, Math.round(2 * devicePixelRatio));
+    const columns = Math.ceil(width / size), rows = Math.ceil(height / size);
+    const x0 = u.scales.x.min, y0 = u.scales.y.min;
+    const perX = columns / (u.scales.x.max - x0), perY = rows / (u.scales.y.max - y0);
+    u.ctx.save();
+    sets.forEach((set) => {
+      const seen = new Uint8Array(columns * rows);
+      u.ctx.fillStyle = color(set.color, t.colors);
+      for (let i = 0; i < times.length; ++i) {
+        const x = Math.floor((times[i] - x0) * perX), y = Math.floor((set.values[i] - y0) * perY);
+        if (!(x >= 0 && x < columns && y >= 0 && y < rows) || seen[y * columns + x]++) continue;
+        u.ctx.fillRect(left + x * size, top + height - (y + 1) * size, size, size);
+      }
+    });
+    u.ctx.restore();
+  };
+}

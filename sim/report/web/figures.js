@@ -1,0 +1,96 @@
+// The figures of a run: where summary.json has each, what it is called, and how it is written for
+// people. `steady` marks those that describe a steady state only, which are withheld where a run had
+// none.
+
+const at = (object, path) =>
+  path.split('.').reduce((inner, key) => (inner == null ? undefined : inner[key]), object);
+
+const isNumber = (x) => typeof x === 'number' && Number.isFinite(x);
+
+// 1234.5678 -> "1,235", 12.345 -> "12.3", 0.01234 -> "0.0123".
+function shown(number) {
+  if (!isNumber(number)) return '–';
+  const size = Math.abs(number);
+  if (size !== 0 && (size < 1e-3 || size >= 1e15)) return number.toExponential(2);
+  const digits = size >= 100 || size === 0 ? 0 : Math.min(6, 2 - Math.floor(Math.log10(size)));
+  return number.toLocaleString('en-US', {maximumFractionDigits: digits});
+}
+
+// Counts on axes: 12 k, 3.4 M.
+function short(number) {
+  for (const [size, unit] of [[1e12, ' T'], [1e9, ' G'], [1e6, ' M'], [1e3, ' k']]) {
+    if (Math.abs(number) >= size) return `${shown(number / size)}${unit}`;
+  }
+  return shown(number);
+}
+
+function shownMs(ms) {
+  if (!isNumber(ms)) return '–';
+  return Math.abs(ms) >= 1000 ? `${shown(ms / 1000)} s` : `${shown(ms)} ms`;
+}
+
+const GIB = 2 ** 30;
+
+const latencyFigures = (name, label) =>
+  ['p50', 'p90', 'p99', 'mean'].map((statistic) => ({
+    name: `${name}.${statistic}`, group: 'Latency', label: `${label} ${statistic}`, unit: 'ms',
+    steady: true, lower: true,
+  }));
+
+const FIGURES = [
+  {name: 'request_s', group: 'Load', label: 'requests', unit: '1/s', steady: true},
+  {name: 'mean_in_system', group: 'Load', label: 'requests in the system', steady: true},
+  {name: 'running_mean', group: 'Load', label: 'running', steady: true},
+  {name: 'waiting_mean', group: 'Load', label: 'waiting', steady: true},
+  {name: 'mean_batch', group: 'Load', label: 'sequences per step', steady: true},
+  ...latencyFigures('ttft_ms', 'TTFT'),
+  ...latencyFigures('tpot_ms', 'TPOT'),
+  ...latencyFigures('e2el_ms', 'E2EL'),
+  {name: 'output_tok_s', group: 'Throughput', label: 'output', unit: 'tok/s', steady: true},
+  {name: 'total_tok_s', group: 'Throughput', label: 'input and output', unit: 'tok/s', steady: true},
+  {name: 'tok_s_per_gpu.output', group: 'Throughput', label: 'output per GPU', unit: 'tok/s',
+   steady: true},
+  {name: 'tok_s_per_gpu.computed', group: 'Throughput', label: 'computed per GPU', unit: 'tok/s',
+   steady: true},
+  {name: 'tok_s_per_gpu.cached', group: 'Throughput', label: 'cached per GPU', unit: 'tok/s',
+   steady: true},
+  {name: 'hit_rate', group: 'Cache', label: 'hit rate', unit: '%', factor: 100},
+  {name: 'ideal_hit_rate', group: 'Cache', label: 'hit rate of an infinite cache', unit: '%',
+   factor: 100},
+  {name: 'prompt_tokens', group: 'Cache', label: 'prompted', unit: 'tokens'},
+  {name: 'hit_tokens', group: 'Cache', label: 'hit', unit: 'tokens'},
+  {name: 'computed_tokens', group: 'Cache', label: 'computed', unit: 'tokens'},
+  {name: 'rebuilt_tokens', group: 'Cache', label: 'rebuilt', unit: 'tokens'},
+  {name: 'net_saved_tokens', group: 'Cache', label: 'net saved', unit: 'tokens'},
+  {name: 'recomputed_after_preemption', group: 'Cache', label: 'recomputed after preemption',
+   unit: 'tokens'},
+  {name: 'kv_capacity_gib', group: 'Memory of one GPU', label: 'KV capacity', unit: 'GiB'},
+  {name: 'requests', group: 'Run', label: 'requests'},
+  {name: 'finished', group: 'Run', label: 'finished'},
+  {name: 'refused', group: 'Run', label: 'refused'},
+  {name: 'preemptions', group: 'Run', label: 'preemptions'},
+  {name: 'steps', group: 'Run', label: 'steps'},
+  {name: 'duration_s', group: 'Run', label: 'duration', unit: 's'},
+];
+
+const FIGURE_BY_NAME = new Map(FIGURES.map((figure) => [figure.name, figure]));
+
+// undefined when it was not recorded; what is withheld is for the caller to say.
+function figureOf(run, figure) {
+  const value = at(run.summary, figure.name);
+  return isNumber(value) ? value * (figure.factor || 1) : undefined;
+}
+
+const titleOf = (figure) => (figure.unit ? `${figure.label}, ${figure.unit}` : figure.label);
+
+// Exact, linearly interpolated, of an ascending array.
+function quantile(sorted, share) {
+  if (sorted.length === 0) return undefined;
+  const place = share * (sorted.length - 1);
+  const low = Math.floor(place), high = Math.min(low + 1, sorted.length - 1);
+  return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
+}
+
+function ascending(column) {
+  return column.filter((x) => x === x).sort();
+}

@@ -1,0 +1,39 @@
+// What the report shows, as CSV.
+
+function requestRows(requests) {
+  const rows = [];
+  for (let i = 0; i < requests.kept; ++i) {
+    rows.push(requests.names.map((name) => {
+      const figure = requests[name][i];
+      return figure === figure ? Number(figure.toPrecision(7)) : '';
+    }));
+  }
+  return rows;
+}
+
+views.push({
+  id: 'downloads', title: 'Downloads', wants: () => true,
+  draw(report, body) {
+    const button = (text, save) => el('button', {type: 'button', onclick: save}, text);
+    const list = el('div', {class: 'buttons'});
+    if (report.runs.length > 0) {
+      list.append(button('figures.csv', () => downloadCsv('figures.csv',
+        ['figure', 'unit', ...report.runs.map((run) => run.label)],
+        FIGURES.map((f) => [f.label, f.unit ?? '', ...report.runs.map((run) =>
+          (f.steady && !run.steady.holds ? '' : figureOf(run, f)))]))));
+    }
+    for (const run of report.runs) {
+      for (const [key, name] of [['requests', 'requests'], ['timeline', 'timeline'], ['steps', 'steps']]) {
+        if (run[key] === null) continue;
+        list.append(button(`${name} of ${run.label}`, () =>
+          downloadCsv(`${fileName(run.label)}.${name}.csv`, run[key].names, requestRows(run[key]))));
+      }
+    }
+    for (const sweep of report.sweeps) {
+      list.append(button(sweep.label, () => downloadCsv(`${fileName(sweep.label)}.csv`,
+        sweep.columns.map((c) => c.name),
+        Array.from({length: sweep.rows}, (_, row) => sweep.columns.map((c) => c.values[row])))));
+    }
+    body.append(list, note('Figures in this page have seven digits; the run\'s directory has all.'));
+  },
+});

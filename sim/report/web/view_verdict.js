@@ -1,0 +1,124 @@
+// The first lines: what load was held, what binds, what to try next, and whether the figures are
+// those of a steady state at all.
+
+function loadWords(run) {
+  const s = run.summary, words = [];
+  if (isNumber(s.mean_in_system)) {
+    words.push(`${shown(s.mean_in_system)} requests in the system on average` +
+      ` (${shown(s.running_mean)} running, ${shown(s.waiting_mean)} waiting)`);
+  }
+  if (run.steady.holds && isNumber(s.request_s)) words.push(`${shown(s.request_s)} finished a second`);
+  const sessions = sessionsHeld(run.requests);
+  if (sessions !== null && sessions.sessions < s.finished) {
+    words.push(`${shown(sessions.mean)} sessions at a time, ${shown(sessions.most)} at most, ` +
+      `${shown(sessions.sessions)} in all`);
+  }
+  return words.join(' · ') || 'not recorded';
+}
+
+function boundWords(run) {
+  const s = run.summary;
+  if (!s.binding_constraint) return 'not recorded';
+  const share = isNumber(s.binding_share) ? `, ${shown(100 * s.binding_share)} % of the time` : '';
+  return `${s.binding_constraint}${share}`;
+}
+
+function sloWords(run) {
+  const parts = [];
+  for (const [name, title] of [['ttft', 'TTFT'], ['tpot', 'TPOT']]) {
+    const limit = run.slo[`${name}_p99_ms`], p99 = at(run.summary, `${name}_ms.p99`);
+    if (!isNumber(limit)) continue;
+    const held = isNumber(p99) && p99 <= limit;
+    parts.push(`${held ? '✓' : '✗'} ${title} p99 ${shownMs(p99)} of ${shownMs(limit)}`);
+  }
+  return parts.length === 0 ? null : parts.join(' · ');
+}
+
+function tile(title, value, below) {
+  return el('div', {class: 'tile'}, el('div', {class: 'tile-title'}, title),
+    el('div', {class: 'tile-value'}, value), el('div', {class: 'tile-below'}, below ?? ''));
+}
+
+function tiles(run) {
+  const s = run.summary, steady = run.steady.holds;
+  const kept = (text) => (steady ? text : 'withheld');
+  const peak = run.timeline === null ? undefined : peakGib(run.timeline);
+  return el('div', {class: 'tiles'},
+    tile('TTFT p50', kept(shownMs(at(s, 'ttft_ms.p50'))), steady ? `p99 ${shownMs(at(s, 'ttft_ms.p99'))}` : ''),
+    tile('TPOT p50', kept(shownMs(at(s, 'tpot_ms.p50'))), steady ? `p99 ${shownMs(at(s, 'tpot_ms.p99'))}` : ''),
+    tile('output per GPU', kept(`${shown(at(s, 'tok_s_per_gpu.output'))} tok/s`),
+      steady ? `${shown(s.gpus)} GPUs, ${shown(s.output_tok_s)} tok/s` : ''),
+    tile('hit rate', isNumber(s.hit_rate) ? `${shown(100 * s.hit_rate)} %` : '–',
+      isNumber(s.ideal_hit_rate) ? `${shown(100 * s.ideal_hit_rate)} % with an infinite cache` : ''),
+    tile('KV memory of a GPU', isNumber(peak) ? `${shown(peak)} GiB` : '–',
+      isNumber(s.kv_capacity_gib) ? `at most, of ${shown(s.kv_capacity_gib)} GiB` : ''));
+}
+
+function peakGib(timeline) {
+  const columns = timeline.names.filter((name) => name.endsWith('_bytes')).map((name) => timeline[name]);
+  let peak = 0;
+  for (let i = 0; i < timeline.kept; ++i) {
+    let sum = 0;
+    for (const column of columns) sum += column[i];
+    peak = Math.max(peak, sum);
+  }
+  return peak / GIB;
+}
+
+function withheld(run) {
+  return el('p', {class: 'warning'},
+    `No steady state: ${run.steady.why}. Latencies and rates of the whole run are withheld; the ` +
+    'charts show the run itself.');
+}
+
+function runBlock(run, several) {
+  const s = run.summary, slo = sloWords(run);
+  const block = el('div', {class: 'run'});
+  if (several) {
+    block.append(el('h3', {}, el('span', {class: `swatch swatch-${run.place % 7}`}), run.label));
+  }
+  block.append(el('dl', {},
+    el('dt', {}, 'Load held'), el('dd', {}, loadWords(run)),
+    el('dt', {}, 'What binds'), el('dd', {}, boundWords(run)),
+    el('dt', {}, 'Verdict'), el('dd', {}, s.verdict ?? '–'),
+    ...(slo === null ? [] : [el('dt', {}, 'SLO'), el('dd', {}, slo)])));
+  if (!run.steady.holds) block.append(withheld(run));
+  block.append(tiles(run));
+  return block;
+}
+
+// Of several runs, which is best at what; only those in a steady state take part.
+function bestWords(runs) {
+  const lines = [];
+  const best = (name, words, largest) => {
+    const known = runs.filter((run) => run.steady.holds && isNumber(at(run.summary, name)));
+    if (known.length < 2) return;
+    known.sort((a, b) => (largest ? -1 : 1) * (at(a.summary, name) - at(b.summary, name)));
+    const figure = FIGURE_BY_NAME.get(name);
+    lines.push(el('li', {}, `${words}: `, el('b', {}, known[0].label),
+      ` (${shown(figureOf(known[0], figure))} ${figure.unit}; last: ${known.at(-1).label}, ` +
+      `${shown(figureOf(known.at(-1), figure))} ${figure.unit})`));
+  };
+  best('tok_s_per_gpu.output', 'Most output per GPU', true);
+  best('ttft_ms.p99', 'Lowest TTFT p99', false);
+  best('tpot_ms.p50', 'Lowest TPOT p50', false);
+  best('hit_rate', 'Highest hit rate', true);
+  return lines;
+}
+
+function sweepWords(sweep) {
+  const axes = sweep.columns.filter((column) => column.axis).map((column) =>
+    `${column.name} (${new Set(column.values).size})`);
+  return el('p', {}, el('b', {}, sweep.label), `: ${shown(sweep.rows)} points` +
+    (axes.length === 0 ? '' : ` over ${axes.join(', ')}`));
+}
+
+views.push({
+  id: 'verdict', title: 'Verdict', wants: () => true,
+  draw(report, body) {
+    for (const sweep of report.sweeps) body.append(sweepWords(sweep));
+    const lines = bestWords(report.runs);
+    if (lines.length > 0) body.append(el('ul', {class: 'best'}, lines));
+    for (const run of report.runs) body.append(runBlock(run, report.runs.length > 1));
+  },
+});
