@@ -24,15 +24,13 @@ namespace fs = std::filesystem;
 constexpr int kReportVersion = 1;
 constexpr std::int64_t kSweepRowsMax = 1'000'000;
 
-// Begin the columns of figures in a sweep's export: members of summary.json.
-constexpr std::array<std::string_view, 32> kFigures = {
-    "requests",      "finished",      "refused",         "preemptions",    "steps",
-    "events",        "duration_s",    "hit_rate",        "ideal_hit_rate", "prompt_tokens",
-    "hit_tokens",    "ttft_ms",       "tpot_ms",         "e2el_ms",        "request_s",
-    "output_tok_s",  "total_tok_s",   "tok_s_per_gpu",   "kv_capacity_gib", "kv_peak_gib",
-    "evicted_bytes", "rebuilt_bytes", "written_bytes",   "hit_bytes",      "saturated",
-    "mean_batch",    "waiting_mean",  "mean_in_system",  "time_share",     "result_hash",
-    "status",        "error"};
+// Begin the columns of figures in a sweep's export: its status, or members of summary.json.
+constexpr std::array<std::string_view, 24> kFigures = {
+    "status",       "reason",   "met",            "source",       "simulator_version",
+    "definitions_version", "scenario", "gpus",    "requests",     "finished",
+    "steps",        "duration_s", "hit_rate",     "prompt_tokens", "ttft_ms",
+    "tpot_ms",      "e2el_ms",  "request_s",      "output_tok_s", "total_tok_s",
+    "tok_s_per_gpu", "kv_capacity_gib", "saturated", "result_hash"};
 
 bool is_figure(std::string_view name) {
   return std::ranges::any_of(kFigures, [&](std::string_view figure) {
@@ -65,16 +63,35 @@ void read_comparison(const std::string& file, Report& report) {
   report.comparisons.push_back({folder_name(fs::path(file).parent_path().string()), std::move(text)});
 }
 
+// Lines of JSON hold the axes in an object of their own, and the figures in another.
+void drop_outer_names(DataTable& table) {
+  for (DataColumn& column : table.columns) {
+    for (const std::string_view outer : {"values.", "summary."}) {
+      if (column.name.starts_with(outer)) column.name.erase(0, outer.size());
+    }
+  }
+}
+
+void read_sweep(const std::string& path, const std::string& label, Report& report) {
+  ReportSweep sweep{label, path, read_data_table(path, kSweepRowsMax)};
+  if (sweep.table.rows == 0) {
+    throw InputError(Place{path}, "expected points of a sweep, found none");
+  }
+  drop_outer_names(sweep.table);
+  report.sweeps.push_back(std::move(sweep));
+}
+
 void read_folder(const std::string& path, Report& report) {
   const std::vector<std::string> folders = run_folders(path);
   for (const std::string& folder : folders) report.runs.push_back(read_report_run(folder));
-  if (!folders.empty()) return;
-  if (!fs::exists(path + "/compare.json")) {
-    throw InputError(Place{path},
-                     "expected the directory of a run (summary.json), of several runs, or of a "
-                     "comparison (compare.json), found none of them");
-  }
-  read_comparison(path + "/compare.json", report);
+  const bool sweep = fs::exists(path + "/points.csv");
+  const bool comparison = folders.empty() && fs::exists(path + "/compare.json");
+  if (sweep) read_sweep(path + "/points.csv", folder_name(path), report);
+  if (comparison) read_comparison(path + "/compare.json", report);
+  if (!folders.empty() || sweep || comparison) return;
+  throw InputError(Place{path},
+                   "expected the directory of a run (summary.json), of several runs, of a sweep "
+                   "(points.csv) or of a comparison (compare.json), found none of them");
 }
 
 void read_file(const std::string& path, Report& report) {
@@ -84,9 +101,7 @@ void read_file(const std::string& path, Report& report) {
     throw InputError(Place{path}, "expected a run's directory or the export of a sweep; records of "
                                   "single requests are laid over with --measured");
   }
-  ReportSweep sweep{valid_utf8(name), path, read_data_table(path, kSweepRowsMax)};
-  if (sweep.table.rows == 0) throw InputError(Place{path}, "expected points of a sweep, found none");
-  report.sweeps.push_back(std::move(sweep));
+  read_sweep(path, valid_utf8(name), report);
 }
 
 // JSON ----------------------------------------------------------------------------------------------
@@ -153,10 +168,10 @@ void write_measured(JsonWriter& json, const MeasuredRun& run) {
 void write_sweep(JsonWriter& json, const ReportSweep& sweep) {
   json.begin_object().member("label", sweep.label).member("path", sweep.path);
   json.member("rows", sweep.table.rows).key("columns").begin_array();
-  const std::size_t axes = axis_count(sweep.table);
+  const std::vector<std::size_t> axes = axes_of(sweep.table);
   for (std::size_t i = 0; i < sweep.table.columns.size(); ++i) {
     const DataColumn& column = sweep.table.columns[i];
-    json.begin_object().member("name", column.name).member("axis", i < axes);
+    json.begin_object().member("name", column.name).member("axis", std::ranges::find(axes, i) != axes.end());
     json.key("values").begin_array();
     for (const double number : column.numbers) json.value(number);
     for (const std::string& text : column.texts) json.value(text);
@@ -189,10 +204,12 @@ void add_measured(Report& report, const std::string& path) {
   report.measured.push_back(measured);
 }
 
-std::size_t axis_count(const DataTable& sweep) {
-  const auto first = std::ranges::find_if(
-      sweep.columns, [](const DataColumn& column) { return is_figure(column.name); });
-  return static_cast<std::size_t>(first - sweep.columns.begin());
+std::vector<std::size_t> axes_of(const DataTable& sweep) {
+  std::vector<std::size_t> axes;
+  for (std::size_t i = 0; i < sweep.columns.size() && !is_figure(sweep.columns[i].name); ++i) {
+    if (sweep.columns[i].name != "position" && sweep.columns[i].name != "key") axes.push_back(i);
+  }
+  return axes;
 }
 
 std::string report_json(const Report& report) {

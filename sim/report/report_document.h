@@ -39,15 +39,16 @@ struct Report {
 };
 
 // What `paths` name: directories of runs, directories of such directories (`simulate --compare
-// --out`), compare.json or a directory with one, and exports of sweeps (.csv, .jsonl). Runs get
-// their labels. Throws InputError.
+// --out`) or of a sweep (points.csv), compare.json or a directory with one, and exports of sweeps
+// (.csv, .jsonl). Runs get their labels. Throws InputError.
 Report read_report(const std::vector<std::string>& paths);
 
 // Adds what was measured, in any format that `v4cap compare` reads, and how far each run is from it.
 void add_measured(Report& report, const std::string& path);
 
-// Columns of a sweep that are axes: those before the first that is a figure of a run.
-std::size_t axis_count(const DataTable& sweep);
+// Places of the columns of a sweep that are axes: those before the first that is a status or a figure
+// of a run; the number and the key of a point are none.
+std::vector<std::size_t> axes_of(const DataTable& sweep);
 
 std::string report_json(const Report& report);
 

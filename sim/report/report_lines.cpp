@@ -71,21 +71,41 @@ const DataColumn* figure_column(const DataTable& table, const char* outer, const
   return nullptr;
 }
 
+std::string field(const DataColumn& column, std::size_t row) {
+  return column.is_number ? fmt::format("{}", column.numbers[row]) : column.texts[row];
+}
+
+// "swa_policy" of kv_cache.swa_policy.
+std::string short_name(const DataColumn& column) {
+  return column.name.substr(column.name.rfind('.') + 1);
+}
+
+// Axes that have more than one value.
+std::vector<const DataColumn*> varied_axes(const DataTable& table) {
+  std::vector<const DataColumn*> axes;
+  for (const std::size_t place : axes_of(table)) {
+    const DataColumn& column = table.columns[place];
+    std::size_t row = 1;
+    const auto rows = static_cast<std::size_t>(table.rows);
+    while (row < rows && field(column, row) == field(column, 0)) ++row;
+    if (row < rows) axes.push_back(&column);
+  }
+  return axes;
+}
+
 void add_points(const ReportSweep& sweep, std::vector<ParetoPoint>& points) {
   const DataTable& table = sweep.table;
   const DataColumn* const tpot = figure_column(table, "tpot_ms", "p50");
   const DataColumn* const output = figure_column(table, "tok_s_per_gpu", "output");
   const DataColumn* const saturated = table.find("saturated");
   if (tpot == nullptr || output == nullptr) return;
-  const std::size_t axes = axis_count(table);
+  const std::vector<const DataColumn*> axes = varied_axes(table);
   for (std::size_t row = 0; row < static_cast<std::size_t>(table.rows); ++row) {
     const double ms = tpot->numbers[row], yield = output->numbers[row];
     if (!(ms > 0) || !std::isfinite(yield)) continue;
     std::string label;
-    for (std::size_t i = 0; i < axes; ++i) {
-      const DataColumn& column = table.columns[i];
-      label += (label.empty() ? "" : ", ") + column.name + '=' +
-               (column.is_number ? fmt::format("{}", column.numbers[row]) : column.texts[row]);
+    for (const DataColumn* const column : axes) {
+      label += (label.empty() ? "" : ", ") + short_name(*column) + '=' + field(*column, row);
     }
     const bool is_saturated =
         saturated != nullptr && saturated->is_number && saturated->numbers[row] == 1;
@@ -108,13 +128,7 @@ std::vector<std::size_t> pareto_front(const std::vector<ParetoPoint>& points) {
   });
   std::vector<std::size_t> front;
   for (const std::size_t i : order) {
-    if (!front.empty()) {
-      const ParetoPoint &best = points[front.back()], &point = points[i];
-      const bool equal =
-          point.throughput == best.throughput && point.interactivity == best.interactivity;
-      if (point.throughput <= best.throughput && !equal) continue;
-    }
-    front.push_back(i);
+    if (front.empty() || points[i].throughput > points[front.back()].throughput) front.push_back(i);
   }
   std::ranges::reverse(front);
   return front;
@@ -158,11 +172,8 @@ std::string pareto_chart(const std::vector<ParetoPoint>& points) {
   };
   for (const ParetoPoint& point : points) mark(point, point.steady ? '.' : 'x');
   const std::vector<std::size_t> front = pareto_front(points);
-  const auto letter = [](std::size_t i) {
-    constexpr std::size_t kLetters = 26;
-    return static_cast<char>((i < kLetters ? 'a' : 'A') + static_cast<char>(i % kLetters));
-  };
-  constexpr std::size_t kNamed = 52;
+  const auto letter = [](std::size_t i) { return static_cast<char>('a' + static_cast<char>(i)); };
+  constexpr std::size_t kNamed = 26;
   std::string names;
   for (std::size_t i = 0; i < std::min(front.size(), kNamed); ++i) {
     const ParetoPoint& point = points[front[i]];
@@ -180,6 +191,7 @@ std::string pareto_chart(const std::vector<ParetoPoint>& points) {
   text += fmt::format("{:>9} +{}\n", "0", std::string(kChartColumns, '-'));
   const std::string right = grouped(x_max, decimals_for(x_max));
   text += fmt::format("{:>10} 0{:>{}}\n", "", right, kChartColumns - 1);
+  if (front.size() > kNamed) names += fmt::format("  and {} more\n", front.size() - kNamed);
   const bool any_unsteady = std::ranges::any_of(points, [](const auto& p) { return !p.steady; });
   return text + names + (any_unsteady ? "  x  no steady state\n" : "");
 }

@@ -19,7 +19,8 @@ struct ParetoPoint {
   bool steady = true;  // else it is drawn, and never on the front
 };
 
-// Places of the points that no other one dominates, ascending by interactivity. Of equal points all.
+// Places of the points that no other one dominates, ascending by interactivity. Of equal points
+// the first.
 std::vector<std::size_t> pareto_front(const std::vector<ParetoPoint>& points);
 
 // Of the runs of the report; of its sweeps where it has none. Points without both figures are left

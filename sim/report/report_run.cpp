@@ -121,6 +121,8 @@ void read_scenario(const std::string& path, ReportRun& run) {
   const YamlNode root = parse_yaml(run.scenario_yaml, path);
   run.slo_ttft_p99_ms = ms_at(root, "slo", "ttft_p99");
   run.slo_tpot_p99_ms = ms_at(root, "slo", "tpot_p99");
+  const YamlNode* const workload = root.find("workload");
+  if (workload != nullptr) run.arrivals = scalar_at(*workload, "arrivals", "mode");
   run.profile = profile_errors(scalar_at(root, nullptr, "profile"));
 }
 
@@ -138,9 +140,9 @@ constexpr RequestColumn kRequestColumns[] = {
     {"hit", "hit_tokens"},              {"computed", "computed_tokens"},
     {"rebuilt", "rebuilt_tokens"},      {"preemptions", "preemptions"}};
 
-// First start, last start and last end, in seconds.
+// First start, last start, last start of a session and last end, in seconds.
 struct RequestSpan {
-  double first_start = kFigureMax, last_start = 0, last_end = 0;
+  double first_start = kFigureMax, last_start = 0, last_session = 0, last_end = 0;
   std::int64_t finished = 0;
 };
 
@@ -160,6 +162,10 @@ void add_request(JsonValue line, ColumnSet& set, RequestSpan& span) {
       static_cast<double>(metadata.at("request_start_ns").integer(0, kNsMax)) * kPerNs;
   span.first_start = std::min(span.first_start, start);
   span.last_start = std::max(span.last_start, start);
+  const JsonValue turn = metadata.find("turn_index");
+  if (!turn || turn.number(0, kFigureMax) == 0) {
+    span.last_session = std::max(span.last_session, start);
+  }
   auto column = set.columns.begin();
   (column++)->figures.push_back(as_float(start));
   const bool failed = static_cast<bool>(line.find("error"));
@@ -193,7 +199,7 @@ RequestSpan read_requests(const std::string& path, ColumnSet& set) {
   return span;
 }
 
-SteadyState steady_state(bool saturated, const RequestSpan& span) {
+SteadyState steady_state(bool saturated, const std::string& arrivals, const RequestSpan& span) {
   constexpr std::int64_t kFewest = 20;
   constexpr double kBurstShare = 0.5;
   if (saturated) {
@@ -204,12 +210,19 @@ SteadyState steady_state(bool saturated, const RequestSpan& span) {
   if (span.finished < kFewest) {
     return {false, fmt::format("only {} requests finished: too few for percentiles", span.finished)};
   }
-  const double arriving = span.last_start - span.first_start;
+  const bool by_session = arrivals == "poisson";
+  const double coming = (by_session ? span.last_session : span.last_start) - span.first_start;
   const double all = span.last_end - span.first_start;
-  if (arriving < kBurstShare * all) {
-    return {false, fmt::format("the run is a finite burst: its requests came within {:.3g} s of the "
-                               "{:.3g} s that it took, so it shows how a queue is worked off",
-                               arriving, all)};
+  if (arrivals == "burst") {
+    return {false, "the run is a finite burst: all of its requests or sessions came at once, so it "
+                   "shows how they are worked off"};
+  }
+  if (coming < kBurstShare * all) {
+    return {false, fmt::format("the run is a finite burst: its {} came within {} of the {} that it "
+                               "took, so it shows how they are worked off",
+                               by_session ? "sessions" : "requests",
+                               human(duration_from_seconds(coming)),
+                               human(duration_from_seconds(all)))};
   }
   return {};
 }
@@ -274,9 +287,11 @@ ReportRun read_report_run(const std::string& directory) {
   bool saturated = false;
   read_summary(file("summary.json"), run, saturated);
   if (there("scenario.resolved.yaml")) read_scenario(file("scenario.resolved.yaml"), run);
-  run.steady = {!saturated, saturated ? steady_state(true, {}).why : ""};
   if (there("profile_export.jsonl")) {
-    run.steady = steady_state(saturated, read_requests(file("profile_export.jsonl"), run.requests));
+    const RequestSpan span = read_requests(file("profile_export.jsonl"), run.requests);
+    run.steady = steady_state(saturated, run.arrivals, span);
+  } else if (saturated) {
+    run.steady = steady_state(true, run.arrivals, {});
   }
   if (there("timeline.csv")) read_timeline(file("timeline.csv"), run.timeline);
   if (there("steps.csv")) read_steps(file("steps.csv"), run.steps);
@@ -308,8 +323,7 @@ void label_runs(std::vector<ReportRun>& runs) {
   for (const ReportRun& run : runs) labels.insert(run.label);
   if (labels.size() < runs.size()) {
     for (ReportRun& run : runs) {
-      const std::string folder = valid_utf8(std::filesystem::path(run.path).filename().string());
-      run.label += (run.label.empty() ? "" : ", ") + folder;
+      run.label = valid_utf8(std::filesystem::path(run.path).filename().string());
     }
   }
   // Folders may be called alike too.

@@ -26,8 +26,9 @@ inline constexpr std::int64_t kReportRowsMax = 1'000'000;
 
 // Whether figures of the whole run are those of a steady state. They are not
 //   - when the run was saturated: its queue grew as long as requests came;
-//   - when it was a finite burst: the requests came in less than half of the time that the run took,
-//     which then was spent on working off a queue;
+//   - when it was a finite burst: arrivals of mode burst, or requests (of Poisson arrivals sessions)
+//     that came in less than half of the time that the run took, the rest of which worked off what
+//     had come;
 //   - when fewer than 20 requests finished.
 struct SteadyState {
   bool holds = true;
@@ -56,6 +57,7 @@ struct ReportRun {
   std::optional<double> tpot_p50_ms{}, output_tok_s_per_gpu{};
   double kv_capacity_gib = 0;
   std::optional<double> slo_ttft_p99_ms{}, slo_tpot_p99_ms{};
+  std::string arrivals{};  // mode of the workload's, "" when it is not known
   std::string scenario_yaml{};  // scenario.resolved.yaml, "" when it is not there
   std::string comparison_json{};  // compare.json, "" when it is not there
   std::optional<ProfileErrors> profile{};

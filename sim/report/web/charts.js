@@ -95,7 +95,7 @@ function chart(host, height, description, options) {
         textStyle: {fontFamily: 'system-ui, sans-serif', color: t.text},
         grid: {left: 56, right: 18, top: 34, bottom: 44}, ...option,
         legend: option.legend === undefined ? undefined : {
-          type: 'plain', top: 0, left: 0, itemWidth: 22, textStyle: {color: t.text},
+          type: 'plain', top: 0, left: 0, itemWidth: 13, itemHeight: 12, textStyle: {color: t.text},
           ...option.legend,
         },
         tooltip: {
@@ -119,9 +119,18 @@ function legendHeight(labels, width) {
   return 12 + 22 * lines;
 }
 
-// A chart over time, of uPlot. `series`: [{label, values, color, fill, dash, width, points}], all over
-// `times` in seconds; `write` makes texts of values. Dragging zooms, a double click shows everything.
-function timeChart(host, height, description, {times, series, write, yLabel, range, paint}) {
+// '#rrggbb' between two colours, nothing of it transparent: what lies below must not shine through.
+function mixed(from, to, share) {
+  const part = (c, i) => parseInt(c.slice(1 + 2 * i, 3 + 2 * i), 16);
+  return '#' + [0, 1, 2].map((i) =>
+    Math.round(part(from, i) * (1 - share) + part(to, i) * share).toString(16).padStart(2, '0')).join('');
+}
+
+// A chart over time, of uPlot. `series`: [{label, values, color, pale, filled, dash, width, shown}], all
+// over `times` in seconds; a stacked one is `filled` down to 0, drawn before those below it, and has
+// what is said of it in `shown`. `write` makes texts of values, `tick` those of the axis. Dragging
+// zooms, a double click shows everything.
+function timeChart(host, height, description, {times, series, write, tick = short, yLabel, range, paint}) {
   const box = el('div', {class: 'chart time', role: 'img', 'aria-label': description});
   host.append(box);
   let plot = null;
@@ -130,25 +139,28 @@ function timeChart(host, height, description, {times, series, write, yLabel, ran
     draw(width) {
       if (plot !== null) plot.destroy();
       const t = theme();
-      const axisStyle = {stroke: t.faint, grid: {stroke: t.grid, width: 1}, ticks: {stroke: t.grid}};
+      const font = '12px system-ui, sans-serif';
+      const axisStyle = {stroke: t.faint, font, labelFont: font, grid: {stroke: t.grid, width: 1}, ticks: {stroke: t.grid}};
       plot = new Charts.uPlot({
-        width, height, tzDate: (s) => new Date(s * 1e3), legend: {live: true},
+        width, height, legend: {show: !paint || series.length > 1, live: !paint},
         scales: {x: {time: false}, y: {range}},
         cursor: {drag: {x: true, y: false}, points: {show: !paint}},
         hooks: paint ? {draw: [(u) => paint(u, t)]} : {},
         axes: [
           {...axisStyle, values: (_, ticks) => ticks.map(shown), label: 'time, s', labelSize: 22, size: 36},
-          {...axisStyle, values: (_, ticks) => ticks.map(short), label: yLabel, labelSize: 22, size: 56},
+          {...axisStyle, values: (_, ticks) => ticks.map(tick), label: yLabel, labelSize: 22, size: 56},
         ],
         series: [
           {label: 'time', value: (_, s) => (s == null ? '–' : `${shown(s)} s`)},
-          ...series.map((s) => ({
-            label: s.label, stroke: typeof s.color === 'number' ? color(s.color) : s.color, width: s.width ?? 1.5,
-            fill: s.fill === undefined ? undefined : color(s.fill) + (t.dark ? 'b0' : 'c0'),
-            dash: s.dash, points: {show: false}, value: (_, v) => (v == null ? '–' : write(v)),
-            ...(s.shown ? {value: (u, v, si, i) => (i == null ? '–' : write(s.shown[i]))} : {}),
-            ...(paint ? {paths: () => null} : {}),
-          })),
+          ...series.map((s) => {
+            const stroke = s.color === undefined ? t.text : mixed(color(s.color, t.colors), t.back, s.pale ?? 0);
+            return {
+              label: s.label, stroke, width: s.width ?? 1.5, dash: s.dash, points: {show: false},
+              fill: s.filled ? mixed(stroke, t.back, 0.15) : undefined,
+              value: (u, v, _, i) => (v == null ? '–' : write(s.shown ? s.shown[i] : v)),
+              ...(paint ? {paths: () => null} : {}),
+            };
+          }),
         ],
       }, [times, ...series.map((s) => s.values)], box);
     },

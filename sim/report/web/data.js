@@ -54,11 +54,12 @@ function kindsOf(timeline) {
 }
 
 // Sessions that have begun and not ended: largest number and mean over the run. null without them.
+// Times have seven digits here, so an end gives way to a beginning that close to it.
 function sessionsHeld(requests) {
   if (!requests || !requests.session) return null;
   const spans = new Map();
   for (let i = 0; i < requests.kept; ++i) {
-    const begin = requests.start_s[i], end = begin + requests.e2el_ms[i] / 1e3;
+    const begin = requests.start_s[i], end = (begin + requests.e2el_ms[i] / 1e3) * (1 - 3e-7);
     if (requests.session[i] !== requests.session[i] || end !== end) continue;
     const span = spans.get(requests.session[i]);
     if (span === undefined) spans.set(requests.session[i], [begin, end]);

@@ -43,6 +43,8 @@ async function main() {
     view.draw(report, bodies[i]);
     await nextTask();
   }
+  // The section that an address names exists only now.
+  if (location.hash.length > 1) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   // What a test and a person with the developer tools open can ask for.
   document.documentElement.dataset.drawnMs = (performance.now() - began).toFixed(0);
   document.documentElement.dataset.loadedMs = performance.now().toFixed(0);

@@ -30,13 +30,17 @@ function drawComparison(body, comparison) {
     const rows = figures.map(([name, f]) => [name, f.unit, shown(f.a), shown(f.b),
       isNumber(f.error) ? `${f.error > 0 ? '+' : ''}${shown(f.error)} ${f.error_unit}` : f.why || '–']);
     const known = figures.filter(([, f]) => isNumber(f.error));
+    // One figure that is far off must not hide the others.
+    const sizes = known.map(([, f]) => Math.abs(f.error)).sort((a, b) => a - b);
+    const most = Math.min(300, Math.max(5, 1.4 * (quantile(sizes, 0.85) ?? 0)));
     chart(body, 60 + 22 * known.length, 'Signed error of each figure', (t, width) => ({
       grid: {left: Math.min(190, width * 0.42), right: 40, top: 8, bottom: 44},
-      xAxis: axis('error of B, % (points of a hit rate)', {scale: false}),
+      xAxis: axis('error of B, % (points of a hit rate)', {min: Math.max(-100, -most), max: most}),
       yAxis: axis('', {type: 'category', data: known.map(([name]) => name), inverse: true, axisLabel: {color: t.text, interval: 0, fontSize: 11}}),
       tooltip: {formatter: (p) => plain(`${known[p.dataIndex][0]}: ${shown(p.value)}`)},
       series: [{type: 'bar', barMaxWidth: 14, data: known.map(([, f]) => ({value: f.error, itemStyle: {color: color(f.error < 0 ? 0 : 1)}}))}],
     }));
+    if (sizes.at(-1) > most) body.append(note('A bar that reaches the edge goes on beyond it; the table says how far.'));
     body.append(el('details', {}, el('summary', {}, 'As a table'), table(['', 'unit', 'A', 'B', 'error'], rows)));
   }
   const paired = Object.entries(comparison.paired ?? {});

@@ -44,7 +44,7 @@ function interference(requests, most) {
     const first = requests.start_s[i] + requests.ttft_ms[i] / 1e3;
     const end = requests.start_s[i] + requests.e2el_ms[i] / 1e3;
     if (!(end > first) || !(requests.tpot_ms[i] > 0)) continue;
-    points.push([(workAt(work, end) - workAt(work, first)) / (end - first), requests.tpot_ms[i]]);
+    points.push([Math.max(0, workAt(work, end) - workAt(work, first)) / (end - first), requests.tpot_ms[i]]);
   }
   return points;
 }
@@ -66,7 +66,7 @@ function drawInterference(host, run) {
   if (points.length === 0) return host.append(note('No request decoded more than one token.'));
   const line = medians(points);
   chart(host, 320, 'TPOT of each request against the prefill that went on while it decoded', (t) => ({
-    xAxis: axis('prefill beside it, tok/s', {scale: false}),
+    xAxis: axis('prefill beside it, tok/s', {min: 0}),
     yAxis: axis('TPOT, ms', {type: 'log', nameGap: 46}),
     tooltip: {formatter: (p) => `${shown(p.value[0])} tok/s of prefill beside it\nTPOT ${shownMs(p.value[1])}`},
     series: [

@@ -13,9 +13,7 @@ function tailCurve(sorted) {
   return points;
 }
 
-function percentWords(above) {
-  return above >= 0.1 ? `p${shown(100 * (1 - above))}` : `p${(100 * (1 - above)).toFixed(above < 0.001 ? 3 : above < 0.01 ? 2 : 1)}`;
-}
+const percentWords = (above) => `p${Number((100 * (1 - above)).toFixed(above < 0.1 ? 3 : 0))}`;
 
 // The curves of a latency: of the runs, and of what was measured.
 function curvesOf(report, name) {
@@ -23,7 +21,7 @@ function curvesOf(report, name) {
   for (const run of report.runs) {
     if (run.requests === null) continue;
     const sorted = ascending(run.requests[name]);
-    if (sorted.length > 0) curves.push({label: run.label, place: run.place, sorted});
+    if (sorted.length > 0) curves.push({label: run.steady.holds ? run.label : `${run.label} (no steady state)`, run, place: run.place, sorted});
   }
   for (const run of report.measured) {
     const sample = run.samples[name.replace('_ms', '')];
@@ -40,7 +38,7 @@ function drawDistribution(host, report, name, title) {
   const labels = lines.map((line) => line.label);
   chart(host, 340, `Distribution of ${title}: share of requests that took longer`, (t, width) => ({
     grid: {left: 62, right: 18, top: lines.length > 1 ? legendHeight(labels, width) : 14, bottom: 44},
-    legend: lines.length > 1 ? {data: labels} : undefined,
+    legend: lines.length > 1 ? {data: labels, itemWidth: 24} : undefined,
     xAxis: axis(`${title}, ms`, {type: positive ? 'log' : 'value'}),
     yAxis: axis('share that took longer', {
       type: 'log', nameGap: 46, min: Math.min(...lines.map((line) => line.points.at(-1)[1])), max: 1,
@@ -63,10 +61,10 @@ function drawPercentiles(host, report) {
   const rows = [];
   for (const [name, title] of LATENCIES) {
     for (const curve of curvesOf(report, name)) {
-      const run = report.runs.find((r) => r.place === curve.place && !curve.measured);
       const cell = (share) =>
-        run && !run.steady.holds ? 'withheld' : shownMs(quantile(curve.sorted, share));
-      rows.push([`${title} · ${curve.label}`, cell(0.5), cell(0.9), cell(0.95), cell(0.99), cell(0.999),
+        curve.run && !curve.run.steady.holds ? 'withheld' : shownMs(quantile(curve.sorted, share));
+      const label = curve.run ? curve.run.label : curve.label;
+      rows.push([report.runs.length + report.measured.length > 1 ? `${title} · ${label}` : title, cell(0.5), cell(0.9), cell(0.95), cell(0.99), cell(0.999),
         shown(curve.sorted.length)]);
     }
   }
@@ -88,8 +86,8 @@ function drawOverTime(host, run, name, title) {
   low = Math.floor(low);
   high = Math.max(low + 1, Math.ceil(high));
   timeChart(host, 260, `${title} of each request over time`, {
-    times, yLabel: `${title}, ms`, range: () => [low, high],
-    write: (v) => shownMs(10 ** v), logarithmic: true,
+    times, yLabel: title, range: () => [low, high],
+    write: (v) => shownMs(10 ** v), tick: (v) => (Number.isInteger(v) ? shownMs(10 ** v) : ''),
     series: [{label: `${title} of ${run.label}`, values: sorted, color: run.place}],
     paint: dots([{values: sorted, color: run.place}], times),
   });

@@ -28,12 +28,12 @@ function drawOccupancy(host, run) {
   const top = Math.max(capacity || 0, ...layers.at(-1).top) * 1.05;
   // The highest layer is drawn first: each lower one then covers its own part.
   const series = [...layers].reverse().map((layer) => ({
-    label: layer.label, values: layer.top, shown: layer.gib, color: layer.kind, fill: layer.kind,
-    width: layer.cached ? 1 : 1.5, dash: layer.cached ? [3, 2] : undefined, write: shown,
+    label: layer.label, values: layer.top, shown: layer.gib, color: layer.kind, filled: true, width: 1,
+    pale: layer.cached ? 0.5 : 0,
   }));
   if (isNumber(capacity)) {
     series.unshift({label: 'capacity', values: new Float64Array(run.timeline.kept).fill(capacity),
-      color: theme().text, dash: [8, 4], width: 1});
+      dash: [8, 4], width: 1});
   }
   timeChart(host, 300, `KV memory of one GPU over time, by cache kind`, {
     times: run.timeline.time_s, series, yLabel: 'GiB', write: (g) => `${shown(g)} GiB`,
@@ -55,7 +55,7 @@ views.push({
   wants: (report) => report.runs.some((run) => run.timeline !== null),
   draw(report, body) {
     eachRun(report, body, (run) => run.timeline !== null, drawOccupancy);
-    body.append(note('Of one GPU, stacked. In use: held by running requests; cached: kept for reuse and ' +
+    body.append(note('Of one GPU, stacked. In use: held by running requests; cached, paler: kept for reuse and ' +
       'evictable. Drag to zoom, double click to see everything.'));
     drawByKind(report, body);
   },

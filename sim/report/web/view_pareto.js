@@ -48,7 +48,7 @@ views.push({
       const measured = state.yield === 'output' && state.speed === 'tpot_ms.p50'
         ? measuredPoints(report, report.runs[0].summary.gpus ?? 1) : [];
       chart(host, 400, `${yTitle} against ${xTitle}`, (t) => ({
-        xAxis: axis(xTitle), yAxis: axis(yTitle, {nameGap: 46}),
+        grid: ROOMY, xAxis: axis(xTitle), yAxis: axis(yTitle, {nameGap: 46}),
         tooltip: {formatter: (p) => (p.data.measured
           ? plain(`measured: ${p.data.measured}\n${shown(p.value[0])} tok/s per user\n${shown(p.value[1])} tok/s per GPU`)
           : pointWords(p.data, {label: xTitle}, {label: yTitle}))},

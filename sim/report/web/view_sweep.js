@@ -74,13 +74,14 @@ function drawScatter(host, sweep, state) {
   }
 }
 
-// The mean of a figure in each cell of two axes, over whatever else the sweep varies.
-function heatCells(x, y, figure) {
+// The mean of a figure in each cell of two axes, over the points that have the values in `fixed`,
+// [[column, value]].
+function heatCells(x, y, figure, fixed) {
   const xs = distinct(x.values), ys = distinct(y.values);
   const sums = new Map();
   for (let row = 0; row < x.values.length; ++row) {
     const value = figure.values[row];
-    if (!isNumber(value)) continue;
+    if (!isNumber(value) || fixed.some(([column, wanted]) => String(column.values[row]) !== wanted)) continue;
     const key = xs.indexOf(x.values[row]) * ys.length + ys.indexOf(y.values[row]);
     const sum = sums.get(key) ?? {total: 0, count: 0};
     sum.total += value;
@@ -92,42 +93,48 @@ function heatCells(x, y, figure) {
   return {xs, ys, cells};
 }
 
+const MEAN = ' mean';  // of a choice: all values of an axis
+
 function drawHeat(host, sweep, state) {
   const [x, y, figure] = ['hx', 'hy', 'figure'].map((key) => sweep.columns.find((c) => c.name === state[key]));
-  const {xs, ys, cells} = heatCells(x, y, figure);
+  const fixed = Object.entries(state.fixed)
+    .filter(([name, value]) => value !== MEAN && name !== x.name && name !== y.name)
+    .map(([name, value]) => [sweep.columns.find((c) => c.name === name), value]);
+  const {xs, ys, cells} = heatCells(x, y, figure, fixed);
   if (cells.length === 0) return host.append(note('No point has this figure.'));
   const values = cells.map((cell) => cell[2]);
   const low = Math.min(...values), high = Math.max(...values);
   const words = (v) => (isNumber(v) ? shown(v) : String(v ?? '–'));
   chart(host, Math.min(640, 150 + 30 * ys.length), `${figure.name} over ${x.name} and ${y.name}`, (t, width) => ({
-    grid: {left: Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length))), right: 18, top: 14, bottom: 96},
+    grid: {left: Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length))), right: 18, top: 28, bottom: 96},
     xAxis: axis(x.name, {type: 'category', data: xs.map(words), splitLine: {show: false}, nameGap: 26}),
     yAxis: axis(y.name, {type: 'category', data: ys.map(words), splitLine: {show: false}, nameLocation: 'end', nameGap: 6,
       nameTextStyle: {color: t.faint, align: 'left'}}),
     visualMap: {
-      min: low, max: high > low ? high : low + 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 140,
+      dimension: 2, min: low, max: high > low ? high : low + 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 140,
       calculable: true, inRange: {color: RAMP}, textStyle: {color: t.text}, formatter: (v) => shown(Number(v)),
     },
     tooltip: {formatter: (p) => plain(`${x.name}: ${words(xs[p.value[0]])}\n${y.name}: ${words(ys[p.value[1]])}\n` +
       `${figure.name}: ${shown(p.value[2])}${p.value[3] > 1 ? ` (mean of ${p.value[3]} points)` : ''}`)},
     series: [{
-      type: 'heatmap', data: cells.map((cell) => cell),
-      itemStyle: {borderColor: t.back, borderWidth: 1},
-      label: {
-        show: xs.length * 46 < width, fontSize: 11,
-        formatter: (p) => shown(p.value[2]),
-        // Dark on light and light on dark cells.
-        color: '#fff', textBorderColor: '#000', textBorderWidth: 2,
-      },
+      type: 'heatmap', itemStyle: {borderColor: t.back, borderWidth: 1},
+      // Light on dark cells and dark on light ones.
+      data: cells.map((cell) => ({
+        value: cell, label: {color: cell[2] - low > 0.55 * (high - low) ? '#000' : '#fff'},
+      })),
+      label: {show: xs.length * 46 < width, fontSize: 12, formatter: (p) => shown(p.value[2])},
     }],
   }));
 }
 
+const USER_RATE = 'tok/s of one user (TPOT p50)';
+
 function drawSweep(sweep, body) {
+  withInteractivity(sweep);
   const numeric = sweep.columns.filter((c) => !c.axis && isNumeric(c));
   if (numeric.length === 0) return body.append(note('This export holds no figures.'));
   const axes = sweep.columns.filter((c) => c.axis && new Set(c.values).size > 1);
-  const x = columnNamed(numeric, ['output_token_throughput_per_user', 'tpot_ms.p50', 'tpot_ms.mean']);
+  const x = columnNamed(numeric, [USER_RATE, 'tpot_ms.mean', 'ttft_ms.p50']);
   const y = columnNamed(numeric, ['tok_s_per_gpu.output', 'output_tok_s', 'hit_rate'], (c) => c !== x);
   const state = {x: x.name, y: y.name, hue: axes[0] ? axes[0].name : ''};
   const scatter = el('div'), heat = el('div');
@@ -141,17 +148,34 @@ function drawSweep(sweep, body) {
   redraw(scatter, drawScatter);
   if (axes.length < 2) return;
   // The cliff: load across, memory of the windows up.
-  const across = axes.find((c) => /concurren|sessions|rate|time_scale|load/.test(c.name)) ?? axes[0];
-  const up = axes.find((c) => c !== across && /swa|memory|pool|gib|policy/i.test(c.name)) ?? axes.find((c) => c !== across);
+  const named = (pattern, not) => axes.find((c) => c !== not && pattern.test(c.name));
+  const across = named(/concurren|sessions|rate|time_scale|load/) ?? axes[0];
+  const up = named(/memory|pool|gib|ratio|swa_slots/i, across) ?? named(/policy/, across) ?? axes.find((c) => c !== across);
   state.hx = across.name;
   state.hy = up.name;
   state.figure = columnNamed(numeric, ['hit_rate']).name;
+  state.fixed = Object.fromEntries(axes.map((c) => [c.name, c.name === 'seed' ? MEAN : String(distinct(c.values)[0])]));
   const axisNames = axes.map((c) => [c.name, c.name]);
+  const others = el('div', {class: 'choices'});
+  // Whatever else the sweep varies is held at one value, or averaged.
+  const drawOthers = () => others.replaceChildren(...axes
+    .filter((c) => c.name !== state.hx && c.name !== state.hy)
+    .map((c) => choice(c.name, [...distinct(c.values).map((v) => [String(v), String(v ?? '–')]), [MEAN, 'mean of all']],
+      state.fixed[c.name], (value) => { state.fixed[c.name] = value; redraw(heat, drawHeat); })));
+  const pickAxis = (key) => (value) => { state[key] = value; drawOthers(); redraw(heat, drawHeat); };
+  drawOthers();
   body.append(el('h3', {}, 'One figure over two axes'), el('div', {class: 'choices'},
     choice('Figure', numeric.map((c) => [c.name, c.name]), state.figure, pick('figure', heat, drawHeat)),
-    choice('Across', axisNames, state.hx, pick('hx', heat, drawHeat)),
-    choice('Up', axisNames, state.hy, pick('hy', heat, drawHeat))), heat);
+    choice('Across', axisNames, state.hx, pickAxis('hx')),
+    choice('Up', axisNames, state.hy, pickAxis('hy'))), others, heat);
   redraw(heat, drawHeat);
+}
+
+// What a user sees is not in an export as it is.
+function withInteractivity(sweep) {
+  const tpot = columnNamed(sweep.columns, ['tpot_ms.p50'], () => false);
+  if (!tpot || !/^tpot_ms.p50$/.test(tpot.name) || sweep.columns.some((c) => c.name === USER_RATE)) return;
+  sweep.columns.push({name: USER_RATE, axis: false, values: tpot.values.map((ms) => (ms > 0 ? 1000 / ms : null))});
 }
 
 views.push({

@@ -47,7 +47,7 @@ function drawTokensOverTime(host, run) {
   let below = new Float64Array(times.length);
   const series = stack.map(([label, values, i]) => {
     below = Float64Array.from(values, (v, k) => below[k] + v);
-    return {label, values: below, shown: values, color: i, fill: i};
+    return {label, values: below, shown: values, color: i, filled: true, width: 1};
   }).reverse();
   if (series.length === 0) return;
   timeChart(host, 240, 'Tokens a second by where they came from, over time', {

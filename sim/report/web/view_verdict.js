@@ -3,17 +3,17 @@
 
 function loadWords(run) {
   const s = run.summary, words = [];
-  if (isNumber(s.mean_in_system)) {
+  if (run.steady.holds && isNumber(s.mean_in_system)) {
     words.push(`${shown(s.mean_in_system)} requests in the system on average` +
       ` (${shown(s.running_mean)} running, ${shown(s.waiting_mean)} waiting)`);
   }
   if (run.steady.holds && isNumber(s.request_s)) words.push(`${shown(s.request_s)} finished a second`);
   const sessions = sessionsHeld(run.requests);
   if (sessions !== null && sessions.sessions < s.finished) {
-    words.push(`${shown(sessions.mean)} sessions at a time, ${shown(sessions.most)} at most, ` +
-      `${shown(sessions.sessions)} in all`);
+    words.push((run.steady.holds ? `${shown(sessions.mean)} sessions at a time, ` : 'sessions: ') +
+      `${shown(sessions.most)} at most, ${shown(sessions.sessions)} in all`);
   }
-  return words.join(' · ') || 'not recorded';
+  return words.join(' · ') || (run.steady.holds ? 'not recorded' : 'withheld');
 }
 
 function boundWords(run) {
@@ -95,9 +95,10 @@ function bestWords(runs) {
     if (known.length < 2) return;
     known.sort((a, b) => (largest ? -1 : 1) * (at(a.summary, name) - at(b.summary, name)));
     const figure = FIGURE_BY_NAME.get(name);
+    const written = (run) => (figure.unit === 'ms' ? shownMs(figureOf(run, figure))
+      : `${shown(figureOf(run, figure))} ${figure.unit}`);
     lines.push(el('li', {}, `${words}: `, el('b', {}, known[0].label),
-      ` (${shown(figureOf(known[0], figure))} ${figure.unit}; last: ${known.at(-1).label}, ` +
-      `${shown(figureOf(known.at(-1), figure))} ${figure.unit})`));
+      ` (${written(known[0])}; last: ${known.at(-1).label}, ${written(known.at(-1))})`));
   };
   best('tok_s_per_gpu.output', 'Most output per GPU', true);
   best('ttft_ms.p99', 'Lowest TTFT p99', false);
