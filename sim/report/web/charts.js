@@ -28,7 +28,9 @@ function theme() {
 const color = (i, colors = theme().colors) => colors[i % colors.length];
 
 const drawn = new Set();  // charts: {host, draw(width), free()}
-const widthOf = (host) => Math.max(200, Math.floor(host.clientWidth));
+// Paper is narrower than most windows, and how wide is not known before it is laid out.
+const PRINT_WIDTH = 680;
+const widthOf = (host) => (printing ? PRINT_WIDTH : Math.max(200, Math.floor(host.clientWidth)));
 
 function keep(chart) {
   chart.width = widthOf(chart.host);
@@ -168,8 +170,9 @@ function timeChart(host, height, description, {times, series, write, tick = shor
   });
 }
 
-// Dots over time for any number of points: a pixel is drawn once however many dots are on it, so a
-// million points take as long as the pixels that they cover. For timeChart's `paint`.
+// Dots over time for any number of points: each small square of the chart is drawn once, the stronger
+// the more dots are on it, so a million points take as long as the squares that they cover. For
+// timeChart's `paint`; sets: [{values, color}].
 function dots(sets, times) {
   return (u, t) => {
     const {left, top, width, height} = u.bbox;
@@ -178,15 +181,21 @@ function dots(sets, times) {
     const x0 = u.scales.x.min, y0 = u.scales.y.min;
     const perX = columns / (u.scales.x.max - x0), perY = rows / (u.scales.y.max - y0);
     u.ctx.save();
-    sets.forEach((set) => {
-      const seen = new Uint8Array(columns * rows);
-      u.ctx.fillStyle = color(set.color, t.colors);
+    for (const set of sets) {
+      const counts = new Uint32Array(columns * rows);
+      let most = 0;
       for (let i = 0; i < times.length; ++i) {
         const x = Math.floor((times[i] - x0) * perX), y = Math.floor((set.values[i] - y0) * perY);
-        if (!(x >= 0 && x < columns && y >= 0 && y < rows) || seen[y * columns + x]++) continue;
-        u.ctx.fillRect(left + x * size, top + height - (y + 1) * size, size, size);
+        if (x >= 0 && x < columns && y >= 0 && y < rows) most = Math.max(most, ++counts[y * columns + x]);
       }
-    });
+      u.ctx.fillStyle = color(set.color, t.colors);
+      const scale = most > 8 ? 0.75 / Math.log(most) : 0;
+      for (let cell = 0; cell < counts.length; ++cell) {
+        if (counts[cell] === 0) continue;
+        u.ctx.globalAlpha = scale > 0 ? 0.25 + scale * Math.log(counts[cell]) : 1;
+        u.ctx.fillRect(left + cell % columns * size, top + height - (Math.floor(cell / columns) + 1) * size, size, size);
+      }
+    }
     u.ctx.restore();
   };
 }

@@ -1,18 +1,28 @@
 // The report's data: the JSON block of the page, its columns opened.
 
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 async function openColumn(packed) {
-  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream('gzip'));
   return new Float32Array(await new Response(stream).arrayBuffer());
 }
 
-// {rows, kept, <name>: Float32Array}, or null where the run has no such file.
+// Columns that no chart shows; they are opened when somebody saves them.
+const OPENED_LATER = new Set(['isl', 'osl', 'preemptions']);
+
+// {rows, kept, names, packed, <name>: Float32Array}, or null where the run has no such file.
 async function openSet(set) {
   if (set === null) return null;
   const names = Object.keys(set.columns);
-  const columns = await Promise.all(names.map((name) => openColumn(set.columns[name])));
-  const opened = {rows: set.rows, kept: set.kept, names};
-  names.forEach((name, i) => { opened[name] = columns[i]; });
+  const opened = {rows: set.rows, kept: set.kept, names, packed: set.columns};
+  await Promise.all(names.filter((name) => !OPENED_LATER.has(name)).map(async (name) => {
+    opened[name] = await openColumn(set.columns[name]);
+  }));
   return opened;
 }
 
@@ -35,7 +45,9 @@ async function openMeasured(run) {
 
 async function openReport() {
   const text = document.getElementById('data').textContent;
+  performance.mark('json begins');
   const report = JSON.parse(text);
+  performance.measure('json', 'json begins');
   const runs = await Promise.all(report.runs.map(openRun));
   const measured = await Promise.all(report.measured.map(openMeasured));
   const comparisons = report.comparisons.map((c) => ({label: c.label, ...JSON.parse(c.text)}));

@@ -29,7 +29,9 @@ const nextTask = () => new Promise((go) => setTimeout(go, 0));
 async function main() {
   const began = performance.now();
   const root = document.getElementById('report');
+  performance.mark('data begins');
   const report = await openReport();
+  performance.measure('data', 'data begins');
   document.title = `${titleWords(report)}: v4cap report`;
   root.append(el('header', {}, el('h1', {}, titleWords(report)), el('p', {class: 'subtitle'}, subtitleWords(report))));
   const wanted = views.filter((view) => view.wants(report));
@@ -40,7 +42,9 @@ async function main() {
     return body;
   });
   for (const [i, view] of wanted.entries()) {
+    performance.mark(`${view.id} begins`);
     view.draw(report, bodies[i]);
+    performance.measure(view.id, `${view.id} begins`);
     await nextTask();
   }
   // The section that an address names exists only now.

@@ -1,12 +1,10 @@
 // What the report shows, as CSV.
 
-function requestRows(requests) {
+async function rowsOf(set) {
+  const columns = await Promise.all(set.names.map((name) => set[name] ?? openColumn(set.packed[name])));
   const rows = [];
-  for (let i = 0; i < requests.kept; ++i) {
-    rows.push(requests.names.map((name) => {
-      const figure = requests[name][i];
-      return figure === figure ? Number(figure.toPrecision(7)) : '';
-    }));
+  for (let i = 0; i < set.kept; ++i) {
+    rows.push(columns.map((column) => (column[i] === column[i] ? Number(column[i].toPrecision(7)) : '')));
   }
   return rows;
 }
@@ -25,8 +23,8 @@ views.push({
     for (const run of report.runs) {
       for (const [key, name] of [['requests', 'requests'], ['timeline', 'timeline'], ['steps', 'steps']]) {
         if (run[key] === null) continue;
-        list.append(button(`${name} of ${run.label}`, () =>
-          downloadCsv(`${fileName(run.label)}.${name}.csv`, run[key].names, requestRows(run[key]))));
+        list.append(button(`${name} of ${run.label}`, async () =>
+          downloadCsv(`${fileName(run.label)}.${name}.csv`, run[key].names, await rowsOf(run[key]))));
       }
     }
     for (const sweep of report.sweeps) {

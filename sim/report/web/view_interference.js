@@ -1,39 +1,44 @@
 // Prefill interference: what decoding requests pay for the prompts that are read beside them.
 
-// Tokens that prefill computed up to each time: each request's, spread evenly from its admission to
-// its first token. [times, tokens], to be interpolated between.
+// Tokens that prefill computed up to each time, at the edges of equal spans: each request's, spread
+// evenly from its admission to its first token. A rate's beginning and end is shared by the two edges
+// that it lies between. {first, width, work}
 function prefillWork(requests) {
-  const edges = [];
+  const spans = 1 << 17;
+  let first = Infinity, last = -Infinity;
+  for (let i = 0; i < requests.kept; ++i) {
+    const begin = requests.start_s[i], end = begin + requests.ttft_ms[i] / 1e3;
+    if (begin < first) first = begin;
+    if (end > last) last = end;
+  }
+  const width = (last - first) / spans || 1;
+  const changes = new Float64Array(spans + 2);
+  const change = (time, rate) => {
+    const place = Math.min(spans, Math.max(0, (time - first) / width)), low = Math.floor(place);
+    changes[low] += rate * (low + 1 - place);
+    changes[low + 1] += rate * (place - low);
+  };
   for (let i = 0; i < requests.kept; ++i) {
     const begin = requests.start_s[i] + (requests.queue_ms[i] || 0) / 1e3;
     const end = requests.start_s[i] + requests.ttft_ms[i] / 1e3;
     const tokens = (requests.computed[i] || 0) + (requests.rebuilt[i] || 0);
     if (!(end > begin) || !(tokens > 0)) continue;
-    edges.push([begin, tokens / (end - begin)], [end, -tokens / (end - begin)]);
+    change(begin, tokens / (end - begin));
+    change(end, -tokens / (end - begin));
   }
-  edges.sort((a, b) => a[0] - b[0]);
-  const times = new Float64Array(edges.length), work = new Float64Array(edges.length);
-  let rate = 0, done = 0, before = edges.length > 0 ? edges[0][0] : 0;
-  edges.forEach(([time, change], i) => {
-    done += rate * (time - before);
-    before = time;
-    rate += change;
-    times[i] = time;
-    work[i] = done;
-  });
-  return {times, work};
+  const work = new Float64Array(spans + 2);
+  let rate = 0;
+  for (let i = 1; i < work.length; ++i) {
+    rate += changes[i - 1];
+    work[i] = work[i - 1] + rate * width;
+  }
+  return {first, width, work};
 }
 
-function workAt({times, work}, time) {
-  if (times.length === 0 || time <= times[0]) return 0;
-  let low = 0, high = times.length - 1;
-  if (time >= times[high]) return work[high];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (times[middle] <= time) low = middle; else high = middle;
-  }
-  const span = times[high] - times[low];
-  return span > 0 ? work[low] + (work[high] - work[low]) * (time - times[low]) / span : work[low];
+function workAt({first, width, work}, time) {
+  const place = Math.min(work.length - 1, Math.max(0, (time - first) / width));
+  const low = Math.floor(place), high = Math.min(low + 1, work.length - 1);
+  return work[low] + (work[high] - work[low]) * (place - low);
 }
 
 // [prefill tok/s while it decoded, TPOT] of each request, at most `most`, evenly chosen.

@@ -73,12 +73,13 @@ function drawPercentiles(host, report) {
 
 // One run: a dot a request, the longest at the top; logarithmic.
 function drawOverTime(host, run, name, title) {
-  const values = run.requests[name].map((ms) => (ms > 0 ? Math.log10(ms) : NaN));
-  const order = inOrder(run.requests.start_s);
+  const order = inOrder(run.requests.start_s), rows = run.requests.kept;
   const times = order === null ? run.requests.start_s : order.map((i) => run.requests.start_s[i]);
-  const sorted = order === null ? values : Float32Array.from(order, (i) => values[i]);
+  const sorted = new Float32Array(rows);
   let low = Infinity, high = -Infinity;
-  for (const value of sorted) {
+  for (let i = 0; i < rows; ++i) {
+    const ms = run.requests[name][order === null ? i : order[i]];
+    const value = sorted[i] = ms > 0 ? Math.log10(ms) : NaN;
     if (value < low) low = value;
     if (value > high) high = value;
   }
