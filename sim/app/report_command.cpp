@@ -29,9 +29,10 @@ class ReportCommand final : public Command {
                    "directory with compare.json, or a sweep's export (.csv, .jsonl)")
         ->required();
     app.add_option("--out", out_, "The HTML file to be written")->type_name("FILE.html");
-    app.add_option("--measured", measured_,
-                   "Lay a measured run over the charts: anything that `v4cap compare` reads; may be "
-                   "repeated")
+    app.add_option(
+           "--measured", measured_,
+           "Lay a measured run over the charts: anything that `v4cap compare` reads; may be "
+           "repeated")
         ->allow_extra_args(false);
     app.add_option("--perfetto", window_,
                    "Write this window of the run beside FILE.html too, as FILE.perfetto.json")
@@ -76,8 +77,8 @@ class ReportCommand final : public Command {
 
   RunFile trace_file(const Report& report, const fs::path& file) const {
     if (report.runs.size() != 1) {
-      throw InputError(Place{"--perfetto"}, "expected one run, found " +
-                                                std::to_string(report.runs.size()));
+      throw InputError(Place{"--perfetto"},
+                       "expected one run, found " + std::to_string(report.runs.size()));
     }
     return {trace_path(file).filename().string(),
             [trace = perfetto_trace(report.runs.front(), parse_window(window_))](

@@ -17,8 +17,8 @@ namespace v4cap {
 struct DataColumn {
   std::string name{};
   bool is_number = true;
-  std::vector<double> numbers{};    // of a column of numbers, one a row
-  std::vector<std::string> texts{}; // of any other, one a row
+  std::vector<double> numbers{};     // of a column of numbers, one a row
+  std::vector<std::string> texts{};  // of any other, one a row
 };
 
 struct DataTable {

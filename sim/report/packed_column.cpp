@@ -16,7 +16,8 @@ std::string little_endian(const std::vector<float>& figures) {
   bytes.reserve(4 * figures.size());
   for (const float figure : figures) {
     // One pattern for all NaN, so that equal columns are equal bytes.
-    const auto bits = figure != figure ? std::uint32_t{0x7fc00000} : std::bit_cast<std::uint32_t>(figure);
+    const auto bits =
+        figure != figure ? std::uint32_t{0x7fc00000} : std::bit_cast<std::uint32_t>(figure);
     for (int shift = 0; shift < 32; shift += 8) {
       bytes += static_cast<char>(static_cast<unsigned char>(bits >> shift & 0xff));
     }

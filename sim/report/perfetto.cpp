@@ -109,7 +109,8 @@ void write_timeline(const ColumnSet& timeline, TraceWriter& trace) {
     if (column.name == "time_s") continue;
     for (std::size_t i = 0; i < time->size(); ++i) {
       const double at = static_cast<double>((*time)[i]);
-      if (trace.overlaps(at, at)) trace.counter(column.name, at, static_cast<double>(column.figures[i]));
+      if (trace.overlaps(at, at))
+        trace.counter(column.name, at, static_cast<double>(column.figures[i]));
     }
   }
 }
@@ -152,15 +153,17 @@ std::string perfetto_trace(const ReportRun& run, const TraceWindow& window) {
   write_timeline(run.timeline, trace);
   write_steps(run.steps, trace);
   if (trace.events() == 0) {
-    throw InputError(Place{"--perfetto"}, "expected a window in which something happens, found none");
+    throw InputError(Place{"--perfetto"},
+                     "expected a window in which something happens, found none");
   }
   if (trace.events() > kTraceEventsMax) {
-    throw InputError(Place{"--perfetto"},
-                     fmt::format("expected a window with at most {} events, found {}: about {:.3g} s "
-                                 "would do",
-                                 kTraceEventsMax, trace.events(),
-                                 (window.to_s - window.from_s) * static_cast<double>(kTraceEventsMax) /
-                                     static_cast<double>(trace.events())));
+    throw InputError(
+        Place{"--perfetto"},
+        fmt::format("expected a window with at most {} events, found {}: about {:.3g} s "
+                    "would do",
+                    kTraceEventsMax, trace.events(),
+                    (window.to_s - window.from_s) * static_cast<double>(kTraceEventsMax) /
+                        static_cast<double>(trace.events())));
   }
   return trace.finish();
 }

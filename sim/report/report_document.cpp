@@ -25,12 +25,30 @@ constexpr int kReportVersion = 1;
 constexpr std::int64_t kSweepRowsMax = 1'000'000;
 
 // Begin the columns of figures in a sweep's export: its status, or members of summary.json.
-constexpr std::array<std::string_view, 24> kFigures = {
-    "status",       "reason",   "met",            "source",       "simulator_version",
-    "definitions_version", "scenario", "gpus",    "requests",     "finished",
-    "steps",        "duration_s", "hit_rate",     "prompt_tokens", "ttft_ms",
-    "tpot_ms",      "e2el_ms",  "request_s",      "output_tok_s", "total_tok_s",
-    "tok_s_per_gpu", "kv_capacity_gib", "saturated", "result_hash"};
+constexpr std::array<std::string_view, 24> kFigures = {"status",
+                                                       "reason",
+                                                       "met",
+                                                       "source",
+                                                       "simulator_version",
+                                                       "definitions_version",
+                                                       "scenario",
+                                                       "gpus",
+                                                       "requests",
+                                                       "finished",
+                                                       "steps",
+                                                       "duration_s",
+                                                       "hit_rate",
+                                                       "prompt_tokens",
+                                                       "ttft_ms",
+                                                       "tpot_ms",
+                                                       "e2el_ms",
+                                                       "request_s",
+                                                       "output_tok_s",
+                                                       "total_tok_s",
+                                                       "tok_s_per_gpu",
+                                                       "kv_capacity_gib",
+                                                       "saturated",
+                                                       "result_hash"};
 
 bool is_figure(std::string_view name) {
   return std::ranges::any_of(kFigures, [&](std::string_view figure) {
@@ -60,7 +78,8 @@ void read_comparison(const std::string& file, Report& report) {
   std::string text = read_document(file);
   JsonLine line;
   line.parse(text, Place{file, 1, 0});
-  report.comparisons.push_back({folder_name(fs::path(file).parent_path().string()), std::move(text)});
+  report.comparisons.push_back(
+      {folder_name(fs::path(file).parent_path().string()), std::move(text)});
 }
 
 // Lines of JSON hold the axes in an object of their own, and the figures in another.
@@ -98,8 +117,9 @@ void read_file(const std::string& path, Report& report) {
   const std::string name = fs::path(path).filename().string();
   if (name.ends_with(".json")) return read_comparison(path, report);
   if (name.starts_with("profile_export")) {
-    throw InputError(Place{path}, "expected a run's directory or the export of a sweep; records of "
-                                  "single requests are laid over with --measured");
+    throw InputError(Place{path},
+                     "expected a run's directory or the export of a sweep; records of "
+                     "single requests are laid over with --measured");
   }
   read_sweep(path, valid_utf8(name), report);
 }
@@ -171,7 +191,9 @@ void write_sweep(JsonWriter& json, const ReportSweep& sweep) {
   const std::vector<std::size_t> axes = axes_of(sweep.table);
   for (std::size_t i = 0; i < sweep.table.columns.size(); ++i) {
     const DataColumn& column = sweep.table.columns[i];
-    json.begin_object().member("name", column.name).member("axis", std::ranges::find(axes, i) != axes.end());
+    json.begin_object()
+        .member("name", column.name)
+        .member("axis", std::ranges::find(axes, i) != axes.end());
     json.key("values").begin_array();
     for (const double number : column.numbers) json.value(number);
     for (const std::string& text : column.texts) json.value(text);

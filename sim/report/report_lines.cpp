@@ -185,8 +185,8 @@ std::string pareto_chart(const std::vector<ParetoPoint>& points) {
   }
   std::string text = "Output tok/s of one GPU against tok/s of one user (1000 / TPOT p50)\n";
   for (std::size_t row = 0; row < kChartRows; ++row) {
-    text += fmt::format("{:>9} |{}\n", row == 0 ? grouped(y_max, decimals_for(y_max)) : "",
-                        cells[row]);
+    text +=
+        fmt::format("{:>9} |{}\n", row == 0 ? grouped(y_max, decimals_for(y_max)) : "", cells[row]);
   }
   text += fmt::format("{:>9} +{}\n", "0", std::string(kChartColumns, '-'));
   const std::string right = grouped(x_max, decimals_for(x_max));

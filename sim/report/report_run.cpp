@@ -31,7 +31,8 @@ float as_float(double figure) {
 
 // Keeps every k-th row.
 void thin(ColumnSet& set) {
-  const std::int64_t stride = std::max<std::int64_t>(1, (set.rows + kReportRowsMax - 1) / kReportRowsMax);
+  const std::int64_t stride =
+      std::max<std::int64_t>(1, (set.rows + kReportRowsMax - 1) / kReportRowsMax);
   for (ColumnSet::Column& column : set.columns) {
     std::vector<float> kept;
     for (std::size_t i = 0; i < column.figures.size(); i += static_cast<std::size_t>(stride)) {
@@ -133,12 +134,16 @@ struct RequestColumn {
   const char* tag;  // AIPerf's
 };
 // After start_s.
-constexpr RequestColumn kRequestColumns[] = {
-    {"queue_ms", "request_queue_time"}, {"ttft_ms", "time_to_first_token"},
-    {"tpot_ms", "inter_token_latency"}, {"e2el_ms", "request_latency"},
-    {"isl", "input_sequence_length"},   {"osl", "output_sequence_length"},
-    {"hit", "hit_tokens"},              {"computed", "computed_tokens"},
-    {"rebuilt", "rebuilt_tokens"},      {"preemptions", "preemptions"}};
+constexpr RequestColumn kRequestColumns[] = {{"queue_ms", "request_queue_time"},
+                                             {"ttft_ms", "time_to_first_token"},
+                                             {"tpot_ms", "inter_token_latency"},
+                                             {"e2el_ms", "request_latency"},
+                                             {"isl", "input_sequence_length"},
+                                             {"osl", "output_sequence_length"},
+                                             {"hit", "hit_tokens"},
+                                             {"computed", "computed_tokens"},
+                                             {"rebuilt", "rebuilt_tokens"},
+                                             {"preemptions", "preemptions"}};
 
 // First start, last start, last start of a session and last end, in seconds.
 struct RequestSpan {
@@ -174,14 +179,14 @@ void add_request(JsonValue line, ColumnSet& set, RequestSpan& span) {
   }
   if (failed) set.columns[5].figures.back() = metric_at(metrics, "error_isl");
   const JsonValue session = metadata.find("session_num");
-  column->figures.push_back(
-      session && session.kind() == JsonKind::integer ? as_float(session.number(0, kFigureMax)) : kNothing);
+  column->figures.push_back(session && session.kind() == JsonKind::integer
+                                ? as_float(session.number(0, kFigureMax))
+                                : kNothing);
   ++set.rows;
   if (failed) return;
   ++span.finished;
   const JsonValue end = metadata.at("request_end_ns");
-  span.last_end =
-      std::max(span.last_end, static_cast<double>(end.integer(0, kNsMax)) * kPerNs);
+  span.last_end = std::max(span.last_end, static_cast<double>(end.integer(0, kNsMax)) * kPerNs);
 }
 
 RequestSpan read_requests(const std::string& path, ColumnSet& set) {
@@ -208,21 +213,23 @@ SteadyState steady_state(bool saturated, const std::string& arrivals, const Requ
             "long the load lasted, not what a user would see"};
   }
   if (span.finished < kFewest) {
-    return {false, fmt::format("only {} requests finished: too few for percentiles", span.finished)};
+    return {false,
+            fmt::format("only {} requests finished: too few for percentiles", span.finished)};
   }
   const bool by_session = arrivals == "poisson";
   const double coming = (by_session ? span.last_session : span.last_start) - span.first_start;
   const double all = span.last_end - span.first_start;
   if (arrivals == "burst") {
-    return {false, "the run is a finite burst: all of its requests or sessions came at once, so it "
-                   "shows how they are worked off"};
+    return {false,
+            "the run is a finite burst: all of its requests or sessions came at once, so it "
+            "shows how they are worked off"};
   }
   if (coming < kBurstShare * all) {
-    return {false, fmt::format("the run is a finite burst: its {} came within {} of the {} that it "
-                               "took, so it shows how they are worked off",
-                               by_session ? "sessions" : "requests",
-                               human(duration_from_seconds(coming)),
-                               human(duration_from_seconds(all)))};
+    return {false,
+            fmt::format("the run is a finite burst: its {} came within {} of the {} that it "
+                        "took, so it shows how they are worked off",
+                        by_session ? "sessions" : "requests", human(duration_from_seconds(coming)),
+                        human(duration_from_seconds(all)))};
   }
   return {};
 }
@@ -247,7 +254,8 @@ const DataColumn& number_column(const DataTable& table, const char* name, const 
 }
 
 void read_timeline(const std::string& path, ColumnSet& set) {
-  const DataTable table = read_number_table(path, kFileRowsMax, [](std::string_view) { return true; });
+  const DataTable table =
+      read_number_table(path, kFileRowsMax, [](std::string_view) { return true; });
   number_column(table, "time_s", path);
   for (const DataColumn& column : table.columns) {
     add_column(set, column.name, column, 1);
@@ -301,16 +309,15 @@ ReportRun read_report_run(const std::string& directory) {
 
 void label_runs(std::vector<ReportRun>& runs) {
   using Name = std::string (*)(const ReportRun&);
-  constexpr Name kNames[] = {
-      [](const ReportRun& r) { return r.scenario; },
-      [](const ReportRun& r) { return r.model; },
-      [](const ReportRun& r) { return r.hardware; },
-      [](const ReportRun& r) { return fmt::format("{} GPUs", r.gpus); },
-      [](const ReportRun& r) { return r.policy; },
-      [](const ReportRun& r) { return r.layout; },
-      [](const ReportRun& r) { return r.scheduler; },
-      [](const ReportRun& r) { return r.times; },
-      [](const ReportRun& r) { return fmt::format("seed {}", r.seed); }};
+  constexpr Name kNames[] = {[](const ReportRun& r) { return r.scenario; },
+                             [](const ReportRun& r) { return r.model; },
+                             [](const ReportRun& r) { return r.hardware; },
+                             [](const ReportRun& r) { return fmt::format("{} GPUs", r.gpus); },
+                             [](const ReportRun& r) { return r.policy; },
+                             [](const ReportRun& r) { return r.layout; },
+                             [](const ReportRun& r) { return r.scheduler; },
+                             [](const ReportRun& r) { return r.times; },
+                             [](const ReportRun& r) { return fmt::format("seed {}", r.seed); }};
   for (ReportRun& run : runs) run.label.clear();
   for (const Name name : kNames) {
     std::set<std::string> values;

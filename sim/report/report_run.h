@@ -57,8 +57,8 @@ struct ReportRun {
   std::optional<double> tpot_p50_ms{}, output_tok_s_per_gpu{};
   double kv_capacity_gib = 0;
   std::optional<double> slo_ttft_p99_ms{}, slo_tpot_p99_ms{};
-  std::string arrivals{};  // mode of the workload's, "" when it is not known
-  std::string scenario_yaml{};  // scenario.resolved.yaml, "" when it is not there
+  std::string arrivals{};         // mode of the workload's, "" when it is not known
+  std::string scenario_yaml{};    // scenario.resolved.yaml, "" when it is not there
   std::string comparison_json{};  // compare.json, "" when it is not there
   std::optional<ProfileErrors> profile{};
   // Of profile_export.jsonl, warm-up left out: start_s, queue_ms, ttft_ms, tpot_ms, e2el_ms, isl,

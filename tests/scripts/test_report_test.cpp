@@ -35,6 +35,8 @@ const std::string kFailed =
     R"(<testcase name="bad" status="fail"><failure message=""/></testcase>)";
 const std::string kSkipped = R"(<testcase name="needs data" status="notrun">)"
                              R"(<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/></testcase>)";
+const std::string kNoBrowser = R"(<testcase name="browser: is drawn" status="notrun">)"
+                               R"(<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/></testcase>)";
 const std::string kUnable = R"(<testcase name="gone" status="notrun">)"
                             R"(<skipped message="Unable to find executable"/></testcase>)";
 
@@ -51,6 +53,8 @@ TEST_CASE("test report: counts and exit codes") {
       {"one failed", kPassed + kFailed, "--skips", 1, "1 passed, 1 failed"},
       {"skipped is told", kPassed + kSkipped, "--skips", 0, "1 passed, 0 failed, 1 skipped"},
       {"skipped is a failure with data", kPassed + kSkipped, "--no-skips", 1, "1 passed, 1 failed"},
+      {"a browser need not be there", kPassed + kNoBrowser, "--no-skips", 0,
+       "1 passed, 0 failed, 1 skipped"},
       {"not run is a failure", kPassed + kUnable, "--skips", 1, "1 passed, 1 failed"},
       {"nothing but skips is no success", kSkipped, "--skips", 1, "0 passed, 0 failed, 1 skipped"},
       {"no tests is a failure", "", "--skips", 1, "0 passed, 1 failed"},

@@ -1,18 +1,16 @@
 // What the report draws with, and nothing else of either library: esbuild leaves out what is not
 // named here. The result is the global `Charts`.
 import * as core from 'echarts/core';
-import { BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart } from 'echarts/charts';
+import { BarChart, HeatmapChart, LineChart, ScatterChart } from 'echarts/charts';
 import {
-  AriaComponent, DataZoomInsideComponent, GridComponent, LegendComponent, MarkLineComponent,
-  TooltipComponent, VisualMapComponent,
+  AriaComponent, GridComponent, LegendComponent, TooltipComponent, VisualMapComponent,
 } from 'echarts/components';
 import { CanvasRenderer } from 'echarts/renderers';
 import uPlot from 'uplot';
 
 core.use([
-  BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart, AriaComponent,
-  DataZoomInsideComponent, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent,
-  VisualMapComponent, CanvasRenderer,
+  BarChart, HeatmapChart, LineChart, ScatterChart, AriaComponent, GridComponent, LegendComponent,
+  TooltipComponent, VisualMapComponent, CanvasRenderer,
 ]);
 
 export const echarts = { init: core.init };

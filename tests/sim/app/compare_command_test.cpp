@@ -8,6 +8,7 @@
 
 #include "tests/golden.h"
 #include "tests/sim/app/program_run.h"
+#include "tests/sim/app/readme_run.h"
 #include "tests/sim/compare/run_texts.h"
 #include "tests/temp_dir.h"
 
@@ -185,38 +186,9 @@ TEST_CASE("compare: a run equals itself") {
 }
 
 TEST_CASE("compare: README's example does what it shows") {
-  const std::string readme = file_text(kSource + "/README.md");
-  const std::size_t begin = readme.find("## Two runs side by side");
-  REQUIRE(begin != std::string::npos);
-  std::istringstream section(readme.substr(begin, readme.find("\n## ", begin) - begin));
-  const TempDir dir;
-  std::string line, printed;
-  int commands = 0, shown = 0;
-  while (std::getline(section, line)) {
-    if (!line.starts_with("    ")) continue;
-    line.erase(0, 4);
-    if (!line.starts_with("v4cap ")) {
-      CAPTURE(line);
-      CHECK(printed.find(line) != std::string::npos);
-      ++shown;
-      continue;
-    }
-    std::istringstream words(line.substr(6));
-    std::vector<std::string> arguments;
-    for (std::string word; words >> word;) {
-      if (word.starts_with("scenarios/")) word.insert(0, kSource + "/");
-      if (word.starts_with("runs/")) word.insert(0, dir.path() + "/");
-      arguments.push_back(word);
-    }
-    CAPTURE(line);
-    const ProgramRun run = run_v4cap(arguments);
-    CAPTURE(run.err);
-    CHECK(run.code == ExitCode::done);
-    printed = run.out;
-    ++commands;
-  }
-  CHECK(commands >= 3);
-  CHECK(shown >= 5);
+  const ReadmeRun run = run_readme_section("## Two runs side by side");
+  CHECK(run.commands >= 3);
+  CHECK(run.shown >= 5);
 }
 
 }  // namespace v4cap

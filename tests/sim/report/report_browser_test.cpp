@@ -1,0 +1,243 @@
+// Reports in headless Chromium: they are drawn, nothing is said on the console, nothing is asked for,
+// texts stay texts, a million requests take less than two seconds. Where there is no Chromium these
+// tests say so.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <boost/json.hpp>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "sim/report/report_page.h"
+#include "tests/golden.h"
+#include "tests/sim/app/program_run.h"
+#include "tests/sim/report/run_folder.h"
+
+using namespace v4cap;
+
+namespace {
+
+const std::string kSource = V4CAP_SOURCE_DIR;
+
+bool no_browser(const char* test) {
+  static const bool found =
+      std::system(
+          "for b in chromium chromium-browser google-chrome chrome; do command -v $b && exit 0; "
+          "done >/dev/null; exit 1") == 0;
+  if (!found)
+    std::printf("[skipped] %s: no Chromium here; scripts/setup --browser installs it\n", test);
+  return !found;
+}
+
+// What browse.py says of a page.
+boost::json::value visited(const TempDir& dir, const std::string& page,
+                           const std::vector<std::string>& expressions = {},
+                           const std::string& options = "") {
+  const std::string answer = dir / "answer.json";
+  std::string command =
+      "python3 '" + kSource + "/tests/sim/report/browse.py' '" + page + "' " + options;
+  for (std::size_t i = 0; i < expressions.size(); ++i) {
+    command +=
+        " --eval \"$(cat '" + dir.write("expression" + std::to_string(i), expressions[i]) + "')\"";
+  }
+  const int status = std::system((command + " > '" + answer + "'").c_str());
+  REQUIRE(WIFEXITED(status));
+  REQUIRE(WEXITSTATUS(status) == 0);
+  return boost::json::parse(file_text(answer));
+}
+
+void check_quiet(const boost::json::value& visit) {
+  CAPTURE(boost::json::serialize(visit.at("console")));
+  CAPTURE(boost::json::serialize(visit.at("requests")));
+  CHECK(visit.at("console").as_array().empty());
+  CHECK(visit.at("requests").as_array().empty());
+  CHECK(visit.at("drawn_ms").as_int64() >= 0);
+}
+
+std::string written_report(const TempDir& dir, std::vector<std::string> arguments) {
+  const std::string page = dir / "report.html";
+  arguments.insert(arguments.begin(), "report");
+  arguments.insert(arguments.end(), {"--out", page, "--overwrite"});
+  const ProgramRun run = run_v4cap(arguments);
+  CAPTURE(run.err);
+  REQUIRE(run.code == ExitCode::done);
+  return page;
+}
+
+// Of every canvas whether anything is on it.
+constexpr const char* kDrawnCanvases =
+    R"([...document.querySelectorAll('canvas')].filter((c) => c.width > 0)
+  .map((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b > 0)))";
+
+// What a name must not be able to do. Each sets window.hit if it can.
+const std::vector<std::string> kAttempts = {
+    "<script>window.hit=1</script>",
+    "</script><script>window.hit=2</script>",
+    "<img src=x onerror=window.hit=3>",
+    "\"><svg onload=window.hit=4>",
+    "'><iframe srcdoc=\"<script>parent.hit=5</script>\">",
+    "<!--<script>window.hit=6</script>-->",
+    "]]><script>window.hit=7</script>",
+    "javascript:window.hit=8",
+    "{{constructor.constructor('window.hit=9')()}}",
+    "${window.hit=10}",
+    "`;window.hit=11;`",
+    "\\u003cscript\\u003ewindow.hit=12\\u003c/script\\u003e",
+    "&lt;script&gt;window.hit=13&lt;/script&gt;",
+    "<a href=javascript:window.hit=14>x</a>",
+    "<style>*{display:none}</style>15",
+    "<base href=https://example.invalid/>16",
+    "<meta http-equiv=refresh content='0;url=https://example.invalid/'>17",
+    "line\u2028separator\u2029 window.hit=18",
+    "{a|<b>window.hit=19</b>}{@x}",
+    "__proto__ <math><mtext><style><img src onerror=window.hit=20>"};
+
+}  // namespace
+
+TEST_CASE("browser: a comparison of runs is drawn, in the light, in the dark and on a phone") {
+  if (no_browser("a comparison of runs is drawn")) return;
+  const TempDir dir;
+  const ProgramRun run = run_v4cap({"simulate", kSource + "/scenarios/quickstart.yaml", "--quiet",
+                                    "--compare", "full", "recompute", "--out", dir / "runs"});
+  REQUIRE(run.code == ExitCode::done);
+  const std::string page =
+      written_report(dir, {dir / "runs", "--measured", dir / "runs/recompute"});
+  const std::vector<std::string> questions = {
+      "[...document.querySelectorAll('section')].map((s) => s.id).join(' ')", kDrawnCanvases};
+  for (const std::string options : {"", "--dark", "--width 390"}) {
+    CAPTURE(options);
+    const boost::json::value visit = visited(dir, page, questions, options);
+    check_quiet(visit);
+    CHECK(visit.at("values").at(0).as_string() ==
+          "verdict figures latency pareto memory queue tokens time interference errors scenario "
+          "downloads");
+    CHECK(visit.at("values").at(1).as_array().size() > 12);
+    for (const auto& drawn : visit.at("values").at(1).as_array()) CHECK(drawn.as_bool());
+    CHECK(visit.at("width").as_int64() <= (options == "--width 390" ? 390 : 1150));
+  }
+}
+
+TEST_CASE("browser: a sweep is drawn, its axes can be chosen") {
+  if (no_browser("a sweep is drawn")) return;
+  const TempDir dir;
+  std::string csv =
+      "kv_cache.swa_policy,kv_cache.memory,sessions,status,hit_rate,tpot_ms.p50,tok_s_per_gpu."
+      "output\n";
+  for (const char* const policy : {"full", "recompute"}) {
+    for (int gib = 8; gib <= 40; gib += 8) {
+      for (int sessions = 4; sessions <= 32; sessions *= 2) {
+        csv += fmt::format("{},{} GiB,{},done,{},{},{}\n", policy, gib, sessions,
+                           std::min(1.0, gib / (2.0 * sessions)), 10 + sessions, 3 * sessions);
+      }
+    }
+  }
+  const std::string page = written_report(dir, {dir.write("points.csv", csv)});
+  const boost::json::value visit = visited(
+      dir, page,
+      {"[...document.querySelectorAll('#sweep select')].map((s) => s.value).join('|')",
+       "(() => { const s = document.querySelectorAll('#sweep select')[0]; s.value = 'hit_rate'; "
+       "s.dispatchEvent(new Event('change')); return document.querySelectorAll('#sweep "
+       "canvas').length; })()",
+       kDrawnCanvases});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string() ==
+        "tok/s of one user (TPOT p50)|tok_s_per_gpu.output|kv_cache.swa_policy|hit_rate|sessions|"
+        "kv_cache.memory|full");
+  CHECK(visit.at("values").at(1).as_int64() >= 2);
+  for (const auto& drawn : visit.at("values").at(2).as_array()) CHECK(drawn.as_bool());
+}
+
+TEST_CASE("browser: twenty names that would be markup are texts") {
+  if (no_browser("twenty names that would be markup are texts")) return;
+  const TempDir dir;
+  std::vector<std::string> arguments;
+  std::string csv = "axis";
+  for (const std::string& attempt : kAttempts) {
+    std::string field = attempt;
+    for (std::size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2)
+      field.insert(at, "\"");
+    csv += ",\"" + field + '"';
+  }
+  csv += ",hit_rate\n";
+  for (std::size_t i = 0; i < kAttempts.size(); ++i) {
+    const std::string name = "run" + std::to_string(10 + i);
+    arguments.push_back(
+        write_folder(dir, name, {.scenario = kAttempts[i], .policy = kAttempts[i]}));
+    dir.write(name + "/scenario.resolved.yaml",
+              "workload:\n  trace: " + json_quoted(kAttempts[i]) + '\n');
+    csv += std::to_string(i);
+    for (std::size_t j = 0; j < kAttempts.size(); ++j) csv += ",v" + std::to_string(i + j);
+    csv += ",0.5\n";
+  }
+  arguments.push_back(dir.write("<img src=x onerror=window.hit=21>.csv", csv));
+  const std::string page = written_report(dir, arguments);
+  std::vector<std::string> questions = {"String(window.hit)", "document.scripts.length",
+                                        "document.querySelectorAll('img, iframe, svg, base, "
+                                        "object, embed, a[href^=\"javascript\"]').length",
+                                        "document.querySelectorAll('style').length"};
+  for (const std::string& attempt : kAttempts) {
+    const std::string quoted = json_for_html(json_quoted(attempt));
+    // In a title, a table and a list of columns.
+    questions.push_back(
+        "document.querySelectorAll('h3, h4, th, td, option').length > 0 && "
+        "[...document.querySelectorAll('h3')].some((e) => e.textContent.includes(" +
+        quoted + ")) && [...document.querySelectorAll('option')].some((e) => e.textContent === " +
+        quoted + ")");
+  }
+  const boost::json::value visit = visited(dir, page, questions);
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string() == "undefined");
+  CHECK(visit.at("values").at(1).as_int64() == 3);
+  CHECK(visit.at("values").at(2).as_int64() == 0);
+  // uPlot and echarts add none of their own.
+  CHECK(visit.at("values").at(3).as_int64() == 1);
+  for (std::size_t i = 0; i < kAttempts.size(); ++i) {
+    CAPTURE(kAttempts[i]);
+    CHECK(visit.at("values").at(4 + i).as_bool());
+  }
+}
+
+TEST_CASE("browser: figures of no steady state are withheld, and it is said why") {
+  if (no_browser("figures of no steady state are withheld")) return;
+  const TempDir dir;
+  const std::string page =
+      written_report(dir, {write_folder(dir, "full", {.saturated = true, .tpot_ms = 12345})});
+  const boost::json::value visit = visited(dir, page,
+                                           {"document.querySelector('.warning').textContent",
+                                            "document.getElementById('verdict').textContent + "
+                                            "document.getElementById('figures').textContent"});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string().starts_with("No steady state: the run is saturated"));
+  CHECK(visit.at("values").at(1).as_string().find("12,345") == std::string::npos);
+  CHECK(visit.at("values").at(1).as_string().find("withheld") != std::string::npos);
+}
+
+TEST_CASE("browser: a million requests are drawn in less than two seconds") {
+  if (no_browser("a million requests are drawn in less than two seconds")) return;
+  const TempDir dir;
+  Report report = read_report({write_folder(dir, "run", {})});
+  ColumnSet& requests = report.runs[0].requests;
+  requests.rows = requests.kept = 1'000'000;
+  // No two alike and in no order, by a generator of the simplest kind.
+  std::uint32_t state = 1;
+  for (ColumnSet::Column& column : requests.columns) {
+    column.figures.resize(1'000'000);
+    for (std::size_t i = 0; i < column.figures.size(); ++i) {
+      state = state * 1664525U + 1013904223U;
+      const float share = static_cast<float>(state >> 8) / static_cast<float>(1 << 24);
+      column.figures[i] = column.name == "start_s"   ? static_cast<float>(i) / 100
+                          : column.name == "session" ? static_cast<float>(i / 10)
+                          : column.name == "e2el_ms" ? 2000 + 1000 * share
+                                                     : 1000 * share;
+    }
+  }
+  const std::string page = dir / "million.html";
+  std::ofstream(page, std::ios::binary) << report_page(report);
+  const boost::json::value visit = visited(dir, page);
+  check_quiet(visit);
+  CAPTURE(visit.at("drawn_ms").as_int64());
+  // Time of the processor, not of the clock: other tests may be running.
+  CHECK(visit.at("busy_ms").as_int64() < 2000);
+}
