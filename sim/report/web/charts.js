@@ -19,15 +19,18 @@ const isDark = () => darkQuery.matches && !printing;
 function theme() {
   const dark = isDark();
   return {
-    dark, colors: dark ? PALETTES.dark : PALETTES.light, text: dark ? '#d7dbe0' : '#24292f',
-    faint: dark ? '#8b949e' : '#66707a', grid: dark ? '#30363d' : '#e4e8ec',
+    dark,
+    colors: dark ? PALETTES.dark : PALETTES.light,
+    text: dark ? '#d7dbe0' : '#24292f',
+    faint: dark ? '#8b949e' : '#66707a',
+    grid: dark ? '#30363d' : '#e4e8ec',
     back: dark ? '#161b22' : '#ffffff',
   };
 }
 
 const color = (i, colors = theme().colors) => colors[i % colors.length];
 
-const drawn = new Set();  // charts: {host, draw(width), free()}
+const drawn = new Set(); // charts: {host, draw(width), free()}
 // Paper is narrower than most windows, and how wide is not known before it is laid out.
 const PRINT_WIDTH = 680;
 const widthOf = (host) => (printing ? PRINT_WIDTH : Math.max(200, Math.floor(host.clientWidth)));
@@ -72,15 +75,20 @@ addEventListener('afterprint', () => {
 function axis(name, more = {}) {
   const t = theme();
   return {
-    name, nameLocation: 'middle', nameGap: 28, scale: true,
-    nameTextStyle: {color: t.faint}, axisLine: {show: true, lineStyle: {color: t.faint}},
+    name,
+    nameLocation: 'middle',
+    nameGap: 28,
+    scale: true,
+    nameTextStyle: {color: t.faint},
+    axisLine: {show: true, lineStyle: {color: t.faint}},
     axisLabel: {color: t.faint, hideOverlap: true, formatter: (x) => (isNumber(x) ? short(x) : x)},
-    splitLine: {lineStyle: {color: t.grid}}, ...more,
+    splitLine: {lineStyle: {color: t.grid}},
+    ...more,
   };
 }
 
-// A chart of echarts. `options(theme, width)` is asked again for each drawing. Tooltips are drawn on
-// the canvas, where text is text. `description` is for those who do not see the chart.
+// A chart of echarts. `options(theme, width)` is asked again for each drawing. Tooltips are drawn
+// on the canvas, where text is text. `description` is for those who do not see the chart.
 function chart(host, height, description, options) {
   const box = el('div', {class: 'chart', role: 'img', 'aria-label': description});
   box.style.height = `${height}px`;
@@ -89,33 +97,59 @@ function chart(host, height, description, options) {
   return keep({
     host: box,
     draw(width) {
-      if (instance === null) instance = Charts.echarts.init(box, null, {renderer: 'canvas', width, height});
+      if (instance === null)
+        instance = Charts.echarts.init(box, null, {renderer: 'canvas', width, height});
       else instance.resize({width, height});
-      const t = theme(), option = options(t, width);
-      instance.setOption({
-        animation: false, backgroundColor: 'transparent', color: t.colors,
-        textStyle: {fontFamily: 'system-ui, sans-serif', color: t.text},
-        grid: {left: 56, right: 18, top: 34, bottom: 44}, ...option,
-        legend: option.legend === undefined ? undefined : {
-          type: 'plain', top: 0, left: 0, itemWidth: 13, itemHeight: 12, textStyle: {color: t.text},
-          ...option.legend,
+      const t = theme(),
+        option = options(t, width);
+      instance.setOption(
+        {
+          animation: false,
+          backgroundColor: 'transparent',
+          color: t.colors,
+          textStyle: {fontFamily: 'system-ui, sans-serif', color: t.text},
+          grid: {left: 56, right: 18, top: 34, bottom: 44},
+          ...option,
+          legend:
+            option.legend === undefined
+              ? undefined
+              : {
+                  type: 'plain',
+                  top: 0,
+                  left: 0,
+                  itemWidth: 13,
+                  itemHeight: 12,
+                  textStyle: {color: t.text},
+                  ...option.legend,
+                },
+          tooltip: {
+            renderMode: 'richText',
+            confine: true,
+            backgroundColor: t.back,
+            borderColor: t.faint,
+            textStyle: {color: t.text, fontSize: 12},
+            ...option.tooltip,
+          },
         },
-        tooltip: {
-          renderMode: 'richText', confine: true, backgroundColor: t.back, borderColor: t.faint,
-          textStyle: {color: t.text, fontSize: 12}, ...option.tooltip,
-        },
-      }, {notMerge: true});
+        {notMerge: true},
+      );
     },
-    free() { if (instance !== null) instance.dispose(); },
+    free() {
+      if (instance !== null) instance.dispose();
+    },
   });
 }
 
 // Lines of a legend of that many characters, for charts that must leave room for it.
 function legendHeight(labels, width) {
-  let lines = 1, used = 0;
+  let lines = 1,
+    used = 0;
   for (const label of labels) {
     const wide = 44 + 7 * label.length;
-    if (used > 0 && used + wide > width) { lines += 1; used = 0; }
+    if (used > 0 && used + wide > width) {
+      lines += 1;
+      used = 0;
+    }
     used += wide;
   }
   return 12 + 22 * lines;
@@ -124,15 +158,28 @@ function legendHeight(labels, width) {
 // '#rrggbb' between two colours, nothing of it transparent: what lies below must not shine through.
 function mixed(from, to, share) {
   const part = (c, i) => parseInt(c.slice(1 + 2 * i, 3 + 2 * i), 16);
-  return '#' + [0, 1, 2].map((i) =>
-    Math.round(part(from, i) * (1 - share) + part(to, i) * share).toString(16).padStart(2, '0')).join('');
+  return (
+    '#' +
+    [0, 1, 2]
+      .map((i) =>
+        Math.round(part(from, i) * (1 - share) + part(to, i) * share)
+          .toString(16)
+          .padStart(2, '0'),
+      )
+      .join('')
+  );
 }
 
-// A chart over time, of uPlot. `series`: [{label, values, color, pale, filled, dash, width, shown}], all
-// over `times` in seconds; a stacked one is `filled` down to 0, drawn before those below it, and has
-// what is said of it in `shown`. `write` makes texts of values, `tick` those of the axis. Dragging
-// zooms, a double click shows everything.
-function timeChart(host, height, description, {times, series, write, tick = short, yLabel, range, paint}) {
+// A chart over time, of uPlot. `series`: [{label, values, color, pale, filled, dash, width,
+// shown}], all over `times` in seconds; a stacked one is `filled` down to 0, drawn before those
+// below it, and has what is said of it in `shown`. `write` makes texts of values, `tick` those of
+// the axis. Dragging zooms, a double click shows everything.
+function timeChart(
+  host,
+  height,
+  description,
+  {times, series, write, tick = short, yLabel, range, paint},
+) {
   const box = el('div', {class: 'chart time', role: 'img', 'aria-label': description});
   host.append(box);
   let plot = null;
@@ -142,58 +189,101 @@ function timeChart(host, height, description, {times, series, write, tick = shor
       if (plot !== null) plot.destroy();
       const t = theme();
       const font = '12px system-ui, sans-serif';
-      const axisStyle = {stroke: t.faint, font, labelFont: font, grid: {stroke: t.grid, width: 1}, ticks: {stroke: t.grid}};
-      plot = new Charts.uPlot({
-        width, height, legend: {show: !paint || series.length > 1, live: !paint},
-        scales: {x: {time: false}, y: {range}},
-        cursor: {drag: {x: true, y: false}, points: {show: !paint}},
-        hooks: paint ? {draw: [(u) => paint(u, t)]} : {},
-        axes: [
-          {...axisStyle, values: (_, ticks) => ticks.map(shown), label: 'time, s', labelSize: 22, size: 36},
-          {...axisStyle, values: (_, ticks) => ticks.map(tick), label: yLabel, labelSize: 22, size: 56},
-        ],
-        series: [
-          {label: 'time', value: (_, s) => (s == null ? '–' : `${shown(s)} s`)},
-          ...series.map((s) => {
-            const stroke = s.color === undefined ? t.text : mixed(color(s.color, t.colors), t.back, s.pale ?? 0);
-            return {
-              label: s.label, stroke, width: s.width ?? 1.5, dash: s.dash, points: {show: false},
-              fill: s.filled ? mixed(stroke, t.back, 0.15) : undefined,
-              value: (u, v, _, i) => (v == null ? '–' : write(s.shown ? s.shown[i] : v)),
-              ...(paint ? {paths: () => null} : {}),
-            };
-          }),
-        ],
-      }, [times, ...series.map((s) => s.values)], box);
+      const axisStyle = {
+        stroke: t.faint,
+        font,
+        labelFont: font,
+        grid: {stroke: t.grid, width: 1},
+        ticks: {stroke: t.grid},
+      };
+      plot = new Charts.uPlot(
+        {
+          width,
+          height,
+          legend: {show: !paint || series.length > 1, live: !paint},
+          scales: {x: {time: false}, y: {range}},
+          cursor: {drag: {x: true, y: false}, points: {show: !paint}},
+          hooks: paint ? {draw: [(u) => paint(u, t)]} : {},
+          axes: [
+            {
+              ...axisStyle,
+              values: (_, ticks) => ticks.map(shown),
+              label: 'time, s',
+              labelSize: 22,
+              size: 36,
+            },
+            {
+              ...axisStyle,
+              values: (_, ticks) => ticks.map(tick),
+              label: yLabel,
+              labelSize: 22,
+              size: 56,
+            },
+          ],
+          series: [
+            {label: 'time', value: (_, s) => (s == null ? '–' : `${shown(s)} s`)},
+            ...series.map((s) => {
+              const stroke =
+                s.color === undefined
+                  ? t.text
+                  : mixed(color(s.color, t.colors), t.back, s.pale ?? 0);
+              return {
+                label: s.label,
+                stroke,
+                width: s.width ?? 1.5,
+                dash: s.dash,
+                points: {show: false},
+                fill: s.filled ? mixed(stroke, t.back, 0.15) : undefined,
+                value: (u, v, _, i) => (v == null ? '–' : write(s.shown ? s.shown[i] : v)),
+                ...(paint ? {paths: () => null} : {}),
+              };
+            }),
+          ],
+        },
+        [times, ...series.map((s) => s.values)],
+        box,
+      );
     },
-    free() { if (plot !== null) plot.destroy(); },
+    free() {
+      if (plot !== null) plot.destroy();
+    },
   });
 }
 
-// Dots over time for any number of points: each small square of the chart is drawn once, the stronger
-// the more dots are on it, so a million points take as long as the squares that they cover. For
-// timeChart's `paint`; sets: [{values, color}].
+// Dots over time for any number of points: each small square of the chart is drawn once, the
+// stronger the more dots are on it, so a million points take as long as the squares that they
+// cover. For timeChart's `paint`; sets: [{values, color}].
 function dots(sets, times) {
   return (u, t) => {
     const {left, top, width, height} = u.bbox;
     const size = Math.max(2, Math.round(2 * devicePixelRatio));
-    const columns = Math.ceil(width / size), rows = Math.ceil(height / size);
-    const x0 = u.scales.x.min, y0 = u.scales.y.min;
-    const perX = columns / (u.scales.x.max - x0), perY = rows / (u.scales.y.max - y0);
+    const columns = Math.ceil(width / size),
+      rows = Math.ceil(height / size);
+    const x0 = u.scales.x.min,
+      y0 = u.scales.y.min;
+    const perX = columns / (u.scales.x.max - x0),
+      perY = rows / (u.scales.y.max - y0);
     u.ctx.save();
     for (const set of sets) {
       const counts = new Uint32Array(columns * rows);
       let most = 0;
       for (let i = 0; i < times.length; ++i) {
-        const x = Math.floor((times[i] - x0) * perX), y = Math.floor((set.values[i] - y0) * perY);
-        if (x >= 0 && x < columns && y >= 0 && y < rows) most = Math.max(most, ++counts[y * columns + x]);
+        const x = Math.floor((times[i] - x0) * perX),
+          y = Math.floor((set.values[i] - y0) * perY);
+        if (x >= 0 && x < columns && y >= 0 && y < rows)
+          most = Math.max(most, ++counts[y * columns + x]);
       }
       u.ctx.fillStyle = color(set.color, t.colors);
       const scale = most > 8 ? 0.75 / Math.log(most) : 0;
       for (let cell = 0; cell < counts.length; ++cell) {
         if (counts[cell] === 0) continue;
         u.ctx.globalAlpha = scale > 0 ? 0.25 + scale * Math.log(counts[cell]) : 1;
-        u.ctx.fillRect(left + cell % columns * size, top + height - (Math.floor(cell / columns) + 1) * size, size, size);
+        u.ctx.fillRect(
+          left + (cell % columns) * size,
+          top + height - (Math.floor(cell / columns) + 1) * size,
+          size,
+          size,
+        );
       }
     }
     u.ctx.restore();

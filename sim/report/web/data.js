@@ -2,7 +2,8 @@
 
 function bytesOf(base64) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  const text = atob(base64),
+    bytes = new Uint8Array(text.length);
   for (let i = 0; i < bytes.length; ++i) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
@@ -20,26 +21,37 @@ async function openSet(set) {
   if (set === null) return null;
   const names = Object.keys(set.columns);
   const opened = {rows: set.rows, kept: set.kept, names, packed: set.columns};
-  await Promise.all(names.filter((name) => !OPENED_LATER.has(name)).map(async (name) => {
-    opened[name] = await openColumn(set.columns[name]);
-  }));
+  await Promise.all(
+    names
+      .filter((name) => !OPENED_LATER.has(name))
+      .map(async (name) => {
+        opened[name] = await openColumn(set.columns[name]);
+      }),
+  );
   return opened;
 }
 
 const parsed = (text) => (text === '' ? null : JSON.parse(text));
 
 async function openRun(run, place) {
-  const [requests, timeline, steps] =
-    await Promise.all([run.requests, run.timeline, run.steps].map(openSet));
+  const [requests, timeline, steps] = await Promise.all(
+    [run.requests, run.timeline, run.steps].map(openSet),
+  );
   return {
-    ...run, place, summary: JSON.parse(run.summary), comparison: parsed(run.comparison), requests,
-    timeline, steps,
+    ...run,
+    place,
+    summary: JSON.parse(run.summary),
+    comparison: parsed(run.comparison),
+    requests,
+    timeline,
+    steps,
   };
 }
 
 async function openMeasured(run) {
   const samples = {};
-  for (const [name, packed] of Object.entries(run.samples)) samples[name] = await openColumn(packed);
+  for (const [name, packed] of Object.entries(run.samples))
+    samples[name] = await openColumn(packed);
   return {...run, samples};
 }
 
@@ -59,10 +71,14 @@ async function openReport() {
 
 // Names of the cache kinds that a time line has anything of.
 function kindsOf(timeline) {
-  return timeline.names.filter((name) => name.endsWith('_in_use_bytes'))
+  return timeline.names
+    .filter((name) => name.endsWith('_in_use_bytes'))
     .map((name) => name.slice(0, -'_in_use_bytes'.length))
-    .filter((kind) => [`${kind}_in_use_bytes`, `${kind}_cached_bytes`].some(
-      (name) => timeline[name] && timeline[name].some((bytes) => bytes > 0)));
+    .filter((kind) =>
+      [`${kind}_in_use_bytes`, `${kind}_cached_bytes`].some(
+        (name) => timeline[name] && timeline[name].some((bytes) => bytes > 0),
+      ),
+    );
 }
 
 // Sessions that have begun and not ended: largest number and mean over the run. null without them.
@@ -71,17 +87,24 @@ function sessionsHeld(requests) {
   if (!requests || !requests.session) return null;
   const spans = new Map();
   for (let i = 0; i < requests.kept; ++i) {
-    const begin = requests.start_s[i], end = (begin + requests.e2el_ms[i] / 1e3) * (1 - 3e-7);
+    const begin = requests.start_s[i],
+      end = (begin + requests.e2el_ms[i] / 1e3) * (1 - 3e-7);
     if (requests.session[i] !== requests.session[i] || end !== end) continue;
     const span = spans.get(requests.session[i]);
     if (span === undefined) spans.set(requests.session[i], [begin, end]);
-    else { span[0] = Math.min(span[0], begin); span[1] = Math.max(span[1], end); }
+    else {
+      span[0] = Math.min(span[0], begin);
+      span[1] = Math.max(span[1], end);
+    }
   }
   if (spans.size === 0) return null;
   const edges = [];
   for (const [begin, end] of spans.values()) edges.push([begin, 1], [end, -1]);
   edges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  let held = 0, most = 0, area = 0, before = edges[0][0];
+  let held = 0,
+    most = 0,
+    area = 0,
+    before = edges[0][0];
   for (const [time, change] of edges) {
     area += held * (time - before);
     before = time;

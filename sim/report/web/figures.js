@@ -1,6 +1,6 @@
 // The figures of a run: where summary.json has each, what it is called, and how it is written for
-// people. `steady` marks those that describe a steady state only, which are withheld where a run had
-// none.
+// people. `steady` marks those that describe a steady state only, which are withheld where a run
+// had none.
 
 const at = (object, path) =>
   path.split('.').reduce((inner, key) => (inner == null ? undefined : inner[key]), object);
@@ -18,7 +18,12 @@ function shown(number) {
 
 // Counts on axes: 12 k, 3.4 M.
 function short(number) {
-  for (const [size, unit] of [[1e12, ' T'], [1e9, ' G'], [1e6, ' M'], [1e3, ' k']]) {
+  for (const [size, unit] of [
+    [1e12, ' T'],
+    [1e9, ' G'],
+    [1e6, ' M'],
+    [1e3, ' k'],
+  ]) {
     if (Math.abs(number) >= size) return `${shown(number / size)}${unit}`;
   }
   return shown(number);
@@ -33,8 +38,12 @@ const GIB = 2 ** 30;
 
 const latencyFigures = (name, label) =>
   ['p50', 'p90', 'p99', 'mean'].map((statistic) => ({
-    name: `${name}.${statistic}`, group: 'Latency', label: `${label} ${statistic}`, unit: 'ms',
-    steady: true, lower: true,
+    name: `${name}.${statistic}`,
+    group: 'Latency',
+    label: `${label} ${statistic}`,
+    unit: 'ms',
+    steady: true,
+    lower: true,
   }));
 
 const FIGURES = [
@@ -47,23 +56,53 @@ const FIGURES = [
   ...latencyFigures('tpot_ms', 'TPOT'),
   ...latencyFigures('e2el_ms', 'E2EL'),
   {name: 'output_tok_s', group: 'Throughput', label: 'output', unit: 'tok/s', steady: true},
-  {name: 'total_tok_s', group: 'Throughput', label: 'input and output', unit: 'tok/s', steady: true},
-  {name: 'tok_s_per_gpu.output', group: 'Throughput', label: 'output per GPU', unit: 'tok/s',
-   steady: true},
-  {name: 'tok_s_per_gpu.computed', group: 'Throughput', label: 'computed per GPU', unit: 'tok/s',
-   steady: true},
-  {name: 'tok_s_per_gpu.cached', group: 'Throughput', label: 'cached per GPU', unit: 'tok/s',
-   steady: true},
+  {
+    name: 'total_tok_s',
+    group: 'Throughput',
+    label: 'input and output',
+    unit: 'tok/s',
+    steady: true,
+  },
+  {
+    name: 'tok_s_per_gpu.output',
+    group: 'Throughput',
+    label: 'output per GPU',
+    unit: 'tok/s',
+    steady: true,
+  },
+  {
+    name: 'tok_s_per_gpu.computed',
+    group: 'Throughput',
+    label: 'computed per GPU',
+    unit: 'tok/s',
+    steady: true,
+  },
+  {
+    name: 'tok_s_per_gpu.cached',
+    group: 'Throughput',
+    label: 'cached per GPU',
+    unit: 'tok/s',
+    steady: true,
+  },
   {name: 'hit_rate', group: 'Cache', label: 'hit rate', unit: '%', factor: 100},
-  {name: 'ideal_hit_rate', group: 'Cache', label: 'hit rate of an infinite cache', unit: '%',
-   factor: 100},
+  {
+    name: 'ideal_hit_rate',
+    group: 'Cache',
+    label: 'hit rate of an infinite cache',
+    unit: '%',
+    factor: 100,
+  },
   {name: 'prompt_tokens', group: 'Cache', label: 'prompted', unit: 'tokens'},
   {name: 'hit_tokens', group: 'Cache', label: 'hit', unit: 'tokens'},
   {name: 'computed_tokens', group: 'Cache', label: 'computed', unit: 'tokens'},
   {name: 'rebuilt_tokens', group: 'Cache', label: 'rebuilt', unit: 'tokens'},
   {name: 'net_saved_tokens', group: 'Cache', label: 'net saved', unit: 'tokens'},
-  {name: 'recomputed_after_preemption', group: 'Cache', label: 'recomputed after preemption',
-   unit: 'tokens'},
+  {
+    name: 'recomputed_after_preemption',
+    group: 'Cache',
+    label: 'recomputed after preemption',
+    unit: 'tokens',
+  },
   {name: 'kv_capacity_gib', group: 'Memory of one GPU', label: 'KV capacity', unit: 'GiB'},
   {name: 'requests', group: 'Run', label: 'requests'},
   {name: 'finished', group: 'Run', label: 'finished'},
@@ -87,7 +126,8 @@ const titleOf = (figure) => (figure.unit ? `${figure.label}, ${figure.unit}` : f
 function quantile(sorted, share) {
   if (sorted.length === 0) return undefined;
   const place = share * (sorted.length - 1);
-  const low = Math.floor(place), high = Math.min(low + 1, sorted.length - 1);
+  const low = Math.floor(place),
+    high = Math.min(low + 1, sorted.length - 1);
   return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
 }
 
@@ -95,12 +135,13 @@ function quantile(sorted, share) {
 // them are sorted by three times eleven bits, which takes a fifth of the time.
 function sortFigures(figures) {
   if (figures.length < 50000 || figures.some((x) => x < 0)) return figures.sort();
-  let from = new Uint32Array(figures.buffer), to = new Uint32Array(from.length);
+  let from = new Uint32Array(figures.buffer),
+    to = new Uint32Array(from.length);
   for (const shift of [0, 11, 22]) {
     const places = new Uint32Array(2049);
-    for (let i = 0; i < from.length; ++i) places[(from[i] >>> shift & 2047) + 1] += 1;
+    for (let i = 0; i < from.length; ++i) places[((from[i] >>> shift) & 2047) + 1] += 1;
     for (let d = 1; d < 2048; ++d) places[d] += places[d - 1];
-    for (let i = 0; i < from.length; ++i) to[places[from[i] >>> shift & 2047]++] = from[i];
+    for (let i = 0; i < from.length; ++i) to[places[(from[i] >>> shift) & 2047]++] = from[i];
     [from, to] = [to, from];
   }
   return new Float32Array(from.buffer);

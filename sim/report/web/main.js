@@ -1,9 +1,10 @@
-// Opens the data, makes a section for each view that wants to be, and draws them one after the other,
-// the first at once.
+// Opens the data, makes a section for each view that wants to be, and draws them one after the
+// other, the first at once.
 
 function titleWords(report) {
   const names = new Set(report.runs.map((run) => run.summary.scenario ?? ''));
-  if (report.runs.length === 0) return report.sweeps.map((sweep) => sweep.label).join(', ') || 'comparison';
+  if (report.runs.length === 0)
+    return report.sweeps.map((sweep) => sweep.label).join(', ') || 'comparison';
   return [...names].join(', ');
 }
 
@@ -16,7 +17,10 @@ function subtitleWords(report) {
   if (report.runs.length > 0) {
     const gpus = one('gpus');
     words.push(one('model') ?? 'several models');
-    words.push(`${isNumber(gpus) ? `${gpus} GPU${gpus === 1 ? '' : 's'} of ` : ''}${one('hardware') ?? 'several nodes'}`);
+    words.push(
+      (isNumber(gpus) ? `${gpus} GPU${gpus === 1 ? '' : 's'} of ` : '') +
+        (one('hardware') ?? 'several nodes'),
+    );
     words.push(`times of ${one('times') ?? 'several profiles'}`);
     if (report.runs.length > 1) words.push(`${report.runs.length} runs`);
   }
@@ -33,9 +37,22 @@ async function main() {
   const report = await openReport();
   performance.measure('data', 'data begins');
   document.title = `${titleWords(report)}: v4cap report`;
-  root.append(el('header', {}, el('h1', {}, titleWords(report)), el('p', {class: 'subtitle'}, subtitleWords(report))));
+  root.append(
+    el(
+      'header',
+      {},
+      el('h1', {}, titleWords(report)),
+      el('p', {class: 'subtitle'}, subtitleWords(report)),
+    ),
+  );
   const wanted = views.filter((view) => view.wants(report));
-  root.append(el('nav', {}, wanted.map((view) => el('a', {href: `#${view.id}`}, view.title))));
+  root.append(
+    el(
+      'nav',
+      {},
+      wanted.map((view) => el('a', {href: `#${view.id}`}, view.title)),
+    ),
+  );
   const bodies = wanted.map((view) => {
     const body = el('div', {class: 'body'});
     root.append(el('section', {id: view.id}, el('h2', {}, view.title), body));
@@ -55,8 +72,9 @@ async function main() {
 }
 
 main().catch((error) => {
-  document.getElementById('report').append(
-    el('p', {class: 'warning'}, `This report could not be shown: ${error.message}`));
+  document
+    .getElementById('report')
+    .append(el('p', {class: 'warning'}, `This report could not be shown: ${error.message}`));
   document.documentElement.dataset.failed = error.message;
   throw error;
 });

@@ -20,17 +20,39 @@ function table(header, rows, className = '') {
   const body = rows.map((row) =>
     row.group !== undefined
       ? el('tr', {class: 'group'}, el('th', {colspan: wide}, row.group))
-      : el('tr', {}, row.map((cell, i) => el(i === 0 ? 'th' : 'td', {}, cell))));
-  return el('div', {class: 'scroll'},
-    el('table', {class: className},
-      el('thead', {}, el('tr', {}, header.map((cell) => el('th', {}, cell)))),
-      el('tbody', {}, body)));
+      : el(
+          'tr',
+          {},
+          row.map((cell, i) => el(i === 0 ? 'th' : 'td', {}, cell)),
+        ),
+  );
+  return el(
+    'div',
+    {class: 'scroll'},
+    el(
+      'table',
+      {class: className},
+      el(
+        'thead',
+        {},
+        el(
+          'tr',
+          {},
+          header.map((cell) => el('th', {}, cell)),
+        ),
+      ),
+      el('tbody', {}, body),
+    ),
+  );
 }
 
 // A labelled choice; `changed` is called with the value, not at the start.
 function choice(label, options, value, changed) {
-  const select = el('select', {onchange: () => changed(select.value)},
-    options.map(([key, text]) => el('option', {value: key}, text)));
+  const select = el(
+    'select',
+    {onchange: () => changed(select.value)},
+    options.map(([key, text]) => el('option', {value: key}, text)),
+  );
   select.value = value;
   return el('label', {class: 'choice'}, el('span', {}, label), select);
 }

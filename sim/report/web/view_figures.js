@@ -18,13 +18,39 @@ function figureRows(runs) {
 }
 
 views.push({
-  id: 'figures', title: 'Figures', wants: (report) => report.runs.length > 0,
+  id: 'figures',
+  title: 'Figures',
+  wants: (report) => report.runs.length > 0,
   draw(report, body) {
-    body.append(table(['', ...report.runs.map((run) => run.label)], figureRows(report.runs), 'figures'));
-    const identity = ['scenario', 'model', 'hardware', 'gpus', 'policy', 'layout', 'scheduler', 'times',
-      'seed', 'result_hash', 'simulator_version'];
-    body.append(el('details', {}, el('summary', {}, 'What was run'),
-      table(['', ...report.runs.map((run) => run.label)],
-        identity.map((name) => [name, ...report.runs.map((run) => String(run.summary[name] ?? '–'))]))));
+    body.append(
+      table(['', ...report.runs.map((run) => run.label)], figureRows(report.runs), 'figures'),
+    );
+    const identity = [
+      'scenario',
+      'model',
+      'hardware',
+      'gpus',
+      'policy',
+      'layout',
+      'scheduler',
+      'times',
+      'seed',
+      'result_hash',
+      'simulator_version',
+    ];
+    body.append(
+      el(
+        'details',
+        {},
+        el('summary', {}, 'What was run'),
+        table(
+          ['', ...report.runs.map((run) => run.label)],
+          identity.map((name) => [
+            name,
+            ...report.runs.map((run) => String(run.summary[name] ?? '–')),
+          ]),
+        ),
+      ),
+    );
   },
 });

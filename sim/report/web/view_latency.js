@@ -1,11 +1,19 @@
 // Latencies: the distribution over requests, and each request at the time it came.
 
-const LATENCIES = [['ttft_ms', 'TTFT'], ['tpot_ms', 'TPOT'], ['e2el_ms', 'E2EL'], ['queue_ms', 'time in the queue']];
+const LATENCIES = [
+  ['ttft_ms', 'TTFT'],
+  ['tpot_ms', 'TPOT'],
+  ['e2el_ms', 'E2EL'],
+  ['queue_ms', 'time in the queue'],
+];
 
-// [value, share above] at points that lie closer the nearer to the longest: the tail is what counts.
+// [value, share above] at points that lie closer the nearer to the longest: the tail is what
+// counts.
 function tailCurve(sorted) {
-  const points = [], n = sorted.length;
-  const steps = 240, smallest = Math.max(1 / n, 1e-5);
+  const points = [],
+    n = sorted.length;
+  const steps = 240,
+    smallest = Math.max(1 / n, 1e-5);
   for (let i = 0; i <= steps; ++i) {
     const above = smallest ** (i / steps);
     points.push([quantile(sorted, 1 - above), above]);
@@ -21,7 +29,13 @@ function curvesOf(report, name) {
   for (const run of report.runs) {
     if (run.requests === null) continue;
     const sorted = ascending(run.requests[name]);
-    if (sorted.length > 0) curves.push({label: run.steady.holds ? run.label : `${run.label} (no steady state)`, run, place: run.place, sorted});
+    if (sorted.length > 0)
+      curves.push({
+        label: run.steady.holds ? run.label : `${run.label} (no steady state)`,
+        run,
+        place: run.place,
+        sorted,
+      });
   }
   for (const run of report.measured) {
     const sample = run.samples[name.replace('_ms', '')];
@@ -37,24 +51,48 @@ function drawDistribution(host, report, name, title) {
   const positive = lines.every((line) => line.points[0][0] > 0);
   const labels = lines.map((line) => line.label);
   chart(host, 340, `Distribution of ${title}: share of requests that took longer`, (t, width) => ({
-    grid: {left: 62, right: 18, top: lines.length > 1 ? legendHeight(labels, width) : 14, bottom: 44},
+    grid: {
+      left: 62,
+      right: 18,
+      top: lines.length > 1 ? legendHeight(labels, width) : 14,
+      bottom: 44,
+    },
     legend: lines.length > 1 ? {data: labels, itemWidth: 24} : undefined,
     xAxis: axis(`${title}, ms`, {type: positive ? 'log' : 'value'}),
     yAxis: axis('share that took longer', {
-      type: 'log', nameGap: 46, min: Math.min(...lines.map((line) => line.points.at(-1)[1])), max: 1,
+      type: 'log',
+      nameGap: 46,
+      min: Math.min(...lines.map((line) => line.points.at(-1)[1])),
+      max: 1,
       axisLabel: {color: t.faint, formatter: percentWords},
     }),
-    tooltip: {trigger: 'item', formatter: (p) => plain(
-      `${p.seriesName}\n${percentWords(p.value[1])}: ${shownMs(p.value[0])}`)},
+    tooltip: {
+      trigger: 'axis',
+      axisPointer: {type: 'line', axis: 'y', lineStyle: {color: t.faint}},
+      formatter: (points) =>
+        plain(
+          [
+            percentWords(points[0].value[1]),
+            ...points.map((p) => `${p.seriesName}: ${shownMs(p.value[0])}`),
+          ].join('\n'),
+        ),
+    },
     series: lines.map((line) => ({
-      name: line.label, type: 'line', data: line.points, showSymbol: true, symbolSize: 8,
-      itemStyle: {opacity: 0}, emphasis: {itemStyle: {opacity: 1}},
+      name: line.label,
+      type: 'line',
+      data: line.points,
+      showSymbol: false,
+      symbolSize: 8,
       color: line.measured ? t.text : color(line.place),
       lineStyle: {width: 2, type: line.measured ? 'dashed' : DASHES[line.place % 7]},
     })),
   }));
-  host.append(note('Each line reads from upper left to lower right: at p99 one request in a hundred took ' +
-    'longer.'));
+  host.append(
+    note(
+      'Each line reads from upper left to lower right: at p99 one request in a hundred took ' +
+        'longer.',
+    ),
+  );
 }
 
 function drawPercentiles(host, report) {
@@ -64,8 +102,15 @@ function drawPercentiles(host, report) {
       const cell = (share) =>
         curve.run && !curve.run.steady.holds ? 'withheld' : shownMs(quantile(curve.sorted, share));
       const label = curve.run ? curve.run.label : curve.label;
-      rows.push([report.runs.length + report.measured.length > 1 ? `${title} · ${label}` : title, cell(0.5), cell(0.9), cell(0.95), cell(0.99), cell(0.999),
-        shown(curve.sorted.length)]);
+      rows.push([
+        report.runs.length + report.measured.length > 1 ? `${title} · ${label}` : title,
+        cell(0.5),
+        cell(0.9),
+        cell(0.95),
+        cell(0.99),
+        cell(0.999),
+        shown(curve.sorted.length),
+      ]);
     }
   }
   host.append(table(['', 'p50', 'p90', 'p95', 'p99', 'p99.9', 'requests'], rows));
@@ -73,13 +118,15 @@ function drawPercentiles(host, report) {
 
 // One run: a dot a request, the longest at the top; logarithmic.
 function drawOverTime(host, run, name, title) {
-  const order = inOrder(run.requests.start_s), rows = run.requests.kept;
+  const order = inOrder(run.requests.start_s),
+    rows = run.requests.kept;
   const times = order === null ? run.requests.start_s : order.map((i) => run.requests.start_s[i]);
   const sorted = new Float32Array(rows);
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (let i = 0; i < rows; ++i) {
     const ms = run.requests[name][order === null ? i : order[i]];
-    const value = sorted[i] = ms > 0 ? Math.log10(ms) : NaN;
+    const value = (sorted[i] = ms > 0 ? Math.log10(ms) : NaN);
     if (value < low) low = value;
     if (value > high) high = value;
   }
@@ -87,13 +134,21 @@ function drawOverTime(host, run, name, title) {
   low = Math.floor(low);
   high = Math.max(low + 1, Math.ceil(high));
   timeChart(host, 260, `${title} of each request over time`, {
-    times, yLabel: title, range: () => [low, high],
-    write: (v) => shownMs(10 ** v), tick: (v) => (Number.isInteger(v) ? shownMs(10 ** v) : ''),
+    times,
+    yLabel: title,
+    range: () => [low, high],
+    write: (v) => shownMs(10 ** v),
+    tick: (v) => (Number.isInteger(v) ? shownMs(10 ** v) : ''),
     series: [{label: `${title} of ${run.label}`, values: sorted, color: run.place}],
     paint: dots([{values: sorted, color: run.place}], times),
   });
   if (run.requests.kept < run.requests.rows) {
-    host.append(note(`${shown(run.requests.kept)} of ${shown(run.requests.rows)} requests are shown, evenly thinned.`));
+    host.append(
+      note(
+        `${shown(run.requests.kept)} of ${shown(run.requests.rows)} requests are shown, ` +
+          'evenly thinned.',
+      ),
+    );
   }
 }
 
@@ -108,11 +163,13 @@ function inOrder(times) {
 }
 
 views.push({
-  id: 'latency', title: 'Latency',
+  id: 'latency',
+  title: 'Latency',
   wants: (report) => report.runs.some((run) => run.requests !== null) || report.measured.length > 0,
   draw(report, body) {
     drawPercentiles(body, report);
-    const host = el('div'), over = el('div');
+    const host = el('div'),
+      over = el('div');
     const draw = (name) => {
       const title = new Map(LATENCIES).get(name);
       host.replaceChildren();
@@ -124,8 +181,12 @@ views.push({
         drawOverTime(over, run, name, title);
       }
     };
-    body.append(choice('Latency', LATENCIES, 'ttft_ms', draw), host,
-      el('h3', {}, 'Each request at the time it came'), over);
+    body.append(
+      choice('Latency', LATENCIES, 'ttft_ms', draw),
+      host,
+      el('h3', {}, 'Each request at the time it came'),
+      over,
+    );
     draw('ttft_ms');
   },
 });

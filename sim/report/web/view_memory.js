@@ -5,7 +5,10 @@ function layersOf(timeline) {
   const layers = [];
   const kinds = kindsOf(timeline);
   kinds.forEach((kind, i) => {
-    for (const [part, words] of [['in_use', 'in use'], ['cached', 'cached']]) {
+    for (const [part, words] of [
+      ['in_use', 'in use'],
+      ['cached', 'cached'],
+    ]) {
       const bytes = timeline[`${kind}_${part}_bytes`];
       if (!bytes || !bytes.some((b) => b > 0)) continue;
       layers.push({label: `${kind} ${words}`, kind: i, cached: part === 'cached', bytes});
@@ -28,15 +31,27 @@ function drawOccupancy(host, run) {
   const top = Math.max(capacity || 0, ...layers.at(-1).top) * 1.05;
   // The highest layer is drawn first: each lower one then covers its own part.
   const series = [...layers].reverse().map((layer) => ({
-    label: layer.label, values: layer.top, shown: layer.gib, color: layer.kind, filled: true, width: 1,
+    label: layer.label,
+    values: layer.top,
+    shown: layer.gib,
+    color: layer.kind,
+    filled: true,
+    width: 1,
     pale: layer.cached ? 0.5 : 0,
   }));
   if (isNumber(capacity)) {
-    series.unshift({label: 'capacity', values: new Float64Array(run.timeline.kept).fill(capacity),
-      dash: [8, 4], width: 1});
+    series.unshift({
+      label: 'capacity',
+      values: new Float64Array(run.timeline.kept).fill(capacity),
+      dash: [8, 4],
+      width: 1,
+    });
   }
   timeChart(host, 300, `KV memory of one GPU over time, by cache kind`, {
-    times: run.timeline.time_s, series, yLabel: 'GiB', write: (g) => `${shown(g)} GiB`,
+    times: run.timeline.time_s,
+    series,
+    yLabel: 'GiB',
+    write: (g) => `${shown(g)} GiB`,
     range: () => [0, top],
   });
 }
@@ -51,59 +66,99 @@ function eachRun(report, body, has, draw) {
 }
 
 views.push({
-  id: 'memory', title: 'Memory',
+  id: 'memory',
+  title: 'Memory',
   wants: (report) => report.runs.some((run) => run.timeline !== null),
   draw(report, body) {
     eachRun(report, body, (run) => run.timeline !== null, drawOccupancy);
-    body.append(note('Of one GPU, stacked. In use: held by running requests; cached, paler: kept for reuse and ' +
-      'evictable. Drag to zoom, double click to see everything.'));
+    body.append(
+      note(
+        'Of one GPU, stacked. In use: held by running requests; cached, paler: kept for reuse ' +
+          'and evictable. Drag to zoom, double click to see everything.',
+      ),
+    );
     drawByKind(report, body);
   },
 });
 
 // What was written, hit, rebuilt and evicted over the run, by kind.
 function drawByKind(report, body) {
-  const amounts = [['written_bytes', 'written'], ['hit_bytes', 'hit'], ['rebuilt_bytes', 'rebuilt'], ['evicted_bytes', 'evicted']];
+  const amounts = [
+    ['written_bytes', 'written'],
+    ['hit_bytes', 'hit'],
+    ['rebuilt_bytes', 'rebuilt'],
+    ['evicted_bytes', 'evicted'],
+  ];
   const rows = [];
   for (const run of report.runs) {
     for (const [name, title] of amounts) {
       const byKind = run.summary[name];
       if (!byKind) continue;
-      const total = Object.values(byKind).filter(isNumber).reduce((a, b) => a + b, 0);
-      rows.push([report.runs.length > 1 ? `${run.label} · ${title}` : title,
-        ...Object.values(byKind).map((b) => (isNumber(b) ? shown(b / GIB) : '–')), shown(total / GIB)]);
+      const total = Object.values(byKind)
+        .filter(isNumber)
+        .reduce((a, b) => a + b, 0);
+      rows.push([
+        report.runs.length > 1 ? `${run.label} · ${title}` : title,
+        ...Object.values(byKind).map((b) => (isNumber(b) ? shown(b / GIB) : '–')),
+        shown(total / GIB),
+      ]);
     }
   }
   const kinds = report.runs.map((run) => run.summary.written_bytes).find(Boolean);
   if (!kinds || rows.length === 0) return;
-  body.append(el('details', {}, el('summary', {}, 'Over the whole run, GiB of one GPU'),
-    table(['', ...Object.keys(kinds), 'all'], rows)));
+  body.append(
+    el(
+      'details',
+      {},
+      el('summary', {}, 'Over the whole run, GiB of one GPU'),
+      table(['', ...Object.keys(kinds), 'all'], rows),
+    ),
+  );
 }
 
 views.push({
-  id: 'queue', title: 'Queue and batch',
+  id: 'queue',
+  title: 'Queue and batch',
   wants: (report) => report.runs.some((run) => run.timeline !== null && run.timeline.running),
   draw(report, body) {
-    eachRun(report, body, (run) => run.timeline !== null && run.timeline.running, (host, run) => {
-      const {time_s: times, running, waiting} = run.timeline;
-      timeChart(host, 240, 'Running and waiting requests over time', {
-        times, yLabel: 'requests', write: shown, range: (u, low, high) => [0, Math.max(1, high * 1.05)],
-        series: [
-          {label: 'running', values: running, color: 0},
-          {label: 'waiting', values: waiting, color: 1, dash: [5, 3]},
-        ],
-      });
-      if (run.steps) {
-        timeChart(host, 220, 'Tokens of each step over time', {
-          times: run.steps.begin_s, yLabel: 'tokens in the step', write: shown,
+    eachRun(
+      report,
+      body,
+      (run) => run.timeline !== null && run.timeline.running,
+      (host, run) => {
+        const {time_s: times, running, waiting} = run.timeline;
+        timeChart(host, 240, 'Running and waiting requests over time', {
+          times,
+          yLabel: 'requests',
+          write: shown,
           range: (u, low, high) => [0, Math.max(1, high * 1.05)],
-          series: [{label: 'decode', values: run.steps.decode_tokens, color: 0},
-            {label: 'prefill', values: run.steps.prefill_tokens, color: 1},
-            {label: 'rebuild', values: run.steps.rebuild_tokens, color: 2}],
-          paint: dots([{values: run.steps.prefill_tokens, color: 1}, {values: run.steps.rebuild_tokens, color: 2},
-            {values: run.steps.decode_tokens, color: 0}], run.steps.begin_s),
+          series: [
+            {label: 'running', values: running, color: 0},
+            {label: 'waiting', values: waiting, color: 1, dash: [5, 3]},
+          ],
         });
-      }
-    });
+        if (run.steps) {
+          timeChart(host, 220, 'Tokens of each step over time', {
+            times: run.steps.begin_s,
+            yLabel: 'tokens in the step',
+            write: shown,
+            range: (u, low, high) => [0, Math.max(1, high * 1.05)],
+            series: [
+              {label: 'decode', values: run.steps.decode_tokens, color: 0},
+              {label: 'prefill', values: run.steps.prefill_tokens, color: 1},
+              {label: 'rebuild', values: run.steps.rebuild_tokens, color: 2},
+            ],
+            paint: dots(
+              [
+                {values: run.steps.prefill_tokens, color: 1},
+                {values: run.steps.rebuild_tokens, color: 2},
+                {values: run.steps.decode_tokens, color: 0},
+              ],
+              run.steps.begin_s,
+            ),
+          });
+        }
+      },
+    );
   },
 });

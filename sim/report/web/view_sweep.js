@@ -1,21 +1,24 @@
-// A sweep: one row a point, columns of the axes and of the figures. Any two columns against each other
-// with the front that no other point beats, and any figure over two axes as a heat map, which shows
-// where the hit rate falls off its cliff.
+// A sweep: one row a point, columns of the axes and of the figures. Any two columns against each
+// other with the front that no other point beats, and any figure over two axes as a heat map, which
+// shows where the hit rate falls off its cliff.
 
-const isNumeric = (column) => column.values.some(isNumber) &&
-  column.values.every((v) => v === null || isNumber(v));
+const isNumeric = (column) =>
+  column.values.some(isNumber) && column.values.every((v) => v === null || isNumber(v));
 
 // The first column of any of the names; else the first that `suits`, else the first.
 function columnNamed(columns, names, suits = () => true) {
   for (const name of names) {
-    const found = columns.find((c) => c.name === name || c.name.replaceAll('_', '.') === name.replaceAll('_', '.'));
+    const found = columns.find(
+      (c) => c.name === name || c.name.replaceAll('_', '.') === name.replaceAll('_', '.'),
+    );
     if (found) return found;
   }
   return columns.find(suits) ?? columns[0];
 }
 
 // Small figures are good ones of latencies and of what is paid.
-const isCost = (name) => /(_ms|latency|duration|cost|rebuilt|evicted|refused|preemptions|wall)/.test(name);
+const isCost = (name) =>
+  /(_ms|latency|duration|cost|rebuilt|evicted|refused|preemptions|wall)/.test(name);
 
 // Which rows no other beats in both columns; rows of saturated points take no part.
 function sweepFront(sweep, x, y) {
@@ -31,16 +34,21 @@ function sweepFront(sweep, x, y) {
 }
 
 function rowWords(sweep, row) {
-  const line = (c) => `${c.name}: ${isNumber(c.values[row]) ? shown(c.values[row]) : c.values[row] ?? '–'}`;
+  const line = (c) =>
+    `${c.name}: ${isNumber(c.values[row]) ? shown(c.values[row]) : (c.values[row] ?? '–')}`;
   const axes = sweep.columns.filter((c) => c.axis).map(line);
   return axes.join('\n');
 }
 
-const distinct = (values) => [...new Set(values)].sort((a, b) =>
-  isNumber(a) && isNumber(b) ? a - b : String(a).localeCompare(String(b), 'en', {numeric: true}));
+const distinct = (values) =>
+  [...new Set(values)].sort((a, b) =>
+    isNumber(a) && isNumber(b) ? a - b : String(a).localeCompare(String(b), 'en', {numeric: true}),
+  );
 
 function drawScatter(host, sweep, state) {
-  const [x, y, hue] = ['x', 'y', 'hue'].map((key) => sweep.columns.find((c) => c.name === state[key]));
+  const [x, y, hue] = ['x', 'y', 'hue'].map((key) =>
+    sweep.columns.find((c) => c.name === state[key]),
+  );
   const numeric = [isNumeric(x), isNumeric(y)];
   const front = numeric.every(Boolean) && !(x.axis || y.axis) ? sweepFront(sweep, x, y) : [];
   const groups = hue ? distinct(hue.values) : [''];
@@ -48,83 +56,176 @@ function drawScatter(host, sweep, state) {
   const point = (row) => ({value: [x.values[row], y.values[row]], row});
   const labels = shownGroups.map((group) => (hue ? `${hue.name} = ${group}` : 'points'));
   chart(host, 420, `${y.name} against ${x.name}, a dot a point`, (t, width) => ({
-    grid: {left: 66, right: 18, top: hue && shownGroups.length > 1 ? legendHeight(labels, width) : 14, bottom: 48},
+    grid: {
+      left: 66,
+      right: 18,
+      top: hue && shownGroups.length > 1 ? legendHeight(labels, width) : 14,
+      bottom: 48,
+    },
     legend: hue && shownGroups.length > 1 ? {data: labels} : undefined,
     xAxis: axis(x.name, numeric[0] ? {} : {type: 'category', data: distinct(x.values).map(String)}),
-    yAxis: axis(y.name, {nameGap: 50, ...(numeric[1] ? {} : {type: 'category', data: distinct(y.values).map(String)})}),
-    tooltip: {formatter: (p) => (p.data.row === undefined ? '' : plain(
-      `${rowWords(sweep, p.data.row)}\n${x.name}: ${shown(x.values[p.data.row])}\n${y.name}: ${shown(y.values[p.data.row])}`))},
+    yAxis: axis(y.name, {
+      nameGap: 50,
+      ...(numeric[1] ? {} : {type: 'category', data: distinct(y.values).map(String)}),
+    }),
+    tooltip: {
+      formatter: (p) =>
+        p.data?.row === undefined
+          ? ''
+          : plain(
+              `${rowWords(sweep, p.data.row)}\n${x.name}: ${shown(x.values[p.data.row])}\n` +
+                `${y.name}: ${shown(y.values[p.data.row])}`,
+            ),
+    },
     series: [
-      {type: 'line', showSymbol: false, silent: true, data: front.map((row) => [x.values[row], y.values[row]]),
-       lineStyle: {color: t.faint, width: 2}},
+      {
+        type: 'line',
+        showSymbol: false,
+        silent: true,
+        data: front.map((row) => [x.values[row], y.values[row]]),
+        lineStyle: {color: t.faint, width: 2},
+      },
       ...shownGroups.map((group, i) => ({
-        name: labels[i], type: 'scatter', symbol: SYMBOLS[i % SYMBOLS.length], symbolSize: 9, color: color(i),
-        large: sweep.rows > 5000, itemStyle: {opacity: 0.85},
+        name: labels[i],
+        type: 'scatter',
+        symbol: SYMBOLS[i % SYMBOLS.length],
+        symbolSize: 9,
+        color: color(i),
+        large: sweep.rows > 5000,
+        itemStyle: {opacity: 0.85},
         data: [...Array(sweep.rows).keys()]
-          .filter((row) => shownGroups.length === 1 || hue.values[row] === group).map(point),
+          .filter((row) => shownGroups.length === 1 || hue.values[row] === group)
+          .map(point),
       })),
     ],
   }));
   if (front.length > 0) {
-    host.append(note(`The line joins the ${front.length} points that no other beats in both; saturated ones take no part.`));
-    host.append(el('details', {}, el('summary', {}, 'Points of the front'), table(
-      [...sweep.columns.filter((c) => c.axis).map((c) => c.name), x.name, y.name],
-      front.slice(0, 200).map((row) => [...sweep.columns.filter((c) => c.axis), x, y].map((c) =>
-        (isNumber(c.values[row]) ? shown(c.values[row]) : String(c.values[row] ?? '–')))))));
+    host.append(
+      note(
+        `The line joins the ${front.length} points that no other beats in both; ` +
+          'saturated ones take no part.',
+      ),
+    );
+    host.append(
+      el(
+        'details',
+        {},
+        el('summary', {}, 'Points of the front'),
+        table(
+          [...sweep.columns.filter((c) => c.axis).map((c) => c.name), x.name, y.name],
+          front
+            .slice(0, 200)
+            .map((row) =>
+              [...sweep.columns.filter((c) => c.axis), x, y].map((c) =>
+                isNumber(c.values[row]) ? shown(c.values[row]) : String(c.values[row] ?? '–'),
+              ),
+            ),
+        ),
+      ),
+    );
   }
 }
 
 // The mean of a figure in each cell of two axes, over the points that have the values in `fixed`,
 // [[column, value]].
 function heatCells(x, y, figure, fixed) {
-  const xs = distinct(x.values), ys = distinct(y.values);
+  const xs = distinct(x.values),
+    ys = distinct(y.values);
   const sums = new Map();
   for (let row = 0; row < x.values.length; ++row) {
     const value = figure.values[row];
-    if (!isNumber(value) || fixed.some(([column, wanted]) => String(column.values[row]) !== wanted)) continue;
+    if (!isNumber(value) || fixed.some(([column, wanted]) => String(column.values[row]) !== wanted))
+      continue;
     const key = xs.indexOf(x.values[row]) * ys.length + ys.indexOf(y.values[row]);
     const sum = sums.get(key) ?? {total: 0, count: 0};
     sum.total += value;
     sum.count += 1;
     sums.set(key, sum);
   }
-  const cells = [...sums].map(([key, {total, count}]) =>
-    [Math.floor(key / ys.length), key % ys.length, total / count, count]);
+  const cells = [...sums].map(([key, {total, count}]) => [
+    Math.floor(key / ys.length),
+    key % ys.length,
+    total / count,
+    count,
+  ]);
   return {xs, ys, cells};
 }
 
-const MEAN = ' mean';  // of a choice: all values of an axis
+const MEAN = ' mean'; // of a choice: all values of an axis
 
 function drawHeat(host, sweep, state) {
-  const [x, y, figure] = ['hx', 'hy', 'figure'].map((key) => sweep.columns.find((c) => c.name === state[key]));
+  const [x, y, figure] = ['hx', 'hy', 'figure'].map((key) =>
+    sweep.columns.find((c) => c.name === state[key]),
+  );
   const fixed = Object.entries(state.fixed)
     .filter(([name, value]) => value !== MEAN && name !== x.name && name !== y.name)
     .map(([name, value]) => [sweep.columns.find((c) => c.name === name), value]);
   const {xs, ys, cells} = heatCells(x, y, figure, fixed);
   if (cells.length === 0) return host.append(note('No point has this figure.'));
   const values = cells.map((cell) => cell[2]);
-  const low = Math.min(...values), high = Math.max(...values);
+  const low = Math.min(...values),
+    high = Math.max(...values);
   const words = (v) => (isNumber(v) ? shown(v) : String(v ?? '–'));
-  chart(host, Math.min(640, 150 + 30 * ys.length), `${figure.name} over ${x.name} and ${y.name}`, (t, width) => ({
-    grid: {left: Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length))), right: 18, top: 28, bottom: 96},
-    xAxis: axis(x.name, {type: 'category', data: xs.map(words), splitLine: {show: false}, nameGap: 26}),
-    yAxis: axis(y.name, {type: 'category', data: ys.map(words), splitLine: {show: false}, nameLocation: 'end', nameGap: 6,
-      nameTextStyle: {color: t.faint, align: 'left'}}),
-    visualMap: {
-      dimension: 2, min: low, max: high > low ? high : low + 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 140,
-      calculable: true, inRange: {color: RAMP}, textStyle: {color: t.text}, formatter: (v) => shown(Number(v)),
-    },
-    tooltip: {formatter: (p) => plain(`${x.name}: ${words(xs[p.value[0]])}\n${y.name}: ${words(ys[p.value[1]])}\n` +
-      `${figure.name}: ${shown(p.value[2])}${p.value[3] > 1 ? ` (mean of ${p.value[3]} points)` : ''}`)},
-    series: [{
-      type: 'heatmap', itemStyle: {borderColor: t.back, borderWidth: 1},
-      // Light on dark cells and dark on light ones.
-      data: cells.map((cell) => ({
-        value: cell, label: {color: cell[2] - low > 0.55 * (high - low) ? '#000' : '#fff'},
-      })),
-      label: {show: xs.length * 46 < width, fontSize: 12, formatter: (p) => shown(p.value[2])},
-    }],
-  }));
+  chart(
+    host,
+    Math.min(640, 150 + 30 * ys.length),
+    `${figure.name} over ${x.name} and ${y.name}`,
+    (t, width) => ({
+      grid: {
+        left: Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length))),
+        right: 18,
+        top: 28,
+        bottom: 96,
+      },
+      xAxis: axis(x.name, {
+        type: 'category',
+        data: xs.map(words),
+        splitLine: {show: false},
+        nameGap: 26,
+      }),
+      yAxis: axis(y.name, {
+        type: 'category',
+        data: ys.map(words),
+        splitLine: {show: false},
+        nameLocation: 'end',
+        nameGap: 6,
+        nameTextStyle: {color: t.faint, align: 'left'},
+      }),
+      visualMap: {
+        dimension: 2,
+        min: low,
+        max: high > low ? high : low + 1,
+        orient: 'horizontal',
+        left: 'center',
+        bottom: 0,
+        itemHeight: 140,
+        calculable: true,
+        inRange: {color: RAMP},
+        textStyle: {color: t.text},
+        formatter: (v) => shown(Number(v)),
+      },
+      tooltip: {
+        formatter: (p) =>
+          plain(
+            `${x.name}: ${words(xs[p.value[0]])}\n${y.name}: ${words(ys[p.value[1]])}\n` +
+              `${figure.name}: ${shown(p.value[2])}` +
+              (p.value[3] > 1 ? ` (mean of ${p.value[3]} points)` : ''),
+          ),
+      },
+      series: [
+        {
+          type: 'heatmap',
+          itemStyle: {borderColor: t.back, borderWidth: 1},
+          // Light on dark cells and dark on light ones.
+          data: cells.map((cell) => ({
+            value: cell,
+            label: {color: cell[2] - low > 0.55 * (high - low) ? '#000' : '#fff'},
+          })),
+          label: {show: xs.length * 46 < width, fontSize: 12, formatter: (p) => shown(p.value[2])},
+        },
+      ],
+    }),
+  );
 }
 
 const USER_RATE = 'tok/s of one user (TPOT p50)';
@@ -135,51 +236,118 @@ function drawSweep(sweep, body) {
   if (numeric.length === 0) return body.append(note('This export holds no figures.'));
   const axes = sweep.columns.filter((c) => c.axis && new Set(c.values).size > 1);
   const x = columnNamed(numeric, [USER_RATE, 'tpot_ms.mean', 'ttft_ms.p50']);
-  const y = columnNamed(numeric, ['tok_s_per_gpu.output', 'output_tok_s', 'hit_rate'], (c) => c !== x);
+  const y = columnNamed(
+    numeric,
+    ['tok_s_per_gpu.output', 'output_tok_s', 'hit_rate'],
+    (c) => c !== x,
+  );
   const state = {x: x.name, y: y.name, hue: axes[0] ? axes[0].name : ''};
-  const scatter = el('div'), heat = el('div');
+  const scatter = el('div'),
+    heat = el('div');
   const names = sweep.columns.map((c) => [c.name, c.name]);
-  const redraw = (host, draw) => { host.replaceChildren(); draw(host, sweep, state); };
-  const pick = (key, host, draw) => (value) => { state[key] = value; redraw(host, draw); };
-  body.append(el('h3', {}, 'Any two columns'), el('div', {class: 'choices'},
-    choice('Across', names, state.x, pick('x', scatter, drawScatter)),
-    choice('Up', names, state.y, pick('y', scatter, drawScatter)),
-    choice('Colour', [['', 'one'], ...axes.map((c) => [c.name, c.name])], state.hue, pick('hue', scatter, drawScatter))), scatter);
+  const redraw = (host, draw) => {
+    host.replaceChildren();
+    draw(host, sweep, state);
+  };
+  const pick = (key, host, draw) => (value) => {
+    state[key] = value;
+    redraw(host, draw);
+  };
+  body.append(
+    el('h3', {}, 'Any two columns'),
+    el(
+      'div',
+      {class: 'choices'},
+      choice('Across', names, state.x, pick('x', scatter, drawScatter)),
+      choice('Up', names, state.y, pick('y', scatter, drawScatter)),
+      choice(
+        'Colour',
+        [['', 'one'], ...axes.map((c) => [c.name, c.name])],
+        state.hue,
+        pick('hue', scatter, drawScatter),
+      ),
+    ),
+    scatter,
+  );
   redraw(scatter, drawScatter);
   if (axes.length < 2) return;
   // The cliff: load across, memory of the windows up.
   const named = (pattern, not) => axes.find((c) => c !== not && pattern.test(c.name));
   const across = named(/concurren|sessions|rate|time_scale|load/) ?? axes[0];
-  const up = named(/memory|pool|gib|ratio|swa_slots/i, across) ?? named(/policy/, across) ?? axes.find((c) => c !== across);
+  const up =
+    named(/memory|pool|gib|ratio|swa_slots/i, across) ??
+    named(/policy/, across) ??
+    axes.find((c) => c !== across);
   state.hx = across.name;
   state.hy = up.name;
   state.figure = columnNamed(numeric, ['hit_rate']).name;
-  state.fixed = Object.fromEntries(axes.map((c) => [c.name, c.name === 'seed' ? MEAN : String(distinct(c.values)[0])]));
+  state.fixed = Object.fromEntries(
+    axes.map((c) => [c.name, c.name === 'seed' ? MEAN : String(distinct(c.values)[0])]),
+  );
   const axisNames = axes.map((c) => [c.name, c.name]);
   const others = el('div', {class: 'choices'});
   // Whatever else the sweep varies is held at one value, or averaged.
-  const drawOthers = () => others.replaceChildren(...axes
-    .filter((c) => c.name !== state.hx && c.name !== state.hy)
-    .map((c) => choice(c.name, [...distinct(c.values).map((v) => [String(v), String(v ?? '–')]), [MEAN, 'mean of all']],
-      state.fixed[c.name], (value) => { state.fixed[c.name] = value; redraw(heat, drawHeat); })));
-  const pickAxis = (key) => (value) => { state[key] = value; drawOthers(); redraw(heat, drawHeat); };
+  const drawOthers = () =>
+    others.replaceChildren(
+      ...axes
+        .filter((c) => c.name !== state.hx && c.name !== state.hy)
+        .map((c) =>
+          choice(
+            c.name,
+            [
+              ...distinct(c.values).map((v) => [String(v), String(v ?? '–')]),
+              [MEAN, 'mean of all'],
+            ],
+            state.fixed[c.name],
+            (value) => {
+              state.fixed[c.name] = value;
+              redraw(heat, drawHeat);
+            },
+          ),
+        ),
+    );
+  const pickAxis = (key) => (value) => {
+    state[key] = value;
+    drawOthers();
+    redraw(heat, drawHeat);
+  };
   drawOthers();
-  body.append(el('h3', {}, 'One figure over two axes'), el('div', {class: 'choices'},
-    choice('Figure', numeric.map((c) => [c.name, c.name]), state.figure, pick('figure', heat, drawHeat)),
-    choice('Across', axisNames, state.hx, pickAxis('hx')),
-    choice('Up', axisNames, state.hy, pickAxis('hy'))), others, heat);
+  body.append(
+    el('h3', {}, 'One figure over two axes'),
+    el(
+      'div',
+      {class: 'choices'},
+      choice(
+        'Figure',
+        numeric.map((c) => [c.name, c.name]),
+        state.figure,
+        pick('figure', heat, drawHeat),
+      ),
+      choice('Across', axisNames, state.hx, pickAxis('hx')),
+      choice('Up', axisNames, state.hy, pickAxis('hy')),
+    ),
+    others,
+    heat,
+  );
   redraw(heat, drawHeat);
 }
 
 // What a user sees is not in an export as it is.
 function withInteractivity(sweep) {
   const tpot = columnNamed(sweep.columns, ['tpot_ms.p50'], () => false);
-  if (!tpot || !/^tpot_ms.p50$/.test(tpot.name) || sweep.columns.some((c) => c.name === USER_RATE)) return;
-  sweep.columns.push({name: USER_RATE, axis: false, values: tpot.values.map((ms) => (ms > 0 ? 1000 / ms : null))});
+  if (!tpot || !/^tpot_ms.p50$/.test(tpot.name) || sweep.columns.some((c) => c.name === USER_RATE))
+    return;
+  sweep.columns.push({
+    name: USER_RATE,
+    axis: false,
+    values: tpot.values.map((ms) => (ms > 0 ? 1000 / ms : null)),
+  });
 }
 
 views.push({
-  id: 'sweep', title: 'Sweep', wants: (report) => report.sweeps.length > 0,
+  id: 'sweep',
+  title: 'Sweep',
+  wants: (report) => report.sweeps.length > 0,
   draw(report, body) {
     for (const sweep of report.sweeps) {
       const host = el('div');
