@@ -5,12 +5,13 @@ import { BarChart, HeatmapChart, LineChart, ScatterChart } from 'echarts/charts'
 import {
   AriaComponent, GridComponent, LegendComponent, TooltipComponent, VisualMapComponent,
 } from 'echarts/components';
+import { LabelLayout } from 'echarts/features';
 import { CanvasRenderer } from 'echarts/renderers';
 import uPlot from 'uplot';
 
 core.use([
   BarChart, HeatmapChart, LineChart, ScatterChart, AriaComponent, GridComponent, LegendComponent,
-  TooltipComponent, VisualMapComponent, CanvasRenderer,
+  TooltipComponent, VisualMapComponent, LabelLayout, CanvasRenderer,
 ]);
 
 export const echarts = { init: core.init };

@@ -8,7 +8,15 @@ const PALETTES = {
   dark: ['#56b4e9', '#e8853b', '#2fc49b', '#e2a0c4', '#f0b93a', '#3b8fd0', '#b0b0b0'],
 };
 const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3], [4, 2], [12, 4], [1, 2]];
-const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect', 'arrow'];
+const SYMBOLS = [
+  'circle',
+  'rect',
+  'triangle',
+  'diamond',
+  'path://M4 0h2v4h4v2H6v4H4V6H0V4h4z',
+  'path://M0 1h10L5 10z',
+  'path://M5 0L10 4L8 10H2L0 4z',
+];
 // Cividis, from little to much.
 const RAMP = ['#00224e', '#35456c', '#666970', '#948e77', '#c8b866', '#fee838'];
 
@@ -28,6 +36,10 @@ function theme() {
   };
 }
 
+// After seven runs colours come again, with other symbols and dashes.
+const shifted = (i) => (i + Math.floor(i / 7)) % 7;
+const symbolOf = (i) => SYMBOLS[shifted(i)];
+const dashOf = (i) => DASHES[shifted(i)];
 const color = (i, colors = theme().colors) => colors[i % colors.length];
 
 const drawn = new Set(); // charts: {host, draw(width), free()}

@@ -43,7 +43,7 @@ function drawProfile(host, run) {
       series: ['median', 'p90', 'worst'].map((statistic, i) => ({
         name: statistic,
         type: 'scatter',
-        symbol: SYMBOLS[i],
+        symbol: symbolOf(i),
         symbolSize: 10,
         color: color(i),
         data: families.map((f, k) => [Math.max(0.1, f[`${statistic}_pct`]), k]),

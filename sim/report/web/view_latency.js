@@ -84,7 +84,7 @@ function drawDistribution(host, report, name, title) {
       showSymbol: false,
       symbolSize: 8,
       color: line.measured ? t.text : color(line.place),
-      lineStyle: {width: 2, type: line.measured ? 'dashed' : DASHES[line.place % 7]},
+      lineStyle: {width: 2, type: line.measured ? 'dashed' : dashOf(line.place)},
     })),
   }));
   host.append(

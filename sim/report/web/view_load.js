@@ -72,10 +72,10 @@ views.push({
         series: groups.map(({name, points}, i) => ({
           name,
           type: 'line',
-          symbol: SYMBOLS[i % SYMBOLS.length],
+          symbol: symbolOf(i),
           symbolSize: 11,
           color: color(i),
-          lineStyle: {type: DASHES[i % DASHES.length]},
+          lineStyle: {type: dashOf(i)},
           data: points.map((p) => ({
             value: [p.x, p.y],
             run: p.run,
@@ -127,7 +127,7 @@ function runDots(points, t) {
     data: points.map((p) => ({
       value: [p.x, p.y],
       run: p.run,
-      symbol: SYMBOLS[p.run.place % SYMBOLS.length],
+      symbol: symbolOf(p.run.place),
       itemStyle: p.run.steady.holds
         ? {color: color(p.run.place)}
         : {color: t.back, borderColor: color(p.run.place), borderWidth: 2},

@@ -33,6 +33,9 @@ function sweepFront(sweep, x, y) {
   return frontOf(points).map((p) => p.row);
 }
 
+// "swa_policy" of the axis kv_cache.swa_policy; figures keep their whole names.
+const lastName = (column) => (column.axis ? column.name.split('.').at(-1) : column.name);
+
 function rowWords(sweep, row) {
   const line = (c) =>
     `${c.name}: ${isNumber(c.values[row]) ? shown(c.values[row]) : (c.values[row] ?? '–')}`;
@@ -40,10 +43,31 @@ function rowWords(sweep, row) {
   return axes.join('\n');
 }
 
-const distinct = (values) =>
-  [...new Set(values)].sort((a, b) =>
-    isNumber(a) && isNumber(b) ? a - b : String(a).localeCompare(String(b), 'en', {numeric: true}),
+// "reuse=0.05" is behind "reuse=0.02" and before "reuse=0.1": texts by what stands before their
+// first number, then by that number, then by the rest.
+function naturally(a, b) {
+  if (isNumber(a) && isNumber(b)) return a - b;
+  const parts = (value) => /^(\D*)(\d*\.?\d*)(.*)$/s.exec(String(value));
+  const [, textA, numberA, restA] = parts(a),
+    [, textB, numberB, restB] = parts(b);
+  return (
+    textA.localeCompare(textB, 'en') ||
+    (Number(numberA) || 0) - (Number(numberB) || 0) ||
+    restA.localeCompare(restB, 'en')
   );
+}
+
+const distinct = (values) => [...new Set(values)].sort(naturally);
+
+// What a point is coloured by: its value, or of very many texts the part before the equals sign.
+const GROUPS_MAX = 12;
+function groupsOf(column) {
+  const whole = distinct(column.values);
+  if (whole.length <= GROUPS_MAX) return {groups: whole, groupOf: (value) => value};
+  const groupOf = (value) => String(value).split('=')[0];
+  const groups = distinct(column.values.map(groupOf));
+  return groups.length <= GROUPS_MAX ? {groups, groupOf} : {groups: [''], groupOf: () => ''};
+}
 
 function drawScatter(host, sweep, state) {
   const [x, y, hue] = ['x', 'y', 'hue'].map((key) =>
@@ -51,21 +75,23 @@ function drawScatter(host, sweep, state) {
   );
   const numeric = [isNumeric(x), isNumeric(y)];
   const front = numeric.every(Boolean) && !(x.axis || y.axis) ? sweepFront(sweep, x, y) : [];
-  const groups = hue ? distinct(hue.values) : [''];
-  const shownGroups = groups.length <= 12 ? groups : [''];
+  const {groups, groupOf} = hue ? groupsOf(hue) : {groups: [''], groupOf: () => ''};
   const point = (row) => ({value: [x.values[row], y.values[row]], row});
-  const labels = shownGroups.map((group) => (hue ? `${hue.name} = ${group}` : 'points'));
+  const labels = groups.map((group) => (hue ? `${lastName(hue)} = ${group}` : 'points'));
   chart(host, 420, `${y.name} against ${x.name}, a dot a point`, (t, width) => ({
     grid: {
-      left: 66,
+      left: 76,
       right: 18,
-      top: hue && shownGroups.length > 1 ? legendHeight(labels, width) : 14,
+      top: hue && groups.length > 1 ? legendHeight(labels, width) : 14,
       bottom: 48,
     },
-    legend: hue && shownGroups.length > 1 ? {data: labels} : undefined,
-    xAxis: axis(x.name, numeric[0] ? {} : {type: 'category', data: distinct(x.values).map(String)}),
-    yAxis: axis(y.name, {
-      nameGap: 50,
+    legend: hue && groups.length > 1 ? {data: labels} : undefined,
+    xAxis: axis(
+      lastName(x),
+      numeric[0] ? {} : {type: 'category', data: distinct(x.values).map(String)},
+    ),
+    yAxis: axis(lastName(y), {
+      nameGap: 58,
       ...(numeric[1] ? {} : {type: 'category', data: distinct(y.values).map(String)}),
     }),
     tooltip: {
@@ -85,16 +111,16 @@ function drawScatter(host, sweep, state) {
         data: front.map((row) => [x.values[row], y.values[row]]),
         lineStyle: {color: t.faint, width: 2},
       },
-      ...shownGroups.map((group, i) => ({
+      ...groups.map((group, i) => ({
         name: labels[i],
         type: 'scatter',
-        symbol: SYMBOLS[i % SYMBOLS.length],
+        symbol: symbolOf(i),
         symbolSize: 9,
         color: color(i),
         large: sweep.rows > 5000,
         itemStyle: {opacity: 0.85},
         data: [...Array(sweep.rows).keys()]
-          .filter((row) => shownGroups.length === 1 || hue.values[row] === group)
+          .filter((row) => groups.length === 1 || groupOf(hue.values[row]) === group)
           .map(point),
       })),
     ],
@@ -102,7 +128,7 @@ function drawScatter(host, sweep, state) {
   if (front.length > 0) {
     host.append(
       note(
-        `The line joins the ${front.length} points that no other beats in both; ` +
+        `The line joins the points that no other beats in both (${front.length}); ` +
           'saturated ones take no part.',
       ),
     );
@@ -177,13 +203,13 @@ function drawHeat(host, sweep, state) {
         top: 28,
         bottom: 96,
       },
-      xAxis: axis(x.name, {
+      xAxis: axis(lastName(x), {
         type: 'category',
         data: xs.map(words),
         splitLine: {show: false},
         nameGap: 26,
       }),
-      yAxis: axis(y.name, {
+      yAxis: axis(lastName(y), {
         type: 'category',
         data: ys.map(words),
         splitLine: {show: false},

@@ -192,7 +192,7 @@ function bestPoints(sweep) {
     );
     const value = figure.values[best] * (info.factor ?? 1);
     const where = varied.map((c) => `${c.name} ${c.values[best] ?? '–'}`).join(', ');
-    const bound = binds?.values[best] ? `; ${binds.values[best]} binds` : '';
+    const bound = binds?.values[best] ? `; what binds: ${binds.values[best]}` : '';
     lines.push(
       el(
         'li',
