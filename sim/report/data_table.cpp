@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "sim/config/yaml_tree.h"
 #include "sim/core/error.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
@@ -53,8 +54,9 @@ class ColumnBuilder {
         column_.numbers.push_back(*number);
         any_ = any_ || !is_nothing(field);
       } else if (only_numbers_) {
-        throw InputError(file->place(), "expected a number in column '" + column_.name +
-                                            "', found '" + std::string(field.substr(0, 40)) + "'");
+        throw InputError(file->place(), "expected a number in column " +
+                                            shown(valid_utf8(column_.name)) + ", found " +
+                                            shown(valid_utf8(field)));
       } else {
         column_.is_number = false;
       }
@@ -161,7 +163,8 @@ DataTable read_csv(TextFile& file, std::int64_t rows_max, TableBuilder& table) {
   std::vector<std::optional<std::size_t>> columns;
   for (const std::string& name : fields) {
     if (table.knows(name)) {
-      throw InputError(file.place(), "expected each column once, found '" + name + "' twice");
+      throw InputError(file.place(),
+                       "expected each column once, found " + shown(valid_utf8(name)) + " twice");
     }
     columns.push_back(table.column(name));
   }

@@ -28,6 +28,17 @@ function subtitleWords(report) {
   return words.join(' · ');
 }
 
+// A file that is odd in one place costs that view and no other.
+function drawView(view, report, body) {
+  try {
+    view.draw(report, body);
+  } catch (error) {
+    body.append(el('p', {class: 'warning'}, `This view could not be shown: ${error.message}`));
+    document.documentElement.dataset.failed = `${view.id}: ${error.message}`;
+    console.error(error);
+  }
+}
+
 const nextTask = () => new Promise((go) => setTimeout(go, 0));
 
 async function main() {
@@ -60,7 +71,7 @@ async function main() {
   });
   for (const [i, view] of wanted.entries()) {
     performance.mark(`${view.id} begins`);
-    view.draw(report, bodies[i]);
+    drawView(view, report, bodies[i]);
     performance.measure(view.id, `${view.id} begins`);
     await nextTask();
   }

@@ -64,7 +64,7 @@ TEST_CASE("data table: JSON lines say the same, and may lack members") {
 
 TEST_CASE("data table: what is wrong is refused at its place") {
   CHECK(holds(refusal("a,b\n1,2\n3\n"), ":3: expected 2 fields, as the header has, found 1"));
-  CHECK(holds(refusal("a,a\n1,2\n"), "found 'a' twice"));
+  CHECK(holds(refusal("a,a\n1,2\n"), "found \"a\" twice"));
   CHECK(holds(refusal("a\n\"1\n"), ":2:1: expected a quoted field to end on its line"));
   CHECK(holds(refusal("a\n1\n2\n3\n", 2), ":4: expected at most 2 rows"));
   CHECK(holds(refusal("{\"a\": 1}\nnothing\n"), ":2:"));
