@@ -49,12 +49,15 @@ class TraceWriter {
     begin("C", name, at_s).key("args").begin_object().member("value", value).end_object();
     json_.end_object();
   }
-  // A part of a request; equal `id`s are one track.
+  // Where a slice of a request begins (b) or ends (e); equal `id`s are one track. Of events at one
+  // time the order counts: what began last ends first.
+  void edge(const char* phase, std::string_view name, std::int64_t id, double at_s) {
+    begin(phase, name, at_s).member("cat", "request").member("id", id).end_object();
+  }
   void part(std::string_view name, std::int64_t id, double from_s, double to_s) {
     if (!(to_s > from_s) || !overlaps(from_s, to_s)) return;
-    for (const auto& [phase, at_s] : {std::pair{"b", from_s}, std::pair{"e", to_s}}) {
-      begin(phase, name, at_s).member("cat", "request").member("id", id).end_object();
-    }
+    edge("b", name, id, from_s);
+    edge("e", name, id, to_s);
   }
   void step(std::string_view name, double from_s, double ms, double decode, double prefill,
             double rebuild) {
@@ -94,11 +97,14 @@ void write_requests(const ColumnSet& requests, TraceWriter& trace) {
     const double admitted =
         std::isfinite(queue[i]) ? from + static_cast<double>(queue[i]) / 1e3 : from;
     const auto id = static_cast<std::int64_t>(i);
-    trace.part(fmt::format("request {}", i), id, from, end);
+    const std::string name = fmt::format("request {}", i);
+    trace.edge("b", name, id, from);
     trace.part("waiting", id, from, admitted);
-    if (!std::isfinite(token)) continue;
-    trace.part("prefill", id, admitted, token);
-    trace.part("decode", id, token, end);
+    if (std::isfinite(token)) {
+      trace.part("prefill", id, admitted, token);
+      trace.part("decode", id, token, end);
+    }
+    trace.edge("e", name, id, end);
   }
 }
 

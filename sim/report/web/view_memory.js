@@ -116,48 +116,56 @@ function drawByKind(report, body) {
   );
 }
 
+const hasQueue = (run) => run.timeline !== null && run.timeline.running !== undefined;
+
+function drawQueue(host, run) {
+  timeChart(host, 240, 'Running and waiting requests over time', {
+    times: run.timeline.time_s,
+    yLabel: 'requests',
+    write: shown,
+    range: (u, low, high) => [0, Math.max(1, high * 1.05)],
+    series: [
+      {label: 'running', values: run.timeline.running, color: 0},
+      {label: 'waiting', values: run.timeline.waiting, color: 1, dash: [5, 3]},
+    ],
+  });
+}
+
+// Where the run has a log of its steps; logarithmic, because a prefill has thousands of tokens
+// where a decode step has one a sequence.
+function drawSteps(host, run) {
+  const kinds = [
+    ['decode', 0],
+    ['prefill', 1],
+    ['rebuild', 2],
+  ]
+    .map(([label, color]) => ({label, color, tokens: run.steps[`${label}_tokens`]}))
+    .filter(({tokens}) => tokens.some((n) => n > 0))
+    .map((kind) => ({...kind, values: kind.tokens.map((n) => (n > 0 ? Math.log10(n) : NaN))}));
+  const most = kinds.reduce((high, {tokens}) => tokens.reduce((a, b) => Math.max(a, b), high), 1);
+  timeChart(host, 240, 'Tokens of each step over time, by kind', {
+    times: run.steps.begin_s,
+    yLabel: 'tokens in a step',
+    write: (v) => shown(10 ** v),
+    tick: (v) => (Number.isInteger(v) ? short(10 ** v) : ''),
+    range: () => [-0.2, Math.max(1, Math.ceil(Math.log10(most)))],
+    series: kinds,
+    paint: dots(kinds, run.steps.begin_s),
+  });
+}
+
 views.push({
   id: 'queue',
   title: 'Queue and batch',
-  wants: (report) => report.runs.some((run) => run.timeline !== null && run.timeline.running),
+  wants: (report) => report.runs.some((run) => hasQueue(run) || run.steps !== null),
   draw(report, body) {
     eachRun(
       report,
       body,
-      (run) => run.timeline !== null && run.timeline.running,
+      (run) => hasQueue(run) || run.steps !== null,
       (host, run) => {
-        const {time_s: times, running, waiting} = run.timeline;
-        timeChart(host, 240, 'Running and waiting requests over time', {
-          times,
-          yLabel: 'requests',
-          write: shown,
-          range: (u, low, high) => [0, Math.max(1, high * 1.05)],
-          series: [
-            {label: 'running', values: running, color: 0},
-            {label: 'waiting', values: waiting, color: 1, dash: [5, 3]},
-          ],
-        });
-        if (run.steps) {
-          timeChart(host, 220, 'Tokens of each step over time', {
-            times: run.steps.begin_s,
-            yLabel: 'tokens in the step',
-            write: shown,
-            range: (u, low, high) => [0, Math.max(1, high * 1.05)],
-            series: [
-              {label: 'decode', values: run.steps.decode_tokens, color: 0},
-              {label: 'prefill', values: run.steps.prefill_tokens, color: 1},
-              {label: 'rebuild', values: run.steps.rebuild_tokens, color: 2},
-            ],
-            paint: dots(
-              [
-                {values: run.steps.prefill_tokens, color: 1},
-                {values: run.steps.rebuild_tokens, color: 2},
-                {values: run.steps.decode_tokens, color: 0},
-              ],
-              run.steps.begin_s,
-            ),
-          });
-        }
+        if (hasQueue(run)) drawQueue(host, run);
+        if (run.steps !== null) drawSteps(host, run);
       },
     );
   },

@@ -214,6 +214,18 @@ TEST_CASE("browser: figures of no steady state are withheld, and it is said why"
   CHECK(visit.at("values").at(1).as_string().find("withheld") != std::string::npos);
 }
 
+TEST_CASE("browser: the log of a performed run's steps is drawn, also without a time line") {
+  if (no_browser("the log of a performed run's steps is drawn")) return;
+  const TempDir dir;
+  const std::string folder = kSource + "/exec/measured/h100/flash_agents";
+  const boost::json::value visit =
+      visited(dir, written_report(dir, {folder}),
+              {"document.querySelectorAll('#queue canvas').length", kDrawnCanvases});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_int64() == 1);
+  for (const auto& drawn : visit.at("values").at(1).as_array()) CHECK(drawn.as_bool());
+}
+
 TEST_CASE("browser: a million requests are drawn in less than two seconds") {
   if (no_browser("a million requests are drawn in less than two seconds")) return;
   const TempDir dir;
