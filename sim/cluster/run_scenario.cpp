@@ -17,6 +17,7 @@
 #include "sim/engine/scheduler_traits.h"
 #include "sim/model/node_memory.h"
 #include "traces/bench_serving.h"
+#include "traces/first_turns.h"
 #include "traces/generate.h"
 #include "traces/prefix_stats.h"
 #include "traces/reader.h"
@@ -130,9 +131,12 @@ Trace load_workload(const Scenario& scenario) {
     TraceReadOptions options;
     options.format = workload.format;
     options.spread_instants = workload.spread_instants;
-    options.max_requests = workload.max_requests;
+    options.max_requests = workload.max_turns > 0 ? 0 : workload.max_requests;
     options.seed = scenario.seed;
     trace = read_trace(workload.trace, options);
+    if (workload.max_turns > 0) {
+      trace = first_turns(std::move(trace), workload.max_turns, workload.max_requests);
+    }
   }
   if (workload.arrivals == ArrivalMode::client) add_warmups(workload, trace);
   check_blocks(scenario, trace);

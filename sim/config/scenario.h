@@ -110,6 +110,7 @@ struct WorkloadConfig {
   double time_scale = 1;                // arrival times are multiplied by it
   bool spread_instants = false;         // spread requests of one instant evenly up to the next
   std::int64_t max_requests = 0;        // 0 = all; sessions are cut at the request
+  std::int64_t max_turns = 0;           // of a session of a trace, its first; 0 = all
 };
 
 struct Slo {  // 0 = not asked for

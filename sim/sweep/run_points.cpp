@@ -42,7 +42,8 @@ std::string trace_key(const Scenario& s) {
   // Warm-ups of a client are requests of the trace, and a generated trace depends on many keys.
   if (w.trace.empty() || w.arrivals == ArrivalMode::client) return s.resolved_yaml;
   return w.trace + '\n' + w.format + '\n' + (w.spread_instants ? "spread" : "") + '\n' +
-         std::to_string(w.max_requests) + '\n' + std::to_string(s.seed);
+         std::to_string(w.max_requests) + '\n' + std::to_string(w.max_turns) + '\n' +
+         std::to_string(s.seed);
 }
 
 std::shared_ptr<SharedTraces::Entry> SharedTraces::entry_of(const std::string& key) {
