@@ -1,6 +1,7 @@
 // JSON Schema (draft 2020-12) of a kind of file, from the keys that its reader has declared
-// (sim/config/keys.h): what an editor completes and underlines by. The reader is the stricter one:
-// it also knows which keys go together and what a model or node can take.
+// (sim/config/keys.h): what an editor completes and underlines by. The reader is the stricter one,
+// it also knows which keys go together and what a model or node can take; but it takes a number in
+// quotes, which the schema does not.
 #pragma once
 
 #include <string>
