@@ -87,6 +87,10 @@ class BenchCommand final : public Command {
   std::string summary() const override { return "times every operator at V4's shapes"; }
   bool reads_scenario() const override { return false; }
 
+  std::vector<std::string> values(std::string_view option) const override {
+    return option == "--operator" ? suite_names() : std::vector<std::string>{};
+  }
+
   void add_options(CLI::App& app) override {
     app.add_option("--device", device_, "GPU, from 0");
     app.add_option("--operator", operators_, "only these");

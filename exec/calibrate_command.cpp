@@ -29,6 +29,7 @@
 #include "kernels/cuda/check.h"
 #include "kernels/usable.h"
 #include "sim/app/command.h"
+#include "sim/config/data_files.h"
 #include "sim/config/model_file.h"
 #include "sim/config/profile_writer.h"
 #include "sim/core/hash.h"
@@ -101,6 +102,11 @@ class CalibrateCommand : public Command {
  public:
   std::string summary() const override {
     return "measures a profile of this GPU for one rank of a model";
+  }
+
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--family") return FamilyRegistry::names();
+    return option == "--model" ? data_names(DataKind::model, "") : std::vector<std::string>{};
   }
 
   void add_options(CLI::App& app) override {

@@ -8,11 +8,16 @@
 
 namespace v4cap::exec {
 
+std::vector<std::string> suite_names() {
+  std::vector<std::string> names;
+  for (const Suite& suite : suites()) names.push_back(suite.name);
+  return names;
+}
+
 std::vector<Suite> select_suites(const std::vector<std::string>& names) {
   const std::vector<Suite> all = suites();
   if (names.empty()) return all;
-  std::vector<std::string> known;
-  for (const Suite& suite : all) known.push_back(suite.name);
+  const std::vector<std::string> known = suite_names();
   std::vector<Suite> chosen;
   for (const std::string& name : names) {
     const auto found = std::find(known.begin(), known.end(), name);

@@ -8,6 +8,9 @@
 
 namespace v4cap::exec {
 
+// Of all suites, in their order.
+std::vector<std::string> suite_names();
+
 // No names: all suites.
 std::vector<Suite> select_suites(const std::vector<std::string>& names);
 

@@ -100,8 +100,12 @@ std::string locate_trace(const std::string& path, const std::string& trace_dir) 
     if (fs::is_directory(candidate, ignored)) return only_trace_in(candidate);
     if (fs::exists(candidate, ignored)) return candidate.string();
   }
+  std::string near;
+  for (const fs::path& candidate : candidates) {
+    if (near.empty()) near = nearest_file(candidate.string());
+  }
   throw InputError(Place{path},
-                   std::string("no such trace") +
+                   "no such trace" + near +
                        (trace_dir.empty() ? "; name its folder with --traces DIR or V4CAP_TRACES"
                                           : ", nor one below " + trace_dir) +
                        where_to_get(path));

@@ -9,7 +9,10 @@
 #include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cache/block_keys.h"
+#include "sim/cache/layout.h"
+#include "sim/cache/swa_policy.h"
 #include "sim/cluster/run_scenario.h"
+#include "sim/config/data_files.h"
 #include "sim/config/model_file.h"
 #include "sim/config/value.h"
 #include "sim/output/table.h"
@@ -35,6 +38,14 @@ class CacheCommand final : public Command {
  public:
   std::string summary() const override {
     return "the cache alone, without time: hit rate against memory, per SWA policy";
+  }
+
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--policy") return PolicyRegistry::names();
+    if (option == "--layout") return LayoutRegistry::names();
+    if (option == "--model") return data_names(DataKind::model, "");
+    if (option == "--format") return TraceFormats::names();
+    return {};
   }
 
   void add_options(CLI::App& app) override {

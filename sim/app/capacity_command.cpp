@@ -11,6 +11,7 @@
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
 #include "sim/app/scenario_options.h"
+#include "sim/cache/swa_policy.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/data_files.h"
 #include "sim/output/table.h"
@@ -25,6 +26,11 @@ class CapacityCommand final : public Command {
  public:
   std::string summary() const override {
     return "what fits in memory: bytes by cache kind, tokens and sequences, per SWA policy";
+  }
+
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--compare") return PolicyRegistry::names();
+    return {};
   }
 
   void add_options(CLI::App& app) override {

@@ -1,4 +1,4 @@
-// v4cap check SCENARIO: everything that can be said about a scenario without running it.
+// v4cap check SCENARIO...: everything that can be said about scenarios without running them.
 #include <CLI/CLI.hpp>
 
 #include "sim/app/command.h"
@@ -15,48 +15,76 @@ namespace {
 class CheckCommand final : public Command {
  public:
   std::string summary() const override {
-    return "validate a scenario and print it with every default filled in";
+    return "validate scenarios; one alone is printed with every default filled in";
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("SCENARIO", file_, "scenario file (YAML)")->required();
+    app.add_option("SCENARIO", files_, "Scenario files (YAML)")->required();
   }
 
   ExitCode run(CommandContext& context) override {
-    try {
-      const Scenario scenario = load_checked_scenario(file_, scenario_options(context.options));
-      // Policy and layout say themselves what they cannot take. How much memory there is does not
-      // matter here: whether it is enough is for `capacity` to say.
-      make_cache_parts(scenario, Bytes{std::int64_t{1} << 50});
-      // A profile's tables are read, so that a broken one is known before the run.
-      make_cost(scenario);
-      if (context.options.json) {
-        context.out << accepted(scenario) << '\n';
-      } else {
-        context.out << scenario.resolved_yaml;
-        if (!context.options.quiet) context.err << file_ << ": ok\n";
+    std::vector<Diagnostic> errors;
+    std::vector<std::string> documents;
+    for (const std::string& file : files_) {
+      try {
+        const Scenario scenario = checked(file, context);
+        documents.push_back(accepted(file, scenario));
+        if (!context.options.json && files_.size() == 1) context.out << scenario.resolved_yaml;
+        if (!context.options.json && !context.options.quiet) context.err << file << ": ok\n";
+      } catch (const InputError& e) {
+        documents.push_back(refused(file, e));
+        errors.insert(errors.end(), e.diagnostics().begin(), e.diagnostics().end());
       }
-    } catch (const InputError& e) {
-      if (context.options.json) {
-        context.out << refused(e) << '\n';
-        context.answered = true;
-      }
-      throw;
     }
+    if (context.options.json) {
+      context.out << (files_.size() == 1 ? documents.front() : listed(documents, errors.empty()))
+                  << '\n';
+      context.answered = true;
+    }
+    if (!errors.empty()) throw InputError(std::move(errors));
     return ExitCode::done;
   }
 
  private:
-  std::string accepted(const Scenario& scenario) const {
+  // Everything that is wrong, at once: what follows from the names that a scenario uses is checked
+  // once all of them are known, each check whatever the others find.
+  static Scenario checked(const std::string& file, const CommandContext& context) {
+    const ScenarioOptions options = scenario_options(context.options);
+    Scenario scenario = load_named_scenario(file, options);
+    std::vector<Diagnostic> errors;
+    const auto collect = [&](const auto& check) {
+      try {
+        check();
+      } catch (const InputError& e) {
+        errors.insert(errors.end(), e.diagnostics().begin(), e.diagnostics().end());
+      }
+    };
+    collect([&] { check_expectations(scenario, scenario_loader(file, options)); });
+    // Policy and layout say themselves what they cannot take. How much memory there is does not
+    // matter here: whether it is enough is for `capacity` to say.
+    collect([&] { make_cache_parts(scenario, Bytes{std::int64_t{1} << 50}); });
+    // A profile's tables are read, so that a broken one is known before the run.
+    collect([&] { make_cost(scenario); });
+    if (!errors.empty()) throw InputError(std::move(errors));
+    return scenario;
+  }
+
+  static std::string listed(const std::vector<std::string>& documents, bool ok) {
+    std::string text = std::string("{\"ok\":") + (ok ? "true" : "false") + ",\"scenarios\":[";
+    for (std::size_t i = 0; i < documents.size(); ++i) text += (i == 0 ? "" : ",") + documents[i];
+    return text + "]}";
+  }
+
+  static std::string accepted(const std::string& file, const Scenario& scenario) {
     JsonWriter json;
-    json.begin_object().member("ok", true).member("scenario", file_);
+    json.begin_object().member("ok", true).member("scenario", file);
     json.member("resolved", scenario.resolved_yaml).end_object();
     return json.text();
   }
 
-  std::string refused(const InputError& error) const {
+  static std::string refused(const std::string& file, const InputError& error) {
     JsonWriter json;
-    json.begin_object().member("ok", false).member("scenario", file_);
+    json.begin_object().member("ok", false).member("scenario", file);
     json.key("errors").begin_array();
     for (const Diagnostic& d : error.diagnostics()) {
       json.begin_object().member("file", d.place.file).member("line", d.place.line);
@@ -68,7 +96,7 @@ class CheckCommand final : public Command {
     return json.text();
   }
 
-  std::string file_;
+  std::vector<std::string> files_;
 };
 
 [[maybe_unused]] const bool registered = CommandRegistry::add(

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/app/command_text.h"
 #include "sim/core/error.h"
 #include "sim/core/registry.h"
 
@@ -38,6 +40,8 @@ struct CommandContext {
   // Set by a command that has written its JSON document before it throws; otherwise the program
   // answers --json with a document that says what went wrong.
   bool answered = false;
+  // The whole command line, for commands that write about it.
+  std::function<CommandText()> describe{};
 };
 
 class Command {
@@ -47,6 +51,11 @@ class Command {
   virtual void add_options(CLI::App& app) = 0;        // binds to members
   virtual ExitCode run(CommandContext& context) = 0;  // throws InputError, RunError
   virtual bool reads_scenario() const { return true; }
+  // Names that the value of `option` ("--layout", "KIND") may have, for shell completion. Empty:
+  // there are no such names, it may be a file.
+  virtual std::vector<std::string> values([[maybe_unused]] std::string_view option) const {
+    return {};
+  }
 };
 
 using CommandRegistry = Registry<std::unique_ptr<Command> (*)()>;

@@ -47,10 +47,21 @@ class CompareCommand final : public Command {
     return "how far one run is from another: a simulated from a measured one";
   }
 
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--limit") return limit_names();
+    std::vector<std::string> sets;
+    if (option == "--limits") {
+      for (const LimitSet& set : limit_sets()) sets.push_back(set.name);
+    }
+    return sets;
+  }
+
   void add_options(CLI::App& app) override {
-    app.add_option("A", a_,
-                   "What was measured, or the reference: directory of a run, AIPerf's "
-                   "profile_export.jsonl or profile_export_aiperf.json, result of vllm bench serve")
+    app.add_option(
+           "A", a_,
+           "What was measured, or the reference: directory of a run, AIPerf's "
+           "profile_export.jsonl or profile_export_aiperf.json, result of vllm bench serve or "
+           "of SGLang's bench_serving, row of InferenceX")
         ->required();
     app.add_option("B", b_, "What was simulated: any of the same");
     app.add_option("--scenario", scenario_file_,

@@ -23,6 +23,7 @@
 #include "sim/app/command.h"
 #include "sim/app/step_log.h"
 #include "sim/app/transfer_report.h"
+#include "sim/config/data_files.h"
 #include "sim/config/profile_writer.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
@@ -235,6 +236,12 @@ class FitCommand final : public Command {
  public:
   std::string summary() const override {
     return "make a measured profile of samples and say how well it predicts";
+  }
+
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--to") return data_names(DataKind::hardware, "");
+    if (option == "--transfer" || option == "--against") return data_names(DataKind::profile, "");
+    return {};
   }
 
   void add_options(CLI::App& app) override {

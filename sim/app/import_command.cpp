@@ -13,6 +13,7 @@
 
 #include "sim/app/command.h"
 #include "sim/app/scenario_options.h"
+#include "sim/config/data_files.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/import/launch_report.h"
 #include "sim/output/humanise.h"
@@ -350,6 +351,12 @@ class ImportCommand final : public Command {
  public:
   std::string summary() const override {
     return "turn an engine's launch command and log into a scenario and say whether it fits";
+  }
+
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--hardware") return data_names(DataKind::hardware, "");
+    if (option == "--model") return data_names(DataKind::model, "");
+    return {};
   }
 
   void add_options(CLI::App& app) override {

@@ -12,6 +12,8 @@ constexpr const char* kStarter =
     R"yaml(# A scenario for v4cap. Everything but model, hardware and workload has a default.
 #   v4cap check FILE      validates it and prints every default
 #   v4cap simulate FILE   runs it
+#   v4cap schema > scenario.schema.json makes an editor with a YAML language server complete and check keys, with
+#   the line '# yaml-language-server: $schema=scenario.schema.json' at the top of this file
 # Amounts carry their unit (46 GiB, 50 us; KB = 1000 B, KiB = 1024 B). Keys that end in _tokens count tokens.
 
 # A name from scenarios/models, or the path of a file like those. To change single figures write a map:

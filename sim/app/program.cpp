@@ -172,6 +172,7 @@ class Program {
       : app_(std::string(info.description), std::string(info.name)) {
     app_.set_version_flag("--version", app_.get_name() + ' ' + std::string(simulator_version()));
     app_.footer(std::string(info.footer));
+    app_.require_subcommand(0, 1);  // after one, its name and those of others are plain words
     for (const std::string& name : CommandRegistry::names()) {
       std::unique_ptr<Command> command = (*CommandRegistry::find(name))();
       CLI::App* sub = app_.add_subcommand(name, command->summary());
@@ -188,6 +189,7 @@ class Program {
     }
     if (!parse(arguments, context.out)) return ExitCode::done;
     context.options = finished(raw_, named_command(app_).second);
+    context.describe = [this] { return described(); };
     for (Entry& entry : commands_) {
       if (entry.app->parsed()) return entry.command->run(context);
     }
@@ -195,6 +197,15 @@ class Program {
   }
 
  private:
+  CommandText described() const {
+    CommandText text{app_.get_name(), app_.get_description(), app_.get_footer(), {}, {}};
+    text.options = command_text(app_, nullptr).options;
+    for (const Entry& entry : commands_) {
+      text.parts.push_back(command_text(*entry.app, entry.command.get()));
+    }
+    return text;
+  }
+
   // False when the arguments asked for help or the version, which is then printed.
   bool parse(std::vector<std::string> arguments, std::ostream& out) {
     std::ranges::reverse(arguments);  // as CLI11 takes them

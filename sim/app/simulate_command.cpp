@@ -13,10 +13,12 @@
 #include "sim/app/interrupt.h"
 #include "sim/app/run_report.h"
 #include "sim/app/scenario_options.h"
+#include "sim/cache/swa_policy.h"
 #include "sim/cluster/run_log.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
 #include "sim/cost/recorded_cost.h"
+#include "sim/output/export_format.h"
 #include "sim/output/progress.h"
 #include "sim/output/run_directory.h"
 #include "sim/output/run_summary.h"
@@ -37,6 +39,14 @@ std::string policy_words(const std::vector<FinishedRun>& runs) {
   return out;
 }
 
+std::string exports_help() {
+  std::string text = "Write the result in the form of other tools, too (AIPerf's is always there):";
+  for (const std::string& name : ExportFormats::names()) {
+    text += ' ' + name + " (" + std::string(ExportFormats::find(name)->file) + ')';
+  }
+  return text;
+}
+
 class SimulateCommand final : public Command {
  public:
   std::string summary() const override {
@@ -50,13 +60,23 @@ class SimulateCommand final : public Command {
         ->expected(1, 64);
     app.add_option("--out", out_directory_,
                    "Write records, summary and time line into this directory");
+    app.add_option("--export", exports_, exports_help())
+        ->delimiter(',')
+        ->expected(1, 64)
+        ->type_name("FORMAT,...");
     app.add_option(
         "--steps", steps_directory_,
         "Take the times of steps from this directory of a replay, and make its decisions");
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
   }
 
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--export") return ExportFormats::names();
+    return option == "--compare" ? PolicyRegistry::names() : std::vector<std::string>{};
+  }
+
   ExitCode run(CommandContext& context) override {
+    check_exports();
     std::vector<Scenario> scenarios = load_scenarios(context);
     if (!steps_directory_.empty()) return run_recorded(std::move(scenarios.front()), context);
     if (context.options.dry_run) return dry_run(scenarios, context);
@@ -74,7 +94,7 @@ class SimulateCommand final : public Command {
       return ExitCode::interrupted;
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
-      write_run(*directories[i], runs[i], context);
+      write_run(*directories[i], runs[i], context, exported(runs[i]));
     }
     print(runs, expectations, context);
     ExitCode code = ExitCode::done;
@@ -87,6 +107,29 @@ class SimulateCommand final : public Command {
   }
 
  private:
+  void check_exports() const {
+    if (!exports_.empty() && out_directory_.empty()) {
+      throw InputError(Place{"--export"}, "expected --out DIR, the folder to write into");
+    }
+    for (const std::string& name : exports_) {
+      if (ExportFormats::find(name) != nullptr) continue;
+      throw InputError(Place{"--export"},
+                       "unknown format '" + name + "'" + suggestion(name, ExportFormats::names()));
+    }
+  }
+
+  // The files of --export; they refer to `run`.
+  std::vector<RunFile> exported(const FinishedRun& run) const {
+    std::vector<RunFile> files;
+    for (const std::string& name : std::set<std::string>(exports_.begin(), exports_.end())) {
+      const ExportFormat format = *ExportFormats::find(name);
+      files.push_back({std::string(format.file), [format, &run](const TextSink& sink) {
+                         sink(format.write({run.scenario, run.result, run.summary}));
+                       }});
+    }
+    return files;
+  }
+
   std::vector<Scenario> load_scenarios(const CommandContext& context) const {
     const ScenarioOptions options = scenario_options(context.options);
     const std::set<std::string> distinct(policies_.begin(), policies_.end());
@@ -153,7 +196,7 @@ class SimulateCommand final : public Command {
       return ExitCode::interrupted;
     }
     const FinishedRun run = finished_run(std::move(scenario), std::move(result), kMeasuredSteps);
-    if (directory) write_run(*directory, run, context);
+    if (directory) write_run(*directory, run, context, exported(run));
     print_run(run, context);
     return exit_code(run, context);
   }
@@ -272,7 +315,7 @@ class SimulateCommand final : public Command {
   }
 
   std::string scenario_file_, out_directory_, steps_directory_;
-  std::vector<std::string> policies_;
+  std::vector<std::string> policies_, exports_;
   bool overwrite_ = false;
 };
 

@@ -147,6 +147,12 @@ class TraceCommand : public Command {
  public:
   std::string summary() const override { return "what a trace is; convert one, or make one up"; }
 
+  std::vector<std::string> values(std::string_view option) const override {
+    if (option == "--format") return TraceFormats::names();
+    if (option == "--arrivals") return {"poisson", "gamma", "table"};
+    return {};
+  }
+
   void add_options(CLI::App& app) override {
     app.require_subcommand(1);
     info_ = app.add_subcommand("info", "statistics of a trace and its ideal hit rate");

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "sim/core/text_file.h"
+
 namespace v4cap {
 
 namespace fs = std::filesystem;
@@ -63,7 +65,8 @@ std::string find_data_file(DataKind kind, const std::string& name, const std::st
   if (name.find('/') != std::string::npos || name.ends_with(".yaml")) {
     const fs::path path = fs::path(scenario_dir) / name;
     if (is_file(path)) return path.string();
-    throw InputError(place, noun(kind) + ": no file " + shown(path.string()));
+    throw InputError(
+        place, noun(kind) + ": no file " + shown(path.string()) + nearest_file(path.string()));
   }
   for (const std::string& folder : data_folders(kind, scenario_dir)) {
     const fs::path path = fs::path(folder) / (name + ".yaml");

@@ -79,12 +79,90 @@ FractionRule read_fraction_rule(Section section) {
   return rule;
 }
 
+const std::vector<KeySpec>& fraction_rule_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out;
+    for (const auto& [name, meaning] :
+         {std::pair{"base", "MiB that every engine keeps"},
+          {"per_chunk_token", "MiB for each token of a chunk"},
+          {"least_chunk", "tokens of a chunk that are counted at least"},
+          {"per_gpu", "MiB for each of the engine's GPUs"},
+          {"graph_batch", "largest decode batch of its graphs"},
+          {"graph_batch_small", "the same on small GPUs in few"},
+          {"per_graph_batch", "MiB for each request of that batch"},
+          {"per_graph_batch_of_ranks", "the same with attention ranks, for each of them"},
+          {"small_below_memory", "MiB below which a GPU is small"},
+          {"small_below_width", "GPUs below which they are few"},
+          {"per_large_graph_batch", "MiB for each request of a large batch"},
+          {"large_graph_batch", "batch above which it is large"},
+          {"prefill_graphs", "MiB of graphs of prefill"},
+          {"least", "MiB that large GPUs keep at least"},
+          {"least_above_memory", "MiB above which a GPU is large"},
+          {"deepep", "MiB more with DeepEP"}}) {
+      out.push_back(key<double>(name, meaning).must());
+    }
+    return out;
+  }();
+  return keys;
+}
+
+// A map from names that nobody here knows to numbers.
+const std::vector<KeySpec>& value_keys() {
+  static const std::vector<KeySpec> keys = {key<double>("*", "a parameter of the layout")};
+  return keys;
+}
+
+const std::vector<KeySpec>& draft_token_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("*", "draft tokens of a step with this method").within(1, 64)};
+  return keys;
+}
+
+const std::vector<KeySpec>& version_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("release", "it holds from this release on, such as 0.26").must(),
+      key<std::string>("date", "when that was, such as 2026-07").must(),
+      section_key("values", value_keys, "of the layout's parameters"),
+      section_key("memory", memory_rule_keys, "where it differs from the engine's"),
+      section_key("scheduler", scheduler_keys, "the same"),
+      section_key("host", host_keys, "the same")};
+  return keys;
+}
+
+const std::vector<KeySpec>& engine_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("name", "of the engine and its layout").must(),
+      key<Tokens>("block_tokens", "tokens of a cached block").within(1, 65536).must(),
+      key_or<double>("memory_fraction", "rule",
+                     "default share of a GPU's memory; rule: by fraction_rule")
+          .within(0, 1),
+      section_key("fraction_rule", fraction_rule_keys, "with memory_fraction: rule"),
+      section_key("memory", memory_rule_keys, "what a GPU holds before the KV cache"),
+      key<Tokens>("step_tokens", "default token budget of a step").within(1, {}).must(),
+      key<Tokens>("step_tokens_large", "the same on large GPUs").within(1, {}),
+      key<Bytes>("large_gpu", "memory from which a GPU is large"),
+      key<std::int64_t>("max_running", "default cap on running requests")
+          .within(1, 1'000'000)
+          .must(),
+      key<std::int64_t>("max_running_large", "the same on large GPUs").within(1, 1'000'000),
+      key<bool>("ranks_share", "true: attention ranks share max_running and step_tokens"),
+      key<Tokens>("uncut_tokens", "counted for a chunk where prompts are not cut").within(1, {}),
+      section_key("draft_tokens", draft_token_keys, "draft tokens by method"),
+      section_key("scheduler", scheduler_keys, "numbers of the engine's own scheduler"),
+      section_key("host", host_keys, "what its host costs"),
+      items_key("versions", version_keys, "oldest first, at least one").must()};
+  return keys;
+}
+
+[[maybe_unused]] const bool registered =
+    FileKinds::add("engine", {"an engine by version: memory, scheduler, host", engine_keys});
+
 // One entry of `versions`: a document of its own, because a list has no sections.
 // `scheduler`: of the engine's own one, nullptr where it has none.
 EngineVersion read_version(const YamlNode& node, const std::string& file,
                            const SchedulerTraits* scheduler) {
   Document document(node, file);
-  Section section = document.root();
+  Section section = document.root(version_keys);
   EngineVersion version;
   version.release = section.required<std::string>("release");
   version.date = section.required<std::string>("date");
@@ -140,6 +218,15 @@ void read_versions(const YamlNode* list, EngineData& engine) {
 }
 
 }  // namespace
+
+const std::vector<KeySpec>& memory_rule_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out;
+    for (const MemoryRule& rule : kMemoryRules) out.push_back(key<double>(rule.name, rule.meaning));
+    return out;
+  }();
+  return keys;
+}
 
 EngineSettings settle_engine(const EngineData& engine, Bytes gpu_memory, const EngineWidths& widths,
                              Tokens longest, const EngineStated& stated) {
@@ -205,7 +292,7 @@ std::optional<EngineData> load_engine(const std::string& name, const std::string
   YamlNode root = parse_yaml(read_text_file(engine.file), engine.file);
   const YamlNode whole = root;
   Document document(std::move(root), engine.file);
-  Section section = document.root();
+  Section section = document.root(engine_keys);
   engine.name = section.required<std::string>("name");
   engine.block = section.required<Tokens>("block_tokens", between(Tokens{1}, Tokens{65536}));
   engine.memory_fraction =

@@ -15,6 +15,9 @@
 
 namespace v4cap {
 
+// Keys of the sections that hold numbers of an engine about its memory.
+const std::vector<KeySpec>& memory_rule_keys();
+
 // A version holds from its release, and for builds known by their date only from that date, up to
 // the next one of the file.
 struct EngineVersion {

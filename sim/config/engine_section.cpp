@@ -60,10 +60,17 @@ void read_drafts(Section& section, const ModelSpec& model, EngineConfig& e) {
   e.acceptance = acceptance_of_mean(e.draft_tokens, std::clamp(mean, 1.0, most));
 }
 
+const std::vector<KeySpec>& imbalance_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<double>("factor", "load of the busiest GPU over the mean").within(1, {}).must(),
+      key<double>("share", "of steps in which it is that").within(0, 1).must()};
+  return keys;
+}
+
 // One bin of a histogram: a document of its own, because a list has no sections.
 ImbalanceBin read_imbalance_bin(const YamlNode& node, const std::string& file, double most) {
   Document document(node, file);
-  Section section = document.root();
+  Section section = document.root(imbalance_keys);
   ImbalanceBin bin;
   bin.factor = section.required<double>("factor", between(1.0, most));
   bin.share = section.required<double>("share", above_up_to(0.0, 1.0));
@@ -137,6 +144,41 @@ void read_scheduler_keys(Section& section, const SchedulerStated& defaults, Engi
 }
 
 }  // namespace
+
+const std::vector<KeySpec>& engine_section_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("scheduler", "who decides what a step runs; default: the layout's engine's")
+          .such_as(&SchedulerRegistry::names),
+      key<std::int64_t>("max_running", "most running requests of one attention rank")
+          .within(1, 1'000'000),
+      key<Tokens>("step_tokens", "token budget of a step").within(1, kCountMax),
+      key<Tokens>("max_context_tokens", "longer requests are refused; default: the model's")
+          .within(1, {}),
+      key<std::int64_t>("draft_tokens", "speculative tokens that a step verifies").within(0, 64),
+      key<std::int64_t>("draft_steps", "passes of the draft layer in a step; default: draft_tokens")
+          .within(0, 64),
+      key<double>("acceptance_length", "mean tokens of a decode step with drafts").within(1, {}),
+      list_key<double>("acceptance", "chances that a decode step yields 1, 2, ... tokens")
+          .within(0, 1),
+      key<double>("expert_imbalance",
+                  "load of the busiest GPU's experts over the mean, or a list "
+                  "of {factor, share}")
+          .within(1, {})
+          .or_else(items_key("", imbalance_keys, "a histogram over steps")),
+      key<std::int64_t>("steps_in_flight", "2: the next step is prepared while one runs")
+          .within(1, 16),
+      key<bool>("mixed_chunk", "sglang: decodes run beside prefill instead of waiting for it"),
+      key<bool>("prefill_delayer", "sglang: prefill waits until enough attention ranks have some"),
+      key<Tokens>("long_prefill_token_threshold",
+                  "vllm: most prompt tokens of one request in a step; 0: no bound")
+          .within(0, kCountMax),
+      section_key("scheduler_options", scheduler_option_keys, "numbers of the scheduler's rules"),
+      choice_key(
+          "expert_distribution", [] { return kDistributions; },
+          "how tokens choose experts in the tables of measurements"),
+      section_key("host", host_keys, "what the host beside the GPU costs")};
+  return keys;
+}
 
 EngineConfig read_engine(Section section, const Scenario& s,
                          const std::optional<EngineData>& engine, const SchedulerStated& scheduler,

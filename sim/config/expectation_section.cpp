@@ -29,7 +29,7 @@ Tolerance read_within(Section& section) {
 // An entry of the list: a document of its own, because a list has no sections.
 Expectation read_expectation(const YamlNode& node, const std::string& file) {
   Document document(node, file);
-  Section section = document.root();
+  Section section = document.root(expectation_keys);
   Expectation e;
   e.figure = section.required<std::string>("figure");
   // Differences and overheads may be below 0.
@@ -56,6 +56,18 @@ std::string text_of(const Expectation& e) {
 }
 
 }  // namespace
+
+const std::vector<KeySpec>& expectation_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("figure", "name of the figure, as v4cap capacity and simulate have it")
+          .must(),
+      key<double>("value", "what it should be").within({}, {}).must(),
+      key<std::string>("within", "most difference: \"5 %\", \"5 points\" or an amount").must(),
+      list_key<std::string>("set",
+                            "overrides of the scenario under which it holds, key.path=VALUE"),
+      key<std::string>("source", "where the value comes from").must()};
+  return keys;
+}
 
 double Tolerance::around(double value) const {
   switch (unit) {

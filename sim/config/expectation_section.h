@@ -21,6 +21,9 @@
 
 namespace v4cap {
 
+// Keys of an entry of `expect`.
+const std::vector<KeySpec>& expectation_keys();
+
 // The list at `key` of `section`; empty when it is absent.
 std::vector<Expectation> read_expectations(Section& section, const std::string& key,
                                            const std::string& file);

@@ -11,6 +11,9 @@ namespace v4cap {
 
 // Reads the keys of a hardware file and rejects unknown ones. Errors are collected in the section's
 // document.
+// Keys of a hardware file, and of `hardware` in a scenario.
+const std::vector<KeySpec>& hardware_keys();
+
 HardwareSpec read_hardware(Section section);
 
 // By name or path; looked for from the current directory (sim/config/data_files.h). Throws

@@ -10,6 +10,27 @@ namespace {
 
 constexpr std::int64_t kBatchMax = 1'000'000;
 
+std::vector<KeySpec> keys_of_host(bool measured) {
+  std::vector<KeySpec> keys = {
+      key<Duration>("eager_layer", "host time of one layer that is launched kernel by kernel"),
+      key<Duration>("eager_step", "host time of a step without graphs, beside its layers"),
+      key<Duration>("graph_step", "host time of a step that runs from captured graphs"),
+      key<Duration>("prompt_token", "host time of each prompt token before its first step"),
+      key<bool>("overlapped", "true: the host prepares a step while the GPU runs the one before"),
+      key<std::int64_t>("graph_max_batch", "largest decode batch that runs from captured graphs")
+          .within(0, kBatchMax),
+      key<std::string>("graph_sizes",
+                       "captured batch sizes, first-last:step such as 1-8:1 10-32:2, or all"),
+      key<std::string>("eager_sizes",
+                       "sizes that a step without graphs is filled up to, written the same")};
+  for (KeySpec& spec : keys) {
+    const std::string& name = spec.name;
+    spec.required = measured && (name == "eager_layer" || name == "eager_step" ||
+                                 name == "graph_step" || name == "graph_sizes");
+  }
+  return keys;
+}
+
 std::optional<std::int64_t> whole(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -71,6 +92,16 @@ HostStated overlaid(const HostStated& base, const HostStated& over) {
           either(over.graph_max_batch, base.graph_max_batch),
           either(over.graph_sizes, base.graph_sizes),
           either(over.eager_sizes, base.eager_sizes)};
+}
+
+const std::vector<KeySpec>& host_keys() {
+  static const std::vector<KeySpec> keys = keys_of_host(false);
+  return keys;
+}
+
+const std::vector<KeySpec>& measured_host_keys() {
+  static const std::vector<KeySpec> keys = keys_of_host(true);
+  return keys;
 }
 
 HostStated read_host_stated(Section section) {

@@ -24,6 +24,10 @@ struct HostStated {
 // What `base` states where `over` says nothing.
 HostStated overlaid(const HostStated& base, const HostStated& over);
 
+// Keys of the section `host`; of a profile, some of them are required.
+const std::vector<KeySpec>& host_keys();
+const std::vector<KeySpec>& measured_host_keys();
+
 HostStated read_host_stated(Section section);
 
 // Each value as set in `section`, else as in `defaults`, else that of a host that costs nothing but

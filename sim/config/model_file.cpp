@@ -246,7 +246,123 @@ void read_cache(Section section, ModelData& data) {
   section.reject_unknown();
 }
 
+const std::vector<KeySpec>& attention_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out = {
+        key<std::int64_t>("heads", "query heads").within(1, kWidthMax).must()};
+    for (const auto& [name, meaning] :
+         {std::pair{"head_dim", "width of one head; csa, hca, window and gqa layers need it"},
+          {"rope_dim", "of these, with rotary position"},
+          {"kv_heads", "heads of keys and values; gqa layers need it"},
+          {"q_lora", "rank of the query's projection"},
+          {"kv_lora", "rank of the latent; dsa and mla layers need it"},
+          {"qk_nope", "width of a key without rotary position; dsa and mla layers need it"},
+          {"v_head_dim", "width of a value; dsa and mla layers need it"},
+          {"output_groups", "groups of heads with an output projection of their own"},
+          {"output_lora", "rank of the output projection of a group"}}) {
+      out.push_back(key<std::int64_t>(name, meaning).within(0, kWidthMax));
+    }
+    return out;
+  }();
+  return keys;
+}
+
+const std::vector<KeySpec>& indexer_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("heads", "heads of the indexer").within(1, kWidthMax).must(),
+      key<std::int64_t>("head_dim", "width of one of its heads").within(1, kWidthMax).must(),
+      key<std::int64_t>("top_k", "entries that it selects for each query")
+          .within(1, kWidthMax)
+          .must()};
+  return keys;
+}
+
+const std::vector<KeySpec>& mlp_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("routed_experts", "experts of a layer; 0: a dense model")
+          .within(0, kExpertsMax),
+      key<std::int64_t>("active_experts", "of these, chosen for a token").within(0, kExpertsMax),
+      key<std::int64_t>("shared_experts", "experts that every token takes").within(0, kExpertsMax),
+      key<std::int64_t>("expert_intermediate", "width inside an expert").within(0, kWidthMax),
+      key<std::int64_t>("dense_layers", "leading layers without experts").within(0, kLayersMax),
+      key<std::int64_t>("dense_intermediate", "width inside them").within(0, kWidthMax),
+      key<std::int64_t>("hash_layers", "leading layers whose experts a table chooses by token")
+          .within(0, kLayersMax)};
+  return keys;
+}
+
+const std::vector<KeySpec>& weights_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<double>("linear_bytes", "bytes of a parameter of the projections").within(0, 8).must(),
+      key<double>("other_bytes", "the same of all that is not quantised").within(0, 8).must(),
+      key<double>("expert_bytes", "the same of routed experts").within(0, 8)};
+  return keys;
+}
+
+const std::vector<KeySpec>& cache_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<Bytes>("entry", "one entry in one layer").must(),
+      key<Bytes>("csa_tail", "compressor rows of a CSA layer; models with compressors need it"),
+      key<Bytes>("hca_tail_row", "one compressor row of an HCA layer; the same"),
+      key<Bytes>("indexer_fp8", "one indexer key in FP8; models with an indexer need it"),
+      key_or<Bytes>("indexer_fp4", "none", "one indexer key in FP4; none: it has no such format")};
+  return keys;
+}
+
+const std::vector<KeySpec>& published_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<double>("parameters", "as published; checked against those that are counted"),
+      key<double>("active_parameters", "the same of one token"),
+      key<Bytes>("checkpoint", "size of the published checkpoint")};
+  return keys;
+}
+
+Names layer_kind_names() {
+  Names names;
+  for (const auto& [name, kind] : layer_names()) names.push_back(name);
+  return names;
+}
+
+const std::vector<KeySpec>& repeat_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("repeat", "how often").within(1, kLayersMax).must(),
+      choice_key("of", layer_kind_names, "layer kinds in order").listed().must()};
+  return keys;
+}
+
 }  // namespace
+
+const std::vector<KeySpec>& model_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("name", "of the model").must(),
+      key<std::string>("measured_as", "model whose measured times are its own; default: its name"),
+      key<std::int64_t>("hidden", "width of the residual stream").within(1, kWidthMax).must(),
+      key<std::int64_t>("vocab", "entries of the vocabulary").within(1, 100 * kWidthMax).must(),
+      key<Tokens>("max_context_tokens", "longest sequence").within(1, {}).must(),
+      choice_key("layers", layer_kind_names,
+                 "layer kinds in order: [hca, {repeat: 29, of: [csa, hca]}]")
+          .listed()
+          .or_else(items_key("", repeat_keys, "layers that repeat"))
+          .must(),
+      key<Tokens>("window_tokens", "last tokens that csa, hca and window layers also attend")
+          .within(0, kWidthMax),
+      key<std::int64_t>("mtp_layers", "draft layers").within(0, 64),
+      list_key<double>("acceptance_lengths",
+                       "mean tokens of a decode step with 1, 2, ... draft tokens")
+          .within(1, 65),
+      key<std::int64_t>("residual_streams", "streams of mHC; 1: a plain residual").within(1, 64),
+      section_key("attention", attention_keys, "widths of attention").must(),
+      section_key("indexer", indexer_keys, "only with csa or dsa layers, which need it"),
+      section_key("mlp", mlp_keys, "experts and dense layers").must(),
+      section_key("weights", weights_keys, "bytes of a parameter").must(),
+      section_key("cache", cache_keys, "bytes of cached state; an engine's layout may pad them")
+          .must(),
+      section_key("published", published_keys, "figures to check the rest against")};
+  return keys;
+}
+
+[[maybe_unused]] const bool registered =
+    FileKinds::add("model", {"a model: layers, widths, bytes of cached state", model_keys});
 
 ModelData read_model(Section section) {
   ModelData data;
@@ -283,7 +399,7 @@ ModelData read_model(Section section) {
 ModelData load_model(const std::string& name_or_path) {
   const std::string path = find_data_file(DataKind::model, name_or_path, "", Place{});
   Document document(parse_yaml(read_text_file(path), path), path);
-  ModelData data = read_model(document.root());
+  ModelData data = read_model(document.root(model_keys));
   document.checkpoint();
   return data;
 }

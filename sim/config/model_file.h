@@ -21,6 +21,9 @@ struct ModelData {
 // document.
 ModelData read_model(Section section);
 
+// Keys of a model file, and of `model` in a scenario.
+const std::vector<KeySpec>& model_keys();
+
 // By name or path; looked for from the current directory (sim/config/data_files.h). Throws
 // InputError.
 ModelData load_model(const std::string& name_or_path);

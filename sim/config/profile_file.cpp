@@ -47,9 +47,98 @@ std::span<const YamlNode> items_of(const YamlNode& node, const std::string& key,
   return list->children;
 }
 
+template <class E>
+Names names_of(const std::vector<std::pair<std::string, E>>& values) {
+  Names names;
+  for (const auto& [name, value] : values) names.push_back(name);
+  return names;
+}
+
+const std::vector<KeySpec>& axis_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("name", "of the axis").must(),
+      choice_key(
+          "unit", [] { return kAxisUnits; }, "what it counts")
+          .must(),
+      choice_key(
+          "interpolation", [] { return names_of(kInterpolations); }, "between samples")
+          .must(),
+      key<bool>("monotone", "true: a time never falls along it")};
+  return keys;
+}
+
+const std::vector<KeySpec>& coefficient_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out;
+    for (const std::string& name : step_coefficient_names()) {
+      out.push_back(key<double>(name, "coefficient of the step's time").must());
+    }
+    return out;
+  }();
+  return keys;
+}
+
+const std::vector<KeySpec>& held_out_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<double>("median_pct", "median of the error on samples that were left out").must(),
+      key<double>("p90_pct", "90th percentile").must(), key<double>("worst_pct", "worst").must(),
+      key<std::int64_t>("samples", "how many were left out").must()};
+  return keys;
+}
+
+const std::vector<KeySpec>& refused_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("*", "rows that were refused for this reason").within(1, {})};
+  return keys;
+}
+
+const std::vector<KeySpec>& family_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("name", "of the family of operators").must(),
+      choice_key(
+          "grain", [] { return names_of(kProfileGrains); }, "what one sample times")
+          .must(),
+      key<std::string>("engine", "whose kernels they are").must(),
+      key<std::string>("engine_version", "of that engine").must(),
+      key<std::string>("kernel_source", "library of the kernels").must(),
+      choice_key(
+          "unit", [] { return Names{"us"}; }, "of the times")
+          .must(),
+      list_key<std::string>("keys", "what tells series apart"),
+      section_key("coefficients", coefficient_keys, "grain step: in place of samples"),
+      items_key("axes", axis_keys, "of the samples, in their order; all but grain step"),
+      list_key<std::string>("covers", "operators whose time is in it"),
+      list_key<std::string>("marks", "what a reader of it must know, by name"),
+      key<std::string>("note", "for people"),
+      key<std::int64_t>("rows", "measurements that it was made from").must(),
+      section_key("held_out", held_out_keys, "error where it was not fitted").must(),
+      section_key("refused_rows", refused_keys, "how many were refused, by reason")};
+  return keys;
+}
+
+const std::vector<KeySpec>& profile_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("name", "of the file").must(),
+      key<std::string>("gpu", "as hardware files name it").must(),
+      key<std::string>("engine", "that ran").must(),
+      key<std::string>("engine_version", "of it").must(),
+      key<std::string>("device", "as its driver names it").must(),
+      key<std::string>("driver", "version").must(),
+      key<std::string>("clocks", "at which it ran").must(),
+      key<std::string>("date", "of the measurement").must(),
+      key<std::string>("source", "who measured, how").must(),
+      key<std::string>("licence", "of the data").must(),
+      section_key("host", measured_host_keys, "what the host took in the same runs"),
+      items_key("families", family_keys, "one for each table of samples").must()};
+  return keys;
+}
+
+[[maybe_unused]] const bool registered =
+    FileKinds::add("profile", {"measured times of a GPU under an engine", profile_keys});
+
 ProfileAxis read_axis(const YamlNode& node, const std::string& file) {
   Document document(node, file);
-  Section section = document.root();
+  Section section = document.root(axis_keys);
   ProfileAxis axis;
   axis.name = section.required<std::string>("name");
   axis.unit = kAxisUnits[section.choice("unit", kAxisUnits, std::nullopt)];
@@ -97,7 +186,7 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
     throw InputError(node.place, "families: expected a map for each family, got " + shown(node));
   }
   Document document(node, file);
-  Section section = document.root();
+  Section section = document.root(family_keys);
   ProfileFamily family;
   family.name = section.required<std::string>("name");
   family.grain = section.one_of("grain", kProfileGrains);
@@ -157,7 +246,7 @@ std::optional<HostCost> read_host_of(Section& section, bool is_required) {
 
 Profile read_description(const YamlNode& root, const std::string& file) {
   Document document(root, file);
-  Section section = document.root();
+  Section section = document.root(profile_keys);
   Profile p;
   p.file = file;
   p.name = section.required<std::string>("name");
@@ -418,7 +507,7 @@ std::optional<HostCost> load_profile_host(const std::string& name, const std::st
                                           const Place& place) {
   const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
   Document document(parse_yaml(read_text_file(path), path), path);
-  Section section = document.root();
+  Section section = document.root(profile_keys);
   std::optional<HostCost> host = read_host_of(section, false);
   document.checkpoint();
   return host;

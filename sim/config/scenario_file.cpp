@@ -13,6 +13,7 @@
 #include "sim/config/host_section.h"
 #include "sim/config/model_file.h"
 #include "sim/config/profile_file.h"
+#include "sim/config/scenario_keys.h"
 #include "sim/config/scenario_parts.h"
 #include "sim/config/scheduler_section.h"
 #include "sim/config/section.h"
@@ -384,7 +385,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   Scenario s;
   s.file = file;
   s.name = std::filesystem::path(file).stem().string();
-  Section top = document.root();
+  Section top = document.root(scenario_keys);
   const ModelData model = read_model(top.child("model", true));
   s.model = model.spec;
   s.hardware = read_hardware(top.child("hardware", true));

@@ -16,6 +16,33 @@ double checked(Section& section, const SchedulerParameter& parameter, double val
 
 }  // namespace
 
+const std::vector<KeySpec>& scheduler_option_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out;
+    for (const std::string& scheduler : SchedulerTraitsRegistry::names()) {
+      for (const SchedulerParameter& p : scheduler_traits(scheduler).parameters) {
+        add_parameter(out, p.name, p.meaning, p.min, p.max);
+      }
+    }
+    return out;
+  }();
+  return keys;
+}
+
+const std::vector<KeySpec>& scheduler_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out = {
+        key<bool>("mixed_chunk", "true: decodes run beside prefill instead of waiting for it"),
+        key<bool>("prefill_delayer",
+                  "true: prefill waits until enough attention ranks have some to do"),
+        key<Tokens>("long_prefill_token_threshold",
+                    "most prompt tokens of one request in a step; 0: no bound")};
+    out.insert(out.end(), scheduler_option_keys().begin(), scheduler_option_keys().end());
+    return out;
+  }();
+  return keys;
+}
+
 SchedulerStated overlaid(const SchedulerStated& base, const SchedulerStated& over) {
   SchedulerStated out = over;
   if (!out.mixed_chunk) out.mixed_chunk = base.mixed_chunk;

@@ -12,6 +12,11 @@
 
 namespace v4cap {
 
+// Keys of the section `scheduler` of an engine file: of every scheduler there is.
+const std::vector<KeySpec>& scheduler_keys();
+// Those of them that are parameters: keys of engine.scheduler_options.
+const std::vector<KeySpec>& scheduler_option_keys();
+
 // What an engine or one of its versions states; empty where it says nothing.
 struct SchedulerStated {
   std::optional<bool> mixed_chunk, prefill_delayer;

@@ -50,13 +50,13 @@ Document::~Document() = default;
 Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
-Section Document::root() {
+Section Document::root(SectionKeys keys) {
   YamlNode& root = state_->root;
   if (root.kind != Kind::map && root.kind != Kind::invalid) {
     add_error(root.place, "expected keys and values (key: value), got " + shown(root));
     root.kind = Kind::invalid;
   }
-  return Section(*state_, &root, state_->resolved, "");
+  return Section(*state_, &root, state_->resolved, "", keys);
 }
 
 void Document::add_error(Place place, std::string message) {
@@ -86,9 +86,67 @@ const std::map<std::string, Place>& Document::places() const {
   return state_->places;
 }
 
-Section::Section(Document::State& state, const YamlNode* node, Resolved& resolved, std::string path)
-    : state_(&state), node_(node), resolved_(&resolved), path_(std::move(path)) {
+Section::Section(Document::State& state, const YamlNode* node, Resolved& resolved, std::string path,
+                 SectionKeys keys)
+    : state_(&state), node_(node), resolved_(&resolved), path_(std::move(path)), keys_(keys) {
   resolved_->is_map = true;
+}
+
+const KeySpec* Section::declared(std::string_view key) const {
+  if (keys_ == nullptr) return nullptr;
+  const KeySpec* spec = find_key(keys_(), key);
+  V4CAP_CHECK(spec != nullptr, "no key " + path_of(key) + " is declared where its section is read");
+  return spec;
+}
+
+namespace {
+
+// A number as it is bounded in a declaration; nothing of amounts, whose unit the text carries.
+template <class T>
+std::optional<double> plain_number(const std::optional<T>& value) {
+  if (!value) return std::nullopt;
+  if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, double>) {
+    return static_cast<double>(*value);
+  } else if constexpr (std::is_same_v<T, Tokens>) {
+    return static_cast<double>(value->value);
+  }
+  return std::nullopt;
+}
+
+bool takes(const KeySpec& spec, ValueKind kind, bool is_list) {
+  if (spec.kind == kind && spec.list == is_list) return true;
+  return std::ranges::any_of(spec.or_another,
+                             [&](const KeySpec& other) { return takes(other, kind, is_list); });
+}
+
+// The keys of the map that a key may be; nullptr where it may be none.
+SectionKeys map_of(const KeySpec& spec) {
+  if (spec.kind == ValueKind::section && !spec.list) return spec.section;
+  for (const KeySpec& other : spec.or_another) {
+    if (SectionKeys keys = map_of(other)) return keys;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+template <class T>
+void Section::check_declared(std::string_view key, const Limits<T>& limits, std::string_view word,
+                             bool is_list, bool is_required) const {
+  const KeySpec* spec = declared(key);
+  if (spec == nullptr) return;
+  V4CAP_CHECK(takes(*spec, value_kind<T>(), is_list),
+              path_of(key) + " is declared as another type than it is read as");
+  V4CAP_CHECK(word.empty() || spec->word == word, path_of(key) + " takes the word '" +
+                                                      std::string(word) + "', '" + spec->word +
+                                                      "' is declared");
+  V4CAP_CHECK(is_required || !spec->required, path_of(key) + " is declared as required");
+  const auto min = plain_number(limits.min), max = plain_number(limits.max);
+  constexpr bool kPlain = value_kind<T>() == ValueKind::number ||
+                          value_kind<T>() == ValueKind::tokens || std::is_same_v<T, std::int64_t>;
+  V4CAP_CHECK(!kPlain || ((!spec->min || (min && *min >= *spec->min)) &&
+                          (!spec->max || (max && *max <= *spec->max))),
+              path_of(key) + " is read within wider limits than are declared");
 }
 
 std::string Section::path_of(std::string_view key) const {
@@ -113,6 +171,7 @@ void Section::add_errors(const InputError& error) {
 }
 
 const YamlNode* Section::take(std::string_view key) {
+  declared(key);
   if (std::ranges::find(known_, key) == known_.end()) known_.emplace_back(key);
   const YamlNode* node = node_ == nullptr ? nullptr : node_->find(key);
   if (node != nullptr) state_->places[path_of(key)] = node->place;
@@ -159,6 +218,7 @@ std::string yaml_text(const T& value) {
 
 template <class T>
 T Section::required(std::string_view key, const Limits<T>& limits) {
+  check_declared(key, limits, "", false, true);
   const YamlNode* node = take_required(key);
   const auto value = node == nullptr ? std::nullopt : value_of(*node, key, limits, "");
   if (!value) return T{};
@@ -168,6 +228,7 @@ T Section::required(std::string_view key, const Limits<T>& limits) {
 
 template <class T>
 T Section::optional(std::string_view key, const T& fallback, const Limits<T>& limits) {
+  check_declared(key, limits, "", false, false);
   const YamlNode* node = take(key);
   const T value = node == nullptr ? fallback : value_of(*node, key, limits, "").value_or(fallback);
   record(key, yaml_text(value));
@@ -177,6 +238,7 @@ T Section::optional(std::string_view key, const T& fallback, const Limits<T>& li
 template <class T>
 std::optional<T> Section::optional_or(std::string_view key, std::string_view word,
                                       const Limits<T>& limits) {
+  check_declared(key, limits, word, false, false);
   const YamlNode* node = take(key);
   std::optional<T> value;
   if (node != nullptr && !(node->kind == Kind::scalar && node->text == word)) {
@@ -188,6 +250,7 @@ std::optional<T> Section::optional_or(std::string_view key, std::string_view wor
 
 template <class T>
 std::vector<T> Section::required_list(std::string_view key, const Limits<T>& limits) {
+  check_declared(key, limits, "", true, true);
   const YamlNode* node = take_required(key);
   std::vector<T> values;
   if (node == nullptr) return values;
@@ -208,6 +271,11 @@ std::vector<T> Section::required_list(std::string_view key, const Limits<T>& lim
 
 std::size_t Section::choice(std::string_view key, const std::vector<std::string>& names,
                             std::optional<std::size_t> fallback) {
+  if (const KeySpec* spec = declared(key)) {
+    V4CAP_CHECK(spec->names != nullptr && std::ranges::is_permutation(spec->names(), names),
+                path_of(key) + " has other names than are declared");
+    V4CAP_CHECK(!fallback || !spec->required, path_of(key) + " is declared as required");
+  }
   const YamlNode* node = fallback ? take(key) : take_required(key);
   std::size_t position = fallback.value_or(0);
   if (node != nullptr) {
@@ -224,6 +292,12 @@ std::size_t Section::choice(std::string_view key, const std::vector<std::string>
 }
 
 Section Section::child(std::string_view key, bool is_required) {
+  SectionKeys keys = nullptr;
+  if (const KeySpec* spec = declared(key)) {
+    keys = map_of(*spec);
+    V4CAP_CHECK(keys != nullptr, path_of(key) + " is not declared as a map");
+    V4CAP_CHECK(is_required || !spec->required, path_of(key) + " is declared as required");
+  }
   const YamlNode* node = is_required ? take_required(key) : take(key);
   static const YamlNode broken = YamlNode::made(Kind::invalid, {});
   if (node == nullptr && (is_required || (node_ != nullptr && node_->kind == Kind::invalid))) {
@@ -232,7 +306,7 @@ Section Section::child(std::string_view key, bool is_required) {
     expected(*node, key, "a map (key: value)");
     node = &broken;
   }
-  return Section(*state_, node, resolved_->add(key), path_of(key));
+  return Section(*state_, node, resolved_->add(key), path_of(key), keys);
 }
 
 const YamlNode* Section::node(std::string_view key) {

@@ -3,12 +3,14 @@
 // reading: they are collected and thrown together at Document::checkpoint().
 //
 //   Document document(parse_yaml(read_text_file(path), path), path);
-//   Section kv = document.root().child("kv_cache");
+//   Section kv = document.root(scenario_keys).child("kv_cache");
 //   config.block = kv.optional<Tokens>("block_tokens", Tokens{256}, at_least(Tokens{1}));
 //   kv.reject_unknown();
 //   document.checkpoint();
 //
 // After an error about a value its reader gets the default (or a zero) and goes on.
+//
+// A document whose keys are declared (sim/config/keys.h) is read with no others.
 #pragma once
 
 #include <map>
@@ -19,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/config/keys.h"
 #include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
 
@@ -33,8 +36,9 @@ class Document {
   Document(Document&&) noexcept;
   Document& operator=(Document&&) noexcept;
 
-  // The top level, to be read once. Sections must not outlive the document.
-  Section root();
+  // The top level, to be read once. Sections must not outlive the document. `keys`: all there are;
+  // without them any key may be read.
+  Section root(SectionKeys keys = nullptr);
   void add_error(Place place, std::string message);
   void add_errors(const InputError& error);
   // Throws one InputError with everything collected so far, in the order of files and lines.
@@ -97,7 +101,15 @@ class Section {
  private:
   friend class Document;
   struct Resolved;
-  Section(Document::State& state, const YamlNode* node, Resolved& resolved, std::string path);
+  Section(Document::State& state, const YamlNode* node, Resolved& resolved, std::string path,
+          SectionKeys keys);
+  // The declaration of `key`; nullptr where the section's keys are not declared. A key that should
+  // be and is not is a defect of ours.
+  const KeySpec* declared(std::string_view key) const;
+  // The same of a key that is read as T, or as a list of T.
+  template <class T>
+  void check_declared(std::string_view key, const Limits<T>& limits, std::string_view word,
+                      bool is_list, bool is_required) const;
   const YamlNode* take(std::string_view key);
   const YamlNode* take_required(std::string_view key);
   void expected(const YamlNode& node, std::string_view key, const std::string& what,
@@ -110,6 +122,7 @@ class Section {
   const YamlNode* node_;  // nullptr: absent
   Resolved* resolved_;
   std::string path_;
+  SectionKeys keys_;
   std::vector<std::string> known_;
 };
 

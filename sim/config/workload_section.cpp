@@ -13,6 +13,91 @@ constexpr double kTokensMax = 1e9;
 
 const std::vector<std::string> kLengthKinds = {"constant", "uniform", "lognormal", "exponential",
                                                "table"};
+const std::vector<std::string> kArrivalKinds = {"poisson", "gamma", "table"};
+const std::vector<std::pair<std::string, ArrivalMode>> kArrivalModes = {
+    {"trace", ArrivalMode::trace},
+    {"closed_loop", ArrivalMode::closed_loop},
+    {"poisson", ArrivalMode::poisson},
+    {"burst", ArrivalMode::burst},
+    {"client", ArrivalMode::client}};
+
+const std::vector<KeySpec>& length_keys() {
+  static const std::vector<KeySpec> keys = {
+      choice_key(
+          "kind", [] { return kLengthKinds; }, "shape of the distribution"),
+      key<std::string>("table", "table: file of lengths and how often each occurs"),
+      key<double>("mean", "tokens; constant, lognormal, exponential").within(0, kTokensMax),
+      key<double>("sigma", "lognormal: of the logarithm").within(0, 10),
+      key<double>("min", "fewest tokens").within(0, kTokensMax),
+      key<double>("max", "most tokens").within(0, kTokensMax)};
+  return keys;
+}
+
+const std::vector<KeySpec>& synthetic_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("sessions", "how many").within(1, kCountMax).must(),
+      key<std::int64_t>("turns_min", "fewest requests of a session").within(1, kCountMax),
+      key<std::int64_t>("turns_max", "most requests of a session").within(1, kCountMax),
+      key<Tokens>("shared_prefix_tokens", "tokens that sessions of a group begin with")
+          .within(0, kCountMax),
+      key<std::int64_t>("prefix_groups", "different such beginnings").within(1, kCountMax),
+      section_key("first_prompt", length_keys, "tokens of a session's first prompt").must(),
+      section_key("next_prompt", length_keys, "tokens that each further turn adds"),
+      section_key("output", length_keys, "tokens of an answer").must(),
+      key<Duration>("think_time_mean", "between an answer and the next turn"),
+      choice_key(
+          "arrivals", [] { return kArrivalKinds; }, "how sessions come"),
+      key<std::string>("rate_table", "arrivals table: file of rates over time"),
+      key<double>("rate_per_s", "sessions a second, poisson and gamma").within(0, kRateMax),
+      key<double>("burstiness", "gamma: shape; 1 is poisson, below it comes in bursts")
+          .within(0, kRateMax),
+      key<Tokens>("block_tokens", "tokens of a block of the trace").within(1, 65536)};
+  return keys;
+}
+
+std::vector<KeySpec> bench_run_keys() {
+  return {key<std::int64_t>("prompts", "requests").within(1, kCountMax).must(),
+          key<std::int64_t>("concurrency", "most requests in flight").within(1, kCountMax).must()};
+}
+
+const std::vector<KeySpec>& earlier_keys() {
+  static const std::vector<KeySpec> keys = bench_run_keys();
+  return keys;
+}
+
+const std::vector<KeySpec>& bench_serving_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out = bench_run_keys();
+    const auto add = [&](KeySpec spec) { out.push_back(std::move(spec)); };
+    add(key<Tokens>("input_tokens", "longest prompt").within(1, {}).must());
+    add(key<Tokens>("output_tokens", "longest answer").within(1, {}).must());
+    add(key<double>("range_ratio", "shortest over longest of each; 0: from 1 token on")
+            .within(0, 1));
+    add(key<std::int64_t>("seed", "of the client's lengths").within(0, 0xffffffff));
+    add(key<std::int64_t>("warmup_requests", "sent and awaited first").within(0, 1'000'000));
+    add(items_key("earlier", earlier_keys, "runs before this one against the same server"));
+    return out;
+  }();
+  return keys;
+}
+
+const std::vector<KeySpec>& arrival_keys() {
+  static const std::vector<KeySpec> keys = {
+      choice_key(
+          "mode",
+          [] {
+            Names names;
+            for (const auto& [name, mode] : kArrivalModes) names.push_back(name);
+            return names;
+          },
+          "trace: at its own times; burst: all at once"),
+      key<std::int64_t>("sessions_at_a_time", "mode closed_loop").within(1, kCountMax),
+      key<double>("rate_per_s", "mode poisson: sessions a second").within(0, kRateMax),
+      key<std::int64_t>("concurrency", "mode client: most requests in flight").within(1, kCountMax),
+      key<std::int64_t>("warmup_requests", "mode client: sent and awaited first")
+          .within(0, 1'000'000)};
+  return keys;
+}
 
 struct Folders {
   std::string scenario, traces;
@@ -84,8 +169,7 @@ SyntheticSpec read_synthetic(Section section, const Folders& folders) {
     spec.next_prompt = read_lengths(section.child("next_prompt", true), folders);
   spec.output = read_lengths(section.child("output", true), folders);
   spec.think_mean_s = to_seconds(section.optional<Duration>("think_time_mean", Duration{0}));
-  const std::vector<std::string> arrivals = {"poisson", "gamma", "table"};
-  spec.arrivals = arrivals[section.choice("arrivals", arrivals, 0)];
+  spec.arrivals = kArrivalKinds[section.choice("arrivals", kArrivalKinds, 0)];
   if (spec.arrivals == "table") {
     spec.rate_table = read_path(section, "rate_table", folders);
   } else {
@@ -123,7 +207,7 @@ std::vector<BenchRun> read_earlier_runs(Section& section) {
   for (const YamlNode& node : list->children) {
     try {
       Document document(node, node.place.file);
-      Section one = document.root();
+      Section one = document.root(earlier_keys);
       runs.push_back(read_bench_run(one));
       one.reject_unknown();
       document.checkpoint();
@@ -159,13 +243,7 @@ void reject_unused(Section& section, std::string_view key, bool used, const char
 }
 
 void read_arrivals(Section section, WorkloadConfig& workload) {
-  workload.arrivals = section.one_of<ArrivalMode>("mode",
-                                                  {{"trace", ArrivalMode::trace},
-                                                   {"closed_loop", ArrivalMode::closed_loop},
-                                                   {"poisson", ArrivalMode::poisson},
-                                                   {"burst", ArrivalMode::burst},
-                                                   {"client", ArrivalMode::client}},
-                                                  ArrivalMode::trace);
+  workload.arrivals = section.one_of<ArrivalMode>("mode", kArrivalModes, ArrivalMode::trace);
   if (workload.arrivals == ArrivalMode::closed_loop) {
     workload.sessions_at_a_time =
         section.required<std::int64_t>("sessions_at_a_time", between<std::int64_t>(1, kCountMax));
@@ -190,6 +268,23 @@ void read_arrivals(Section section, WorkloadConfig& workload) {
 
 }  // namespace
 
+const std::vector<KeySpec>& workload_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("trace", "file beside the scenario, in --traces or among the samples"),
+      key_or<std::string>("format", "auto", "reader of the trace; auto: told from its content")
+          .such_as(&TraceFormats::names),
+      section_key("synthetic", synthetic_keys, "requests that are drawn, in place of a trace"),
+      section_key("bench_serving", bench_serving_keys,
+                  "requests of a benchmark client, in place of a trace"),
+      section_key("arrivals", arrival_keys, "when requests come"),
+      key<double>("time_scale", "arrival times of a trace are multiplied by it")
+          .within(0, kRateMax),
+      key<bool>("spread_instants", "true: requests of one instant are spread up to the next"),
+      key_or<std::int64_t>("max_requests", "all", "the first so many; sessions are cut")
+          .within(1, kCountMax)};
+  return keys;
+}
+
 WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
                              const std::string& trace_dir, bool find_files) {
   const Folders folders{scenario_dir, trace_dir, find_files};
@@ -208,6 +303,10 @@ WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
   if (has_trace) {
     workload.trace = read_path(section, "trace", folders);
     workload.format = section.optional_or<std::string>("format", "auto").value_or("");
+    if (!workload.format.empty() && TraceFormats::find(workload.format) == nullptr) {
+      section.error("format", "unknown trace format " + shown(workload.format) +
+                                  suggestion(workload.format, TraceFormats::names()));
+    }
   }
   if (has_synthetic) workload.synthetic = read_synthetic(section.child("synthetic"), folders);
   if (has_client) workload.bench_serving = read_bench_serving(section.child("bench_serving"));

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <utility>
 
+#include "sim/core/text_file.h"
+
 namespace v4cap {
 
 using Kind = YamlNode::Kind;
@@ -33,7 +35,9 @@ std::string read_text_file(const std::string& path) {
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
   const auto refuse = [&](const std::string& why) { throw InputError(Place{path, 0, 0}, why); };
-  if (!std::filesystem::exists(status)) refuse("expected a file, found none of that name");
+  if (!std::filesystem::exists(status)) {
+    refuse("expected a file, found none of that name" + nearest_file(path));
+  }
   if (std::filesystem::is_directory(status)) refuse("expected a file, got a directory");
   if (!std::filesystem::is_regular_file(status)) refuse("expected a regular file");
   std::ifstream stream(path, std::ios::binary);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 namespace v4cap {
@@ -23,7 +24,9 @@ class RegularFile {
     // O_NONBLOCK: opening a pipe must not wait for a writer before it is refused.
     descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor_ < 0) {
-      throw InputError(Place{path}, std::string("cannot open the file: ") + std::strerror(errno));
+      const int why = errno;
+      throw InputError(Place{path}, std::string("cannot open the file: ") + std::strerror(why) +
+                                        (why == ENOENT ? nearest_file(path) : ""));
     }
     struct stat info {};
     if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -139,6 +142,19 @@ class TextFile::Source {
   z_stream stream_{};
   std::string damage_;
 };
+
+std::string nearest_file(const std::string& path) {
+  const std::filesystem::path wanted(path);
+  const std::filesystem::path folder = wanted.has_parent_path() ? wanted.parent_path() : ".";
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(names);
+  const std::string near = nearest_name(wanted.filename().string(), names);
+  return near.empty() ? "" : "; did you mean '" + near + "'?";
+}
 
 TextFile::TextFile(const std::string& path, TextFileLimits limits)
     : path_(path), limits_(limits), source_(std::make_unique<Source>(path)) {

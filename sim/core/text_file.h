@@ -24,6 +24,10 @@ struct TextFileLimits {
   std::int64_t file_bytes = std::int64_t{8} << 30;  // after decompression
 };
 
+// "; did you mean 'x'?" where the folder of `path`, which is not there, has a file of nearly that
+// name; "" where it has none.
+std::string nearest_file(const std::string& path);
+
 class TextFile {
  public:
   // Opens a regular file. Throws InputError when it does not exist, is none, or is empty.

@@ -68,6 +68,19 @@ void keep_last_variables(std::vector<VariableUse>& variables) {
   variables = std::move(out);
 }
 
+// "; did you mean 'vllm serve'?" where a command nearly starts a server.
+std::string nearest_start(const std::vector<ShellCommand>& commands) {
+  for (const ShellCommand& command : commands) {
+    std::string called;
+    for (std::size_t i = 0; i < std::min<std::size_t>(command.words.size(), 2); ++i) {
+      called += (i == 0 ? "" : " ") + command.words[i].text;
+      const std::string near = nearest_name(called, {"vllm serve", "sglang serve", "trtllm-serve"});
+      if (!near.empty()) return "; did you mean '" + near + "'?";
+    }
+  }
+  return "";
+}
+
 Launch find_launch(const SourceText& source) {
   const std::vector<ShellCommand> commands = read_shell(source.text, source.label);
   Launch launch;
@@ -95,7 +108,8 @@ Launch find_launch(const SourceText& source) {
   if (launch.dialect == nullptr) {
     throw InputError(Place{source.label, 0, 0},
                      "expected a command that starts vLLM (vllm serve), SGLang (sglang serve, "
-                     "python3 -m sglang.launch_server) or TensorRT-LLM (trtllm-serve)");
+                     "python3 -m sglang.launch_server) or TensorRT-LLM (trtllm-serve)" +
+                         nearest_start(commands));
   }
   keep_last_variables(launch.variables);
   return launch;

@@ -16,6 +16,16 @@ double value(const MeasuredRun& run, const char* name) {
   return *run.figure(name);
 }
 
+// What reading the file is refused with.
+std::string fault(const std::string& path) {
+  try {
+    read_measured_run(path);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
 }  // namespace
 
 TEST_CASE("compare formats: AIPerf records, without warm-up and failed requests") {
@@ -90,6 +100,67 @@ TEST_CASE("compare formats: vLLM's detailed lists give every statistic, without 
   const MeasuredRun newer =
       read_measured_run(dir.write("y.json", vllm_detailed(R"(, "latencies": [0.3, 0.0, 0.25])")));
   CHECK(value(newer, "e2el_mean") == doctest::Approx(275));
+}
+
+TEST_CASE("compare formats: SGLang's benchmark, one run a line") {
+  const TempDir dir;
+  const std::string run_line =
+      R"({"backend":"sglang","request_rate":4.0,"max_concurrency":8,"duration":10.0,"completed":2,)"
+      R"("total_input_tokens":100,"total_output_tokens":20,"request_throughput":0.2,)"
+      R"("input_throughput":10.0,"output_throughput":2.0,"mean_e2e_latency_ms":250.0,)"
+      R"("median_e2e_latency_ms":240.0,"p99_e2e_latency_ms":290.0,"mean_ttft_ms":100.0,)"
+      R"("median_ttft_ms":90.0,"p99_ttft_ms":199.0,"mean_tpot_ms":12.0,"median_tpot_ms":11.0,)"
+      R"("p99_tpot_ms":15.0,"mean_itl_ms":0.0,"concurrency":7.5)";
+  const MeasuredRun run = read_measured_run(dir.write("x.jsonl", run_line + "}\n"));
+  CHECK(run.format == "result of SGLang's bench_serving");
+  CHECK(value(run, "requests") == 2);
+  CHECK(value(run, "e2el_mean") == 250);
+  CHECK(value(run, "e2el_p50") == 240);
+  CHECK(value(run, "e2el_p99") == 290);
+  CHECK(value(run, "tpot_p50") == 11);
+  CHECK_FALSE(run.figure("itl_mean").has_value());
+  CHECK(value(run, "throughput_total") == 12);  // older versions say input and output only
+  CHECK_FALSE(run.figure("failed").has_value());
+
+  // The last of several runs; lists count before statistics.
+  const std::string detailed =
+      run_line + R"(,"total_throughput":11.0,"ttfts":[0.1,0.3],)" +
+      R"("itls":[[0.05,0.05],[0.1]],"output_lens":[3,2],"errors":["",""]})";
+  const MeasuredRun last =
+      read_measured_run(dir.write("y.jsonl", run_line + "}\n" + detailed + "\n"));
+  CHECK(value(last, "throughput_total") == 11);
+  CHECK(value(last, "ttft_mean") == doctest::Approx(200));
+  CHECK(value(last, "e2el_mean") == doctest::Approx(300));
+  CHECK(value(last, "tpot_mean") == doctest::Approx(75));
+  CHECK(last.notes.back() == "the last of 2 runs in the file");
+  CHECK(fault(dir.write("z.jsonl", run_line)).find("z.jsonl:1:") != std::string::npos);  // cut
+}
+
+TEST_CASE("compare formats: InferenceX's rows count GPUs by their own rules") {
+  const TempDir dir;
+  const std::string times = R"("mean_ttft":0.5,"median_ttft":0.4,"p99_ttft":0.9,"mean_tpot":0.02,)"
+                            R"("median_tpot":0.019,"mean_e2el":3.0,"median_intvty":52.6})";
+  const std::string rates = R"("tput_per_gpu":100.0,"output_tput_per_gpu":40.0,)";
+  const auto row = [&](const std::string& deployment) {
+    return read_measured_run(
+        dir.write("r.json", R"({"hw":"b200","conc":64,)" + deployment + rates + times));
+  };
+  const MeasuredRun single = row(R"("tp":8,"pp":1,"pcp_size":2,"ep":8,"disagg":false,)");
+  CHECK(single.format == "row of InferenceX");
+  CHECK(value(single, "ttft_mean") == 500);
+  CHECK(value(single, "ttft_p50") == 400);
+  CHECK(value(single, "ttft_p99") == 900);
+  CHECK(value(single, "tpot_p50") == 19);
+  CHECK(value(single, "e2el_mean") == 3000);
+  CHECK_FALSE(single.figure("tpot_p99").has_value());
+  CHECK(value(single, "throughput_total") == 1600);
+  CHECK(value(single, "throughput_output") == 640);
+  CHECK(value(row(R"("tp":4,)"), "throughput_total") == 400);  // older rows
+  const MeasuredRun apart = row(R"("disagg":true,"num_prefill_gpu":8,"num_decode_gpu":24,)");
+  CHECK(value(apart, "throughput_total") == 3200);
+  CHECK(value(apart, "throughput_output") == 960);  // over the decode GPUs
+  CHECK(fault(dir.write("w.json", R"({"hw":"b200","tp":"8","tput_per_gpu":1.0})"))
+            .find("w.json:1:") != std::string::npos);
 }
 
 TEST_CASE("compare formats: a run directory is read from the files that are there") {

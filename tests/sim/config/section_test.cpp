@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/dies.h"
+
 using namespace v4cap;
 
 namespace {
@@ -127,4 +129,63 @@ TEST_CASE("places of values are kept by path") {
   REQUIRE(places.count("a.b") == 1);
   CHECK(places.at("a.b").line == 2);
   CHECK(places.at("a.b").column == 6);
+}
+
+namespace {
+
+const std::vector<KeySpec>& bowl_keys() {
+  static const std::vector<KeySpec> keys = {key<double>("share", "of the bowl").within(0, 1),
+                                            choice_key(
+                                                "fruit",
+                                                [] {
+                                                  return Names{"apple", "pear"};
+                                                },
+                                                "in it")
+                                                .must(),
+                                            key_or<Bytes>("size", "any", "of it")};
+  return keys;
+}
+
+const std::vector<KeySpec>& table_keys() {
+  static const std::vector<KeySpec> keys = {section_key("bowl", bowl_keys, "on it"),
+                                            list_key<double>("legs", "their lengths"),
+                                            key<double>("*", "anything else")};
+  return keys;
+}
+
+// Reads `read` of the map bowl of a document whose keys are declared.
+template <class Read>
+void with_bowl(const Read& read) {
+  Document document = document_of("bowl: {share: 0.5, fruit: pear, size: 1 B}\nlegs: [1, 2]\n");
+  Section top = document.root(table_keys);
+  Section bowl = top.child("bowl");
+  read(top, bowl);
+}
+
+}  // namespace
+
+TEST_CASE("a section is read with the keys that are declared for it") {
+  with_bowl([](Section& top, Section& bowl) {
+    CHECK(bowl.optional<double>("share", 1, between(0.0, 0.9)) == 0.5);  // narrower is fine
+    CHECK(bowl.choice("fruit", {"apple", "pear"}, std::nullopt) == 1);
+    CHECK(bowl.optional_or<Bytes>("size", "any") == Bytes{1});
+    CHECK(top.required_list<double>("legs").size() == 2);
+    CHECK(top.optional<double>("height", 3) == 3);  // declared by *
+  });
+}
+
+TEST_CASE("a section that is read otherwise than its keys are declared stops the program") {
+  const auto refused = [](const auto& read) { return dies([&] { with_bowl(read); }); };
+  using S = Section;
+  CHECK_FALSE(refused([](S&, S& bowl) { bowl.node("share"); }));
+  CHECK(refused([](S&, S& bowl) { bowl.node("spoon"); }));                  // not declared
+  CHECK(refused([](S&, S& bowl) { bowl.optional<bool>("share", true); }));  // another type
+  CHECK(refused([](S&, S& bowl) { bowl.required_list<double>("share", between(0.0, 1.0)); }));
+  CHECK(
+      refused([](S&, S& bowl) { bowl.optional<double>("share", 1, between(0.0, 2.0)); }));  // wider
+  CHECK(refused([](S&, S& bowl) { bowl.optional<double>("share", 1, Limits<double>{}); }));
+  CHECK(refused([](S&, S& bowl) { bowl.choice("fruit", {"apple", "pear"}, 0); }));  // not required
+  CHECK(refused([](S&, S& bowl) { bowl.choice("fruit", {"apple", "plum"}, std::nullopt); }));
+  CHECK(refused([](S&, S& bowl) { bowl.optional_or<Bytes>("size", "all"); }));  // another word
+  CHECK(refused([](S& top, S&) { top.child("legs"); }));                        // no map
 }

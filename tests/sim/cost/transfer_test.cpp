@@ -203,9 +203,11 @@ TEST_CASE("every GPU that hardware files transfer from has measured profiles") {
     }
   }
   CHECK(with_donors == 5);
-  CHECK_THROWS_WITH_AS(load_hardware_of_gpu("B2000", "", {}),
-                       "expected a hardware file that describes the GPU B2000, got none",
-                       InputError);
+  CHECK_THROWS_WITH_AS(
+      load_hardware_of_gpu("B2000", "", {}),
+      "expected a hardware file that describes the GPU B2000, got none; did you mean "
+      "'B200'?",
+      InputError);
 }
 
 TEST_CASE("profiles of two engines are not mixed") {
