@@ -25,12 +25,16 @@ std::string csv_field(const std::string& text) {
   return quoted + '"';
 }
 
+}  // namespace
+
 std::string csv_line(const std::vector<std::string>& fields) {
   std::string line;
   for (const std::string& field : fields) line += csv_field(field) + ',';
   line.back() = '\n';
   return line;
 }
+
+namespace {
 
 std::vector<std::string> header(const SweepPlan& plan) {
   std::vector<std::string> fields = {"position", "key"};

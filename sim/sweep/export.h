@@ -41,6 +41,10 @@ std::string row_json(const SweepPlan& plan, std::size_t position, const PointRes
 // that the run does not have, keeps none.
 std::optional<bool> meets(const SweepPlan& plan, const PointResult& result);
 
+// A line of a CSV file with its end. A text that a spreadsheet would run as a formula begins with an
+// apostrophe. At least one field.
+std::string csv_line(const std::vector<std::string>& fields);
+
 // A value of an axis as JSON: a number or truth value where it reads as one, else a text.
 void write_typed(JsonWriter& json, const std::string& text);
 

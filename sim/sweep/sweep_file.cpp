@@ -146,8 +146,9 @@ void check_constraint(const Condition& constraint, const SweepFile& sweep, const
   }
 }
 
-void check_threshold(const Condition& threshold) {
-  const std::vector<std::string>& known = figure_names();
+void check_threshold(const Condition& threshold, const std::vector<std::string>& further) {
+  std::vector<std::string> known = figure_names();
+  known.insert(known.end(), further.begin(), further.end());
   const auto refuse = [&](const std::string& message) {
     throw InputError(threshold.place(), shown(threshold.text()) + ": " + message);
   };
@@ -210,7 +211,13 @@ std::optional<std::string> value_at(const std::string& path, const std::vector<A
 
 SweepFile read_sweep(const std::string& path, const std::vector<std::string>& set,
                      std::optional<std::uint64_t> seed) {
-  Document document(parse_yaml(read_text_file(path), path), path);
+  return sweep_of_tree(parse_yaml(read_text_file(path), path), path, set, seed);
+}
+
+SweepFile sweep_of_tree(YamlNode root, const std::string& path, const std::vector<std::string>& set,
+                        std::optional<std::uint64_t> seed,
+                        const std::vector<std::string>& further_figures) {
+  Document document(std::move(root), path);
   Section top = document.root();
   SweepFile sweep;
   sweep.name = fs::path(path).stem().string();
@@ -221,7 +228,7 @@ SweepFile read_sweep(const std::string& path, const std::vector<std::string>& se
   sweep.constraints = read_conditions(top, document, "constraints");
   sweep.thresholds = read_conditions(top, document, "thresholds");
   for (const Condition& threshold : sweep.thresholds) {
-    collecting(document, [&] { check_threshold(threshold); });
+    collecting(document, [&] { check_threshold(threshold, further_figures); });
   }
   if (sweep.axes.empty() && seeds == nullptr && !top.has("axes")) {
     top.error("axes", "expected axes: {key.path: [value, ...]}, the key is missing");

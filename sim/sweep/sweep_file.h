@@ -37,6 +37,12 @@ struct SweepFile {
 SweepFile read_sweep(const std::string& path, const std::vector<std::string>& set,
                      std::optional<std::uint64_t> seed);
 
+// The same for a tree that was parsed already, as if it were the file `path`. `further_figures`:
+// names that thresholds may ask for beside those of a summary.
+SweepFile sweep_of_tree(YamlNode root, const std::string& path, const std::vector<std::string>& set,
+                        std::optional<std::uint64_t> seed,
+                        const std::vector<std::string>& further_figures = {});
+
 // The base with its overrides, before any axis.
 YamlNode base_tree(const std::string& text, const std::string& file,
                    const std::vector<std::string>& set);

@@ -1,0 +1,334 @@
+#include "sim/plan/deployment_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "sim/cluster/run_scenario.h"
+#include "sim/core/parallel.h"
+
+namespace v4cap {
+
+namespace {
+
+// One search of one seed, and its runs.
+struct SeedSearch {
+  HeldLoad found;
+  std::vector<Trial> trials;
+};
+
+class Searcher {
+ public:
+  Searcher(const PlanFile& file, const PointOptions& options, const PlanHooks& hooks)
+      : file_(file), options_(options), hooks_(hooks), runner_(file.rules) {}
+
+  PlanAnswer run() {
+    prepare();
+    std::vector<std::size_t> left = feasible();
+    halve(left);
+    search_fully(left);
+    choose(left);
+    if (out_.best) answer_best();
+    find_frontier();
+    out_.runs = runs_;
+    return std::move(out_);
+  }
+
+ private:
+  DeploymentResult& at(std::size_t i) { return out_.deployments[i]; }
+
+  void say(const std::string& text) const {
+    if (hooks_.says) hooks_.says(text);
+  }
+
+  Trial trial(const Scenario& scenario, const TrialQuestion& question) {
+    ++runs_;
+    return runner_.run(scenario, question, [&](double) { return !hooks_.go_on || hooks_.go_on(); });
+  }
+
+  SeedSearch search(const Scenario& scenario, TrialQuestion question, double hint) {
+    SeedSearch out;
+    const KeepsSlo keeps = [&](double load) {
+      question.load = load;
+      out.trials.push_back(trial(scenario, question));
+      return out.trials.back().met;
+    };
+    out.found = search_load(file_.load, hint, keeps);
+    return out;
+  }
+
+  // Every deployment, and whether it can run at all: its weights fit, its pools are of some size.
+  void prepare() {
+    out_.plan = make_plan(file_.sweep, options_);
+    const SweepPlan& plan = out_.plan;
+    out_.deployments.resize(plan.points.size());
+    parallel_for(
+        plan.points.size(),
+        [&](std::size_t i) {
+          DeploymentResult& d = at(i);
+          d.point = i;
+          d.values = values_of(plan, plan.points[i]);
+          d.scenario = scenario_of_point(plan, plan.points[i], options_.trace_dir);
+          try {
+            make_engine(d.scenario);
+          } catch (const RunError& error) {
+            d.reason = error.what();
+          }
+        },
+        options_.threads);
+    if (!file_.prices) return;
+    for (const DeploymentResult& d : out_.deployments) {
+      price_of(*file_.prices, d.scenario.hardware.gpu.name, file_.prices_place);
+    }
+  }
+
+  std::vector<std::size_t> feasible() const {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < out_.deployments.size(); ++i) {
+      if (out_.deployments[i].reason.empty()) out.push_back(i);
+    }
+    return out;
+  }
+
+  double first_hint() const { return std::sqrt(file_.load.from * file_.load.to); }
+
+  // Searches deployments with one seed; what they hold so far is the hint.
+  void search_first_seed(const std::vector<std::size_t>& which, double size) {
+    parallel_for(
+        which.size(),
+        [&](std::size_t i) {
+          DeploymentResult& d = at(which[i]);
+          const double hint = d.held > 0 ? d.held : first_hint();
+          SeedSearch found =
+              search(d.scenario, {.seed = file_.seeds.front(), .size = size}, hint);
+          d.size = size;
+          d.by_seed = {std::move(found.found)};
+          if (size >= 1) d.trials = std::move(found.trials);
+          settle(d);
+        },
+        options_.threads);
+  }
+
+  void halve(std::vector<std::size_t>& left) {
+    const auto exact = static_cast<std::size_t>(file_.search.exact_up_to);
+    if (left.size() <= exact) return;
+    const std::size_t kept = std::max<std::size_t>(1, exact / 2);
+    for (double size = file_.search.first_size; size < 1 && left.size() > kept; size *= 2) {
+      say(fmt::format("{} deployments on {:.0f} % of the sample", left.size(), 100 * size));
+      search_first_seed(left, size);
+      ++out_.rounds;
+      rank(left);
+      left.resize(std::max(kept, (left.size() + 1) / 2));
+    }
+    // A first round on nearly all of the sample leaves no second one.
+    if (left.size() > kept) left.resize(kept);
+  }
+
+  void search_fully(const std::vector<std::size_t>& left) {
+    say(fmt::format("{} deployments at full length, {} seeds", left.size(), file_.seeds.size()));
+    search_first_seed(left, 1);
+    const std::size_t further = file_.seeds.size() - 1;
+    std::vector<SeedSearch> found(left.size() * further);
+    parallel_for(
+        found.size(),
+        [&](std::size_t i) {
+          const DeploymentResult& d = at(left[i / further]);
+          if (!d.reason.empty()) return;
+          const double hint = d.held > 0 ? d.held : file_.load.from;
+          found[i] = search(d.scenario, {.seed = file_.seeds[1 + i % further]}, hint);
+        },
+        options_.threads);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      DeploymentResult& d = at(left[i / further]);
+      d.by_seed.push_back(std::move(found[i].found));
+      std::ranges::move(found[i].trials, std::back_inserter(d.trials));
+      settle(d);
+    }
+    out_.at_full_length = left.size();
+  }
+
+  double hour_of(const DeploymentResult& d) const {
+    const double price =
+        file_.prices ? file_.prices->gpu_hour.at(d.scenario.hardware.gpu.name).per_hour : 1;
+    return price * static_cast<double>(d.scenario.deployment.gpus());
+  }
+
+  // What follows from the loads that were found.
+  void settle(DeploymentResult& d) const {
+    d.held = std::numeric_limits<double>::infinity();
+    for (const HeldLoad& one : d.by_seed) d.held = std::min(d.held, one.held);
+    d.price = std::numeric_limits<double>::infinity();
+    d.replicas = 0;
+    if (!(d.held > 0)) return;
+    if (file_.asked) {
+      d.replicas = static_cast<std::int64_t>(std::ceil(*file_.asked / d.held - 1e-9));
+      d.price = hour_of(d) * static_cast<double>(d.replicas);
+    } else {
+      d.replicas = 1;
+      d.price = hour_of(d) / d.held;
+    }
+  }
+
+  // Cheapest first.
+  void rank(std::vector<std::size_t>& which) {
+    std::ranges::sort(which, [&](std::size_t a, std::size_t b) {
+      const DeploymentResult &x = at(a), &y = at(b);
+      if (x.price != y.price) return x.price < y.price;
+      if (x.held != y.held) return x.held > y.held;
+      return a < b;
+    });
+  }
+
+  void choose(std::vector<std::size_t> left) {
+    rank(left);
+    if (!left.empty() && at(left.front()).held > 0) out_.best = left.front();
+  }
+
+  void answer_best() {
+    const DeploymentResult& best = at(*out_.best);
+    std::vector<double> held;
+    for (const HeldLoad& one : best.by_seed) held.push_back(one.held);
+    out_.held = interval_of(held);
+    out_.replica_load = best.held;
+    if (file_.asked) {
+      const double part = *file_.asked / static_cast<double>(best.replicas);
+      out_.replica_load = file_.load.whole ? std::ceil(part) : part;
+    }
+    out_.error = model_error(best.scenario);
+    out_.launch = launch_command(best.scenario);
+    run_at_load(best);
+    say("levers and the profile's error");
+    std::vector<Lever> levers =
+        file_.levers ? *file_.levers : usual_levers(best.scenario, paths_of_axes(out_.plan));
+    vary(best, levers);
+    const GpuPrice* gpu =
+        file_.prices ? &file_.prices->gpu_hour.at(best.scenario.hardware.gpu.name) : nullptr;
+    out_.money = count_money(out_.at_load, file_.prices ? &*file_.prices : nullptr, gpu,
+                             best.replicas, out_.replica_load, best.held);
+  }
+
+  void run_at_load(const DeploymentResult& best) {
+    out_.at_load.resize(file_.seeds.size());
+    parallel_for(
+        file_.seeds.size(),
+        [&](std::size_t i) {
+          out_.at_load[i] = trial(best.scenario, {.load = out_.replica_load,
+                                                  .seed = file_.seeds[i],
+                                                  .explain = true});
+        },
+        options_.threads);
+    // The first failure says what gives way.
+    const std::optional<double> failing = best.by_seed.front().failing;
+    for (const Trial& t : best.trials) {
+      if (failing && t.seed == file_.seeds.front() && t.load == *failing) out_.beyond = t;
+    }
+  }
+
+  // What the first seed holds with something changed. Where the load at which the deployment fails
+  // is not kept either there is no gain to be told from the tolerance, and the search ends there.
+  double held_with(const Scenario& scenario, const HeldLoad& before, double step_factor) {
+    const TrialQuestion question{.seed = file_.seeds.front(), .step_factor = step_factor};
+    return search(scenario, question, before.failing.value_or(before.held)).found.held;
+  }
+
+  LeverGain gain_of(const Lever& lever, const DeploymentResult& best) {
+    LeverGain out{lever, "", 0, 0};
+    const HeldLoad& before = best.by_seed.front();
+    try {
+      const Scenario scenario =
+          scenario_of_point(out_.plan, out_.plan.points[best.point], options_.trace_dir, &lever);
+      TrialQuestion question{.load = before.failing.value_or(before.held),
+                             .seed = file_.seeds.front()};
+      if (before.failing && !trial(scenario, question).met) {
+        out.held = before.held;
+        return out;
+      }
+      out.held = std::max(before.held, held_with(scenario, before, 1));
+      out.gain = before.held > 0 ? out.held / before.held - 1 : 0;
+    } catch (const RunError& error) {
+      out.reason = error.what();
+    } catch (const InputError& error) {
+      // A lever of the file itself is wrong input; a usual one does not suit this deployment.
+      if (file_.levers) throw;
+      out.reason = error.diagnostics().front().message;
+    }
+    return out;
+  }
+
+  void vary(const DeploymentResult& best, const std::vector<Lever>& levers) {
+    out_.levers.resize(levers.size());
+    const std::size_t errors = out_.error.percent ? 2 : 0;
+    const HeldLoad& before = best.by_seed.front();
+    parallel_for(
+        levers.size() + errors,
+        [&](std::size_t i) {
+          if (i < levers.size()) {
+            out_.levers[i] = gain_of(levers[i], best);
+            return;
+          }
+          const double e = *out_.error.percent / 100;
+          if (i == levers.size()) {
+            out_.held_slow = held_with(best.scenario, before, 1 + e);
+          } else {
+            out_.held_fast = held_with(best.scenario, before, 1 / (1 + e));
+          }
+        },
+        options_.threads);
+    std::ranges::stable_sort(out_.levers, std::greater{}, &LeverGain::gain);
+  }
+
+  // Of full-length runs of the first seed: the more tokens a GPU serves, the fewer each user gets.
+  void find_frontier() {
+    std::vector<FrontierPoint> points;
+    for (std::size_t i = 0; i < out_.deployments.size(); ++i) {
+      for (const Trial& t : out_.deployments[i].trials) {
+        if (t.seed != file_.seeds.front() || t.interactivity <= 0) continue;
+        // A queue that grows for as long as the run lasts has no steady rate.
+        const auto saturated =
+            std::ranges::find(t.figures, "saturated", &Figures::value_type::first);
+        if (saturated != t.figures.end() && saturated->second == "true") continue;
+        points.push_back({i, t});
+      }
+    }
+    std::ranges::stable_sort(points, [](const FrontierPoint& a, const FrontierPoint& b) {
+      if (a.trial.interactivity != b.trial.interactivity) {
+        return a.trial.interactivity > b.trial.interactivity;
+      }
+      return a.trial.tok_s_per_gpu > b.trial.tok_s_per_gpu;
+    });
+    double best = 0;
+    for (FrontierPoint& p : points) {
+      if (p.trial.tok_s_per_gpu <= best) continue;
+      best = p.trial.tok_s_per_gpu;
+      out_.frontier.push_back(std::move(p));
+    }
+    std::ranges::reverse(out_.frontier);
+  }
+
+  const PlanFile& file_;
+  const PointOptions& options_;
+  const PlanHooks& hooks_;
+  TrialRunner runner_;
+  PlanAnswer out_;
+  std::atomic<std::int64_t> runs_{0};
+};
+
+}  // namespace
+
+double PlanAnswer::skipped_share() const {
+  const auto can_run = std::ranges::count_if(
+      deployments, [](const DeploymentResult& d) { return d.reason.empty(); });
+  if (can_run == 0) return 0;
+  return 1 - static_cast<double>(at_full_length) / static_cast<double>(can_run);
+}
+
+PlanAnswer search_deployments(const PlanFile& file, const PointOptions& options,
+                              const PlanHooks& hooks) {
+  return Searcher(file, options, hooks).run();
+}
+
+}  // namespace v4cap

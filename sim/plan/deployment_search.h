@@ -1,0 +1,91 @@
+// Which deployment carries the load for the least money, and what it would hold.
+//
+// For every deployment of the plan the load that it holds is searched, for every seed. As many
+// engines (replicas) as the asked load needs side by side are its price; a router that spreads
+// sessions evenly is assumed.
+//
+//   exact    up to search.exact_up_to deployments: each is searched at full length with every seed
+//   halving  more than that: rounds of one seed on a part of the sample, half as many deployments
+//            in each next one on twice the part, until exact_up_to / 2 are left for the full
+//            length. A deployment that would only win on a long run can be lost on the way; the
+//            share that was not run at full length is reported
+//
+// Cheapest: the least price of an hour for the asked load; without one, of a unit of load. Equal
+// prices go to the larger load held, then to the order of the plan.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/plan/launch_command.h"
+#include "sim/plan/levers.h"
+#include "sim/plan/model_error.h"
+#include "sim/plan/money.h"
+#include "sim/plan/plan_file.h"
+
+namespace v4cap {
+
+struct DeploymentResult {
+  std::size_t point = 0;            // of the plan
+  std::vector<std::string> values;  // of the axes
+  Scenario scenario;
+  std::string reason;  // why it is infeasible; "" = it is not
+  double size = 0;     // share of the sample in its last round; 1 = full length
+  std::vector<HeldLoad> by_seed;  // in its last round; a part of the seeds where size < 1
+  double held = 0;                // by every seed that was run
+  std::int64_t replicas = 0;      // that carry the asked load; 1 without one; 0 = none do
+  double price = 0;               // what the search ranks by
+  std::vector<Trial> trials;      // of full length, by seed and in the order they were run
+
+  bool keeps_slo() const { return reason.empty() && held > 0; }
+};
+
+struct LeverGain {
+  Lever lever;
+  std::string reason;  // why it cannot run; "" = it can
+  double held = 0;     // by the first seed
+  double gain = 0;     // held over what the deployment holds by that seed, less 1
+};
+
+struct FrontierPoint {
+  std::size_t deployment = 0;
+  Trial trial;
+};
+
+struct PlanAnswer {
+  SweepPlan plan;
+  std::vector<DeploymentResult> deployments;  // in the order of the plan
+  std::optional<std::size_t> best;
+  std::size_t at_full_length = 0;  // deployments
+  std::size_t rounds = 1;
+  std::int64_t runs = 0;
+
+  // Of the best, each empty or 0 without one.
+  double replica_load = 0;      // of the asked load, or what it holds
+  std::vector<Trial> at_load;   // at replica_load, by seed
+  std::optional<Trial> beyond;  // of the first seed at the smallest load that failed
+  SeedInterval held;
+  ModelError error;
+  std::optional<double> held_slow, held_fast;  // by the first seed, steps longer or shorter by it
+  std::vector<LeverGain> levers;               // largest gain first
+  MoneyAnswer money;
+  LaunchCommand launch;
+
+  std::vector<FrontierPoint> frontier;  // by interactivity, slowest first
+
+  double skipped_share() const;  // of the deployments that can run
+};
+
+struct PlanHooks {
+  std::function<bool()> go_on;                       // asked often; false stops the search
+  std::function<void(const std::string&)> says;      // what is being done, for people
+};
+
+// Throws InputError for what is wrong in some deployments, Simulation::Interrupted when stopped.
+PlanAnswer search_deployments(const PlanFile& file, const PointOptions& options,
+                              const PlanHooks& hooks);
+
+}  // namespace v4cap

@@ -1,0 +1,290 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/output/humanise.h"
+#include "sim/plan/plan_report.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::size_t kColumns = 100;
+
+std::string number(double value) {
+  return grouped(value, value == std::floor(value) ? 0 : std::max(1, decimals_for(value)));
+}
+
+std::string money(double value) {
+  return grouped(value, value >= 1000 ? 0 : value >= 0.1 ? 2 : 4);
+}
+
+std::string between_text(double low, double high) {
+  return number(low) == number(high) ? number(low) : number(low) + " to " + number(high);
+}
+
+class PlanText {
+ public:
+  PlanText(const PlanFile& file, const PlanAnswer& answer, const TextStyle& style)
+      : file_(file), answer_(answer), style_(style) {}
+
+  std::string text() const {
+    std::string out = answer_.best ? verdict() : nothing();
+    out += '\n' + deployments();
+    if (!answer_.best) return out;
+    out += frontier() + levers() + costs() + launch();
+    return out;
+  }
+
+ private:
+  const DeploymentResult& best() const { return answer_.deployments[*answer_.best]; }
+
+  std::string load_text(double load) const { return number(load) + ' ' + name_of(file_.unit); }
+
+  std::string slo() const {
+    std::string out;
+    for (const Condition& c : file_.rules.thresholds) out += (out.empty() ? "" : ", ") + c.text();
+    return out;
+  }
+
+  // "deployment.data_parallel 8, engine.step_tokens 8192", or the base's name without axes.
+  std::string name_of_deployment(const DeploymentResult& d) const {
+    const std::vector<std::string> paths = paths_of_axes(answer_.plan);
+    std::string out;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      const std::size_t dot = paths[i].rfind('.');
+      out += (out.empty() ? "" : ", ") + paths[i].substr(dot == std::string::npos ? 0 : dot + 1) +
+             ' ' + d.values[i];
+    }
+    return out.empty() ? d.scenario.name : out;
+  }
+
+  std::string nothing() const {
+    return wrapped(style_.heading("Nothing carries this traffic within the SLO") + ": " + slo() +
+                       " is missed at " + load_text(file_.load.from) +
+                       ", the least that was asked for, by every deployment that can run.",
+                   kColumns) +
+           '\n';
+  }
+
+  std::string verdict() const {
+    const DeploymentResult& d = best();
+    const std::int64_t gpus = d.scenario.deployment.gpus();
+    std::string head;
+    if (file_.asked) {
+      head = fmt::format("{} within {}: {} x ({}), {} GPUs of {}", load_text(*file_.asked), slo(),
+                         d.replicas, name_of_deployment(d), d.replicas * gpus,
+                         d.scenario.hardware.name);
+    } else {
+      head = fmt::format("{} within {}: {}, {} GPUs of {}", load_text(d.held), slo(),
+                         name_of_deployment(d), gpus, d.scenario.hardware.name);
+    }
+    if (file_.prices) {
+      head += fmt::format(", {} {} an hour", money(answer_.money.hour), answer_.money.unit);
+    }
+    std::string out = style_.heading(wrapped(head, kColumns)) + '\n';
+    out += line("holds", holds());
+    out += line("binds", binds());
+    out += line("next", next_lever());
+    out += line("profile", answer_.error.profile + ": " + answer_.error.origin);
+    for (const Trial& t : answer_.at_load) {
+      if (t.met) continue;
+      out += line("but", fmt::format("seed {} misses the SLO at {}: {}", t.seed, load_text(t.load),
+                                     t.missed));
+    }
+    return out;
+  }
+
+  std::string line(const std::string& name, const std::string& text) const {
+    std::string out = wrapped(fmt::format("{:<9}{}", name, text), kColumns);
+    for (std::size_t at = out.find('\n'); at != std::string::npos; at = out.find('\n', at + 1)) {
+      out.insert(at + 1, 9, ' ');
+    }
+    return "  " + out + '\n';
+  }
+
+  std::string holds() const {
+    const DeploymentResult& d = best();
+    const HeldLoad& first = d.by_seed.front();
+    std::string out = fmt::format("one engine {}{}", first.failing ? "" : "at least ",
+                                  load_text(d.held));
+    out += fmt::format("; {} seeds: {}", d.by_seed.size(),
+                       between_text(answer_.held.low, answer_.held.high));
+    if (answer_.held.t95_low && answer_.held.low < answer_.held.high) {
+      out += fmt::format(", mean {} (95 %: {})", number(answer_.held.mean),
+                         between_text(std::max(0.0, *answer_.held.t95_low), *answer_.held.t95_high));
+    }
+    if (answer_.error.percent) {
+      out += fmt::format("; steps {:.1f} % longer or shorter: {}", *answer_.error.percent,
+                         between_text(*answer_.held_slow, *answer_.held_fast));
+      out += " (" + answer_.error.source + ')';
+    } else {
+      out += "; " + answer_.error.source;
+    }
+    if (std::ranges::any_of(d.by_seed, &HeldLoad::noisy)) {
+      out += "; some larger loads were kept by luck and do not count";
+    }
+    return out;
+  }
+
+  std::string binds() const {
+    const Trial& t = answer_.beyond ? *answer_.beyond : answer_.at_load.front();
+    constexpr std::string_view kMemory = "memory:";
+    std::string what = t.binding;
+    if (what.starts_with(kMemory)) what = "KV memory, pool " + what.substr(kMemory.size());
+    if (what == "running_cap") what = "the cap on running requests";
+    std::string out = fmt::format("{}, {:.0f} % of the busy time", what, 100 * t.binding_share);
+    if (const auto share = answer_.at_load.front().link_share) {
+      out += fmt::format("; {:.0f} % of the steps is the link between GPUs", 100 * *share);
+    }
+    if (!t.missed.empty()) out += fmt::format("; at {}: {}", load_text(t.load), t.missed);
+    return out;
+  }
+
+  std::string next_lever() const {
+    if (answer_.levers.empty()) return "no lever was tried";
+    const LeverGain& g = answer_.levers.front();
+    if (g.gain <= 0) {
+      return fmt::format("none of {} levers holds more", answer_.levers.size());
+    }
+    return fmt::format("{}: {} ({:+.0f} %, re-run with seed {})", g.lever.name, load_text(g.held),
+                       100 * g.gain, file_.seeds.front());
+  }
+
+  std::string deployments() const {
+    std::vector<std::string> header = {"deployment", "GPUs", "holds", "seeds", "engines"};
+    header.push_back(file_.asked ? money_unit() + "/h" : money_unit() + "/h per unit");
+    Table table(header);
+    std::string reasons;
+    for (std::size_t i = 0; i < answer_.deployments.size(); ++i) {
+      const DeploymentResult& d = answer_.deployments[i];
+      const std::string name =
+          (answer_.best && i == *answer_.best ? "* " : "  ") + name_of_deployment(d);
+      const std::string gpus = grouped(d.scenario.deployment.gpus());
+      if (!d.reason.empty()) {
+        table.row({name, gpus, "does not run", "-", "-", "-"});
+        reasons += wrapped("does not run: " + name.substr(2) + ": " + d.reason, kColumns) + '\n';
+        continue;
+      }
+      std::string held = d.held > 0 ? number(d.held) : "none";
+      if (d.size < 1) held += fmt::format(" on {:.0f} %", 100 * d.size);
+      table.row({name, gpus, held, std::to_string(d.by_seed.size()),
+                 d.replicas > 0 ? grouped(d.replicas) : "-",
+                 d.replicas > 0 ? money(d.price) : "-"});
+    }
+    std::string out = table.text(style_) + reasons;
+    out += fmt::format("{} of {} deployments at full length, {:.0f} % of the space skipped, {} runs",
+                       answer_.at_full_length, answer_.deployments.size(),
+                       100 * answer_.skipped_share(), grouped(answer_.runs));
+    if (answer_.plan.left_out > 0) {
+      out += fmt::format("; {} left out by constraints", answer_.plan.left_out);
+    }
+    return out + '\n';
+  }
+
+  std::string money_unit() const { return file_.prices ? file_.prices->currency : "GPU"; }
+
+  std::string frontier() const {
+    if (answer_.frontier.empty()) return "";
+    Table table({"tok/s of one user", "tok/s of one GPU", "load", "within the SLO", "deployment"});
+    for (const FrontierPoint& p : answer_.frontier) {
+      table.row({number(p.trial.interactivity), number(p.trial.tok_s_per_gpu),
+                 number(p.trial.load), p.trial.met ? "yes" : "no",
+                 name_of_deployment(answer_.deployments[p.deployment])});
+    }
+    return '\n' + style_.heading("Throughput against interactivity") +
+           " (cached, computed and output tokens; median user)\n" + table.text(style_);
+  }
+
+  std::string levers() const {
+    if (answer_.levers.empty()) return "";
+    Table table({"lever", "holds", "gain"});
+    std::string reasons;
+    for (const LeverGain& g : answer_.levers) {
+      if (!g.reason.empty()) {
+        table.row({g.lever.name, "-", "-"});
+        reasons += wrapped("cannot run: " + g.lever.name + ": " + g.reason, kColumns) + '\n';
+        continue;
+      }
+      table.row({g.lever.name, g.gain > 0 ? number(g.held) : "no more",
+                 g.gain > 0 ? fmt::format("{:+.0f} %", 100 * g.gain) : "-"});
+    }
+    return '\n' + table.text(style_) + reasons;
+  }
+
+  std::string costs() const {
+    const MoneyAnswer& m = answer_.money;
+    const std::string title = fmt::format("{} at {} an engine", m.unit, load_text(answer_.replica_load));
+    Table table({title, "mean", "seeds"});
+    const auto row = [&](const std::string& name, const std::optional<SeedInterval>& figure) {
+      if (!figure) return;
+      table.row({name, money(figure->mean),
+                 money(figure->low) + " to " + money(figure->high)});
+    };
+    row("a million input tokens", m.input);
+    row("a million cached tokens", m.cached);
+    row("a million output tokens", m.output);
+    row("a million tokens of all", m.all_tokens);
+    row(file_.rules.sample.barrier ? "a trajectory" : "a session", m.session);
+    row("a request", m.request);
+    row("revenue an hour", m.revenue_hour);
+    row("revenue less GPUs, an hour", m.margin_hour);
+    std::string out = '\n' + table.text(style_);
+    if (m.load_after_loss) {
+      out += wrapped(fmt::format("Losing one of {} engines leaves {} on each of the others, which {} "
+                                 "hold{}; one to spare (N+1): {} {} an hour.",
+                                 m.replicas, load_text(*m.load_after_loss),
+                                 m.holds_after_loss ? "they" : "they do not",
+                                 "", money(m.spare_hour), m.unit),
+                     kColumns);
+    } else {
+      out += wrapped(fmt::format("There is a single engine: losing it loses all. One to spare "
+                                 "(N+1): {} {} an hour.",
+                                 money(m.spare_hour), m.unit),
+                     kColumns);
+    }
+    out += '\n';
+    if (file_.prices) {
+      const GpuPrice& gpu = file_.prices->gpu_hour.at(best().scenario.hardware.gpu.name);
+      out += wrapped(fmt::format("Prices are data of {} ({}): {} {} for an hour of one {} ({}){}.",
+                                 file_.prices->date, file_.prices->name, money(gpu.per_hour),
+                                 file_.prices->currency, best().scenario.hardware.gpu.name,
+                                 gpu.source,
+                                 file_.prices->tokens ? "; tokens: " + file_.prices->tokens->source
+                                                      : ""),
+                     kColumns) +
+             '\n';
+    }
+    return out;
+  }
+
+  std::string launch() const {
+    const LaunchCommand& l = answer_.launch;
+    if (l.text.empty()) {
+      return wrapped("\nNo launch command: layout " + best().scenario.kv_cache.layout +
+                         " is no engine's.",
+                     kColumns) +
+             '\n';
+    }
+    std::string out = '\n' + style_.heading("Launch command, read back by v4cap import") + '\n' +
+                      l.text + '\n';
+    for (const KeyDifference& d : l.differences) {
+      out += fmt::format("no flag says {}: {} (import takes {})\n", d.path, d.ours, d.imported);
+    }
+    return out;
+  }
+
+  const PlanFile& file_;
+  const PlanAnswer& answer_;
+  TextStyle style_;
+};
+
+}  // namespace
+
+std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer,
+                             const TextStyle& style) {
+  return PlanText(file, answer, style).text();
+}
+
+}  // namespace v4cap
