@@ -50,8 +50,7 @@ class PlanCommand final : public Command {
       context.out << plan_report_json(file, answer);
     } else {
       context.out << plan_report_text(
-          file, answer,
-          text_style(context.out_is_terminal, o.no_color, std::getenv("NO_COLOR")));
+          file, answer, text_style(context.out_is_terminal, o.no_color, std::getenv("NO_COLOR")));
     }
     if (directory && !o.quiet) context.err << "wrote " << directory->path() << "/plan.json\n";
     return answer.best ? ExitCode::done : ExitCode::failed;
@@ -73,8 +72,7 @@ class PlanCommand final : public Command {
   static ExitCode dry_run(const PlanFile& file, const PointOptions& options,
                           CommandContext& context) {
     const SweepPlan plan = make_plan(file.sweep, options);
-    const bool exact =
-        plan.points.size() <= static_cast<std::size_t>(file.search.exact_up_to);
+    const bool exact = plan.points.size() <= static_cast<std::size_t>(file.search.exact_up_to);
     if (context.options.json) {
       JsonWriter json;
       json.begin_object().member("plan", plan.name).member("deployments", plan.points.size());
@@ -83,9 +81,8 @@ class PlanCommand final : public Command {
       context.out << json.text() << '\n';
       return ExitCode::done;
     }
-    context.out << plan.name << ": " << plan.points.size() << " deployments, "
-                << file.seeds.size() << " seeds, "
-                << (exact ? "each at full length" : "by halving") << '\n';
+    context.out << plan.name << ": " << plan.points.size() << " deployments, " << file.seeds.size()
+                << " seeds, " << (exact ? "each at full length" : "by halving") << '\n';
     return ExitCode::done;
   }
 

@@ -103,8 +103,7 @@ class Searcher {
         [&](std::size_t i) {
           DeploymentResult& d = at(which[i]);
           const double hint = d.held > 0 ? d.held : first_hint();
-          SeedSearch found =
-              search(d.scenario, {.seed = file_.seeds.front(), .size = size}, hint);
+          SeedSearch found = search(d.scenario, {.seed = file_.seeds.front(), .size = size}, hint);
           d.size = size;
           d.by_seed = {std::move(found.found)};
           if (size >= 1) d.trials = std::move(found.trials);
@@ -203,7 +202,7 @@ class Searcher {
     run_at_load(best);
     say("levers and the profile's error");
     std::vector<Lever> levers =
-        file_.levers ? *file_.levers : usual_levers(best.scenario, paths_of_axes(out_.plan));
+        file_.levers ? *file_.levers : usual_levers(best.scenario, out_.plan.axes);
     vary(best, levers);
     const GpuPrice* gpu =
         file_.prices ? &file_.prices->gpu_hour.at(best.scenario.hardware.gpu.name) : nullptr;
@@ -216,9 +215,8 @@ class Searcher {
     parallel_for(
         file_.seeds.size(),
         [&](std::size_t i) {
-          out_.at_load[i] = trial(best.scenario, {.load = out_.replica_load,
-                                                  .seed = file_.seeds[i],
-                                                  .explain = true});
+          out_.at_load[i] = trial(
+              best.scenario, {.load = out_.replica_load, .seed = file_.seeds[i], .explain = true});
         },
         options_.threads);
     // The first failure says what gives way.
@@ -318,6 +316,18 @@ class Searcher {
 };
 
 }  // namespace
+
+double PlanAnswer::error_low() const {
+  const DeploymentResult& d = deployments[*best];
+  const double first = d.by_seed.front().held;
+  return d.held * std::min({1.0, *held_slow / first, *held_fast / first});
+}
+
+double PlanAnswer::error_high() const {
+  const DeploymentResult& d = deployments[*best];
+  const double first = d.by_seed.front().held;
+  return d.held * std::max({1.0, *held_slow / first, *held_fast / first});
+}
 
 double PlanAnswer::skipped_share() const {
   const auto can_run = std::ranges::count_if(

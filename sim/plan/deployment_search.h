@@ -32,8 +32,8 @@ struct DeploymentResult {
   std::size_t point = 0;            // of the plan
   std::vector<std::string> values;  // of the axes
   Scenario scenario;
-  std::string reason;  // why it is infeasible; "" = it is not
-  double size = 0;     // share of the sample in its last round; 1 = full length
+  std::string reason;             // why it is infeasible; "" = it is not
+  double size = 0;                // share of the sample in its last round; 1 = full length
   std::vector<HeldLoad> by_seed;  // in its last round; a part of the seeds where size < 1
   double held = 0;                // by every seed that was run
   std::int64_t replicas = 0;      // that carry the asked load; 1 without one; 0 = none do
@@ -76,12 +76,18 @@ struct PlanAnswer {
 
   std::vector<FrontierPoint> frontier;  // by interactivity, slowest first
 
+  // What the best holds if steps are longer or shorter by the profile's error: the change that the
+  // first seed shows, laid on what every seed holds. Noise may put both on one side; what is held
+  // without an error is always within. Only where the error is known.
+  double error_low() const;
+  double error_high() const;
+
   double skipped_share() const;  // of the deployments that can run
 };
 
 struct PlanHooks {
-  std::function<bool()> go_on;                       // asked often; false stops the search
-  std::function<void(const std::string&)> says;      // what is being done, for people
+  std::function<bool()> go_on;                   // asked often; false stops the search
+  std::function<void(const std::string&)> says;  // what is being done, for people
 };
 
 // Throws InputError for what is wrong in some deployments, Simulation::Interrupted when stopped.

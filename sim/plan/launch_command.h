@@ -14,16 +14,16 @@
 namespace v4cap {
 
 // Words of the command; `checkpoint` is what the model is called.
-using LaunchWriters = Registry<std::vector<std::string> (*)(const Scenario& scenario,
-                                                            const std::string& checkpoint)>;
+using LaunchWriters =
+    Registry<std::vector<std::string> (*)(const Scenario& scenario, const std::string& checkpoint)>;
 
 struct KeyDifference {
   std::string path, ours, imported;
 };
 
 struct LaunchCommand {
-  std::string engine;  // "" = the layout is no engine's
-  std::string text;    // for a shell, on several lines
+  std::string engine;                      // "" = the layout is no engine's
+  std::string text;                        // for a shell, on several lines
   std::vector<KeyDifference> differences;  // between the scenario and the imported command
 };
 

@@ -9,21 +9,30 @@ namespace v4cap {
 
 namespace {
 
+bool is_on_axis(const std::vector<Axis>& axes, const std::string& path, const std::string& value) {
+  return std::ranges::any_of(axes, [&](const Axis& axis) {
+    const auto column = std::ranges::find(axis.paths, path);
+    if (column == axis.paths.end()) return false;
+    const auto j = static_cast<std::size_t>(column - axis.paths.begin());
+    return std::ranges::any_of(axis.rows,
+                               [&](const auto& row) { return text_of(row[j]) == value; });
+  });
+}
+
 class LeverList {
  public:
-  explicit LeverList(const std::vector<std::string>& axes) : axes_(axes) {}
+  explicit LeverList(const std::vector<Axis>& axes) : axes_(axes) {}
 
   void add(std::string name, std::vector<std::pair<std::string, std::string>> set) {
-    const bool searched = std::ranges::any_of(set, [&](const auto& entry) {
-      return std::ranges::find(axes_, entry.first) != axes_.end();
-    });
+    const bool searched = std::ranges::all_of(
+        set, [&](const auto& entry) { return is_on_axis(axes_, entry.first, entry.second); });
     if (searched) return;
     out_.push_back({std::move(name), std::move(set), Place{"a lever"}});
   }
   std::vector<Lever> take() { return std::move(out_); }
 
  private:
-  const std::vector<std::string>& axes_;
+  const std::vector<Axis>& axes_;
   std::vector<Lever> out_;
 };
 
@@ -48,7 +57,7 @@ void add_windows(const Scenario& s, LeverList& list) {
 
 }  // namespace
 
-std::vector<Lever> usual_levers(const Scenario& s, const std::vector<std::string>& axes) {
+std::vector<Lever> usual_levers(const Scenario& s, const std::vector<Axis>& axes) {
   LeverList list(axes);
   const auto count = [](std::int64_t value) { return std::to_string(value); };
   list.add("twice the running cap", {{"engine.max_running", count(2 * s.engine.max_running)}});
@@ -62,7 +71,11 @@ std::vector<Lever> usual_levers(const Scenario& s, const std::vector<std::string
   }
   if (!s.kv_cache.memory && s.kv_cache.memory_fraction < 0.95) {
     const double more = std::round((s.kv_cache.memory_fraction + 0.03) * 1000) / 1000;
-    list.add("3 % more of the GPU's memory", {{"kv_cache.memory_fraction", value_text<double>(more)}});
+    list.add("3 % more of the GPU's memory",
+             {{"kv_cache.memory_fraction", value_text<double>(more)}});
+  }
+  if (s.engine.draft_tokens == 0 && s.model.mtp_layers > 0) {
+    list.add("one draft token (MTP)", {{"engine.draft_tokens", "1"}});
   }
   add_windows(s, list);
   const Deployment& d = s.deployment;

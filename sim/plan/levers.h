@@ -10,8 +10,8 @@
 
 namespace v4cap {
 
-// What people turn on such a deployment, without keys that are axes of the plan: those were
+// What people turn on such a deployment, without values that are on an axis of the plan: those were
 // searched already.
-std::vector<Lever> usual_levers(const Scenario& scenario, const std::vector<std::string>& axes);
+std::vector<Lever> usual_levers(const Scenario& scenario, const std::vector<Axis>& axes);
 
 }  // namespace v4cap

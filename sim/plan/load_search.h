@@ -23,8 +23,9 @@ namespace v4cap {
 
 struct LoadRange {
   double from = 1, to = 1;  // 0 < from <= to
-  double tolerance = 0.05;  // of the answer; below one step of whole loads, neighbours are told apart
-  bool whole = false;       // loads are whole numbers
+  double tolerance =
+      0.05;            // of the answer; below one step of whole loads, neighbours are told apart
+  bool whole = false;  // loads are whole numbers
 };
 
 struct LoadProbe {
@@ -33,7 +34,7 @@ struct LoadProbe {
 };
 
 struct HeldLoad {
-  double held = 0;  // 0: not even `from` is kept
+  double held = 0;                // 0: not even `from` is kept
   std::optional<double> failing;  // the smallest load that failed; empty: `to` is kept
   bool noisy = false;             // a load above a failing one was kept
   std::vector<LoadProbe> probes;  // in the order they were run
@@ -45,8 +46,8 @@ HeldLoad search_load(const LoadRange& range, double hint, const KeepsSlo& keeps)
 
 // What several seeds say of one figure.
 struct SeedInterval {
-  double mean = 0, low = 0, high = 0;            // lowest and highest of the seeds
-  std::optional<double> t95_low, t95_high;       // Student's 95 % interval of the mean; two or more
+  double mean = 0, low = 0, high = 0;       // lowest and highest of the seeds
+  std::optional<double> t95_low, t95_high;  // Student's 95 % interval of the mean; two or more
 };
 
 SeedInterval interval_of(const std::vector<double>& values);

@@ -61,13 +61,13 @@ MoneyAnswer count_money(const std::vector<Trial>& trials, const PriceTable* pric
     cached.add(worked > 0 ? kMillion * prefill_cost * count(t.rebuilt) / worked : 0, count(t.hit));
     output.add(kMillion * (cost - prefill_cost), count(t.output));
     all.add(kMillion * cost, count(t.hit + t.computed + t.output));
-    session.add(cost, static_cast<double>(t.sessions));
+    session.add(cost, t.sessions);
     request.add(cost, static_cast<double>(t.requests));
     if (prices == nullptr || !prices->tokens) continue;
-    const double earned = (count(t.computed) * prices->tokens->input +
-                           count(t.hit) * prices->tokens->cached +
-                           count(t.output) * prices->tokens->output) /
-                          kMillion;
+    const double earned =
+        (count(t.computed) * prices->tokens->input + count(t.hit) * prices->tokens->cached +
+         count(t.output) * prices->tokens->output) /
+        kMillion;
     revenue.add(earned * static_cast<double>(replicas), hours);
     margin.add((earned - cost) * static_cast<double>(replicas), hours);
   }

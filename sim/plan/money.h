@@ -33,7 +33,8 @@ struct MoneyAnswer {
   // Of a million tokens, or of one; over seeds. Empty where nothing of the kind was served.
   std::optional<SeedInterval> input, cached, output, all_tokens;
   std::optional<SeedInterval> session, request;
-  std::optional<SeedInterval> revenue_hour, margin_hour;  // of all replicas, where tokens have prices
+  std::optional<SeedInterval> revenue_hour,
+      margin_hour;  // of all replicas, where tokens have prices
 };
 
 // `trials`: of one replica under its part of the load, one for each seed, explained. `held`: what

@@ -52,8 +52,8 @@ void take_seeds(PlanFile& plan) {
     std::string hint;
     const auto seed = parse_value<std::uint64_t>(row.front().text, hint);
     if (!seed) {
-      throw InputError(row.front().place, "seeds: expected whole numbers from 0, got " +
-                                              shown(row.front()) + hint);
+      throw InputError(row.front().place,
+                       "seeds: expected whole numbers from 0, got " + shown(row.front()) + hint);
     }
     plan.seeds.push_back(*seed);
   }
@@ -89,7 +89,7 @@ SampleRule read_sample(Section section, LoadUnit unit) {
   if (unit == LoadUnit::requests_per_s) {
     rule.requests = section.optional<std::int64_t>("requests", rule.requests,
                                                    between<std::int64_t>(10, 10'000'000));
-    for (const char* key : {"rounds", "sessions", "ramp", "barrier"}) {
+    for (const char* key : {"rounds", "sessions", "ramp", "think_at_most", "barrier"}) {
       if (section.node(key) != nullptr) section.error(key, "only a closed loop uses this key");
     }
   } else {
@@ -97,6 +97,7 @@ SampleRule read_sample(Section section, LoadUnit unit) {
     rule.sessions = section.optional<std::int64_t>("sessions", rule.sessions,
                                                    between<std::int64_t>(1, kSessionsMax));
     rule.ramp = section.optional<Duration>("ramp", Duration{0});
+    rule.think_at_most = section.optional_or<Duration>("think_at_most", "none");
     rule.barrier = section.optional<bool>("barrier", false);
     if (section.node("requests") != nullptr) {
       section.error("requests", "only an open loop uses this key");
@@ -147,8 +148,8 @@ std::optional<std::vector<Lever>> read_levers(Section& top) {
       lever.set.emplace_back(entry.key, value);
     }
     if (!good) {
-      top.add_errors(InputError(item.place, "levers: expected {key.path: value}, got " +
-                                                shown(item)));
+      top.add_errors(
+          InputError(item.place, "levers: expected {key.path: value}, got " + shown(item)));
       continue;
     }
     levers.push_back(std::move(lever));
@@ -234,8 +235,8 @@ PlanFile read_plan_file(const std::string& path, const std::vector<std::string>&
     top.node("sample");
   }
   Section search = top.child("search");
-  plan.search.exact_up_to = search.optional<std::int64_t>(
-      "exact_up_to", plan.search.exact_up_to, between<std::int64_t>(1, 1'000'000));
+  plan.search.exact_up_to = search.optional<std::int64_t>("exact_up_to", plan.search.exact_up_to,
+                                                          between<std::int64_t>(1, 1'000'000));
   plan.search.first_size =
       search.optional<double>("first_size", plan.search.first_size, between(0.01, 1.0));
   search.reject_unknown();
@@ -243,8 +244,8 @@ PlanFile read_plan_file(const std::string& path, const std::vector<std::string>&
   if (const auto name = top.optional_or<std::string>("prices", "none")) {
     plan.prices_place = top.node("prices")->place;
     try {
-      plan.prices = load_prices(*name, std::filesystem::path(path).parent_path().string(),
-                                plan.prices_place);
+      plan.prices =
+          load_prices(*name, std::filesystem::path(path).parent_path().string(), plan.prices_place);
     } catch (const InputError& error) {
       document.add_errors(error);
     }

@@ -17,6 +17,7 @@
 //   sample:                     how much traffic one run plays (trial.h)
 //     rounds: 2
 //     ramp: 30 min
+//     think_at_most: 10 s
 //   search: {exact_up_to: 12, first_size: 0.25}    deployment_search.h
 //   prices: on-demand-2026      prices.h; without it, cost is counted in GPUs
 //   levers:                     what to try on the answer; default: levers.h

@@ -15,7 +15,7 @@ namespace {
 // Figures of a run that a table of runs shows.
 const std::vector<std::string>& run_figures() {
   static const std::vector<std::string> names = {
-      "ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "tpot_ms.p99",         "e2el_ms.p50",
+      "ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "tpot_ms.p99",        "e2el_ms.p50",
       "hit_rate",    "requests",    "preemptions", "binding_constraint", "saturated"};
   return names;
 }
@@ -88,8 +88,8 @@ class PlanJson {
     json_.member("rebuilt_tokens", t.rebuilt.value).member("output_tokens", t.output.value);
     json_.member("interactivity_tok_s", t.interactivity).member("tok_s_per_gpu", t.tok_s_per_gpu);
     json_.member("output_tok_s", t.output_tok_s);
-    for (const char* name : {"ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "tpot_ms.p99",
-                             "hit_rate", kGoodputFigure}) {
+    for (const char* name :
+         {"ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "tpot_ms.p99", "hit_rate", kGoodputFigure}) {
       json_.member(name, t.figure(name));
     }
     json_.end_object();
@@ -108,8 +108,12 @@ class PlanJson {
     json_.key("profile").begin_object().member("name", answer_.error.profile);
     json_.member("origin", answer_.error.origin).member("error_pct", answer_.error.percent);
     json_.member("error_source", answer_.error.source);
-    json_.member("held_if_steps_are_longer", answer_.held_slow);
-    json_.member("held_if_steps_are_shorter", answer_.held_fast).end_object();
+    const bool known = answer_.held_slow && answer_.held_fast;
+    json_.member("held_if_steps_are_longer",
+                 known ? std::optional(answer_.error_low()) : std::nullopt);
+    json_.member("held_if_steps_are_shorter",
+                 known ? std::optional(answer_.error_high()) : std::nullopt);
+    json_.end_object();
     const Trial& binds = answer_.beyond ? *answer_.beyond : answer_.at_load.front();
     json_.member("binding", binds.binding).member("binding_share", binds.binding_share);
     json_.member("misses_first", binds.missed);
@@ -139,10 +143,10 @@ class PlanJson {
   void money() {
     const MoneyAnswer& m = answer_.money;
     json_.key("money").begin_object().member("unit", m.unit);
-    json_.member("prices", file_.prices ? std::optional<std::string_view>(file_.prices->name)
-                                        : std::nullopt);
-    json_.member("prices_date", file_.prices ? std::optional<std::string_view>(file_.prices->date)
-                                             : std::nullopt);
+    json_.member("prices",
+                 file_.prices ? std::optional<std::string_view>(file_.prices->name) : std::nullopt);
+    json_.member("prices_date",
+                 file_.prices ? std::optional<std::string_view>(file_.prices->date) : std::nullopt);
     json_.member("gpu_hour", m.gpu_hour).member("hour", m.hour).member("spare_hour", m.spare_hour);
     json_.member("load_after_loss", m.load_after_loss);
     json_.member("holds_after_loss", m.holds_after_loss);
@@ -245,8 +249,10 @@ std::string deployments_csv(const PlanFile& file, const PlanAnswer& answer) {
     for (const HeldLoad& one : d.by_seed) held.push_back(one.held);
     const SeedInterval seeds = interval_of(held);
     append(row, {std::to_string(d.scenario.deployment.gpus()),
-                 !d.reason.empty() ? "infeasible" : d.held > 0 ? "done" : "slo_missed", d.reason,
-                 field(d.size), field(d.held), field(seeds.low), field(seeds.high),
+                 !d.reason.empty() ? "infeasible"
+                 : d.held > 0      ? "done"
+                                   : "slo_missed",
+                 d.reason, field(d.size), field(d.held), field(seeds.low), field(seeds.high),
                  std::to_string(d.replicas), d.replicas > 0 ? field(d.price) : ""});
     out += csv_line(row);
   }
@@ -265,7 +271,7 @@ std::string run_row(const DeploymentResult& d, const Trial& t) {
   std::vector<std::string> row = d.values;
   append(row, {field(t.load), std::to_string(t.seed), t.met ? "true" : "false", t.missed,
                field(t.interactivity), field(t.tok_s_per_gpu), field(t.output_tok_s),
-               field(t.window_s), std::to_string(t.sessions)});
+               field(t.window_s), field(t.sessions)});
   for (const std::string& name : run_figures()) {
     const auto found = std::ranges::find(t.figures, name, &Figures::value_type::first);
     row.push_back(found == t.figures.end() ? "" : found->second);

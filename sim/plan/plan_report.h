@@ -17,7 +17,8 @@ namespace v4cap {
 
 inline constexpr const char* kPlanAnswerFile = "plan.json";
 
-std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer, const TextStyle& style);
+std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer,
+                             const TextStyle& style);
 
 // With a newline at its end; equal plans give equal bytes on any number of threads.
 std::string plan_report_json(const PlanFile& file, const PlanAnswer& answer);

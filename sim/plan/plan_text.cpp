@@ -17,6 +17,7 @@ std::string number(double value) {
 }
 
 std::string money(double value) {
+  if (value == 0) return "0";
   return grouped(value, value >= 1000 ? 0 : value >= 0.1 ? 2 : 4);
 }
 
@@ -48,11 +49,15 @@ class PlanText {
     return out;
   }
 
-  // "deployment.data_parallel 8, engine.step_tokens 8192", or the base's name without axes.
+  // "data_parallel 8, step_tokens 8192": where deployments differ, or the base's name.
   std::string name_of_deployment(const DeploymentResult& d) const {
     const std::vector<std::string> paths = paths_of_axes(answer_.plan);
     std::string out;
     for (std::size_t i = 0; i < paths.size(); ++i) {
+      const bool same = std::ranges::all_of(
+          answer_.deployments,
+          [&](const DeploymentResult& other) { return other.values[i] == d.values[i]; });
+      if (same) continue;
       const std::size_t dot = paths[i].rfind('.');
       out += (out.empty() ? "" : ", ") + paths[i].substr(dot == std::string::npos ? 0 : dot + 1) +
              ' ' + d.values[i];
@@ -107,17 +112,19 @@ class PlanText {
   std::string holds() const {
     const DeploymentResult& d = best();
     const HeldLoad& first = d.by_seed.front();
-    std::string out = fmt::format("one engine {}{}", first.failing ? "" : "at least ",
-                                  load_text(d.held));
+    std::string out =
+        fmt::format("one engine {}{}", first.failing ? "" : "at least ", load_text(d.held));
     out += fmt::format("; {} seeds: {}", d.by_seed.size(),
                        between_text(answer_.held.low, answer_.held.high));
     if (answer_.held.t95_low && answer_.held.low < answer_.held.high) {
-      out += fmt::format(", mean {} (95 %: {})", number(answer_.held.mean),
-                         between_text(std::max(0.0, *answer_.held.t95_low), *answer_.held.t95_high));
+      out +=
+          fmt::format(", mean {} (95 %: {})", number(answer_.held.mean),
+                      between_text(std::max(0.0, *answer_.held.t95_low), *answer_.held.t95_high));
     }
     if (answer_.error.percent) {
-      out += fmt::format("; steps {:.1f} % longer or shorter: {}", *answer_.error.percent,
-                         between_text(*answer_.held_slow, *answer_.held_fast));
+      out += fmt::format("; steps {:.1f} % longer or shorter: {}{}", *answer_.error.percent,
+                         between_text(answer_.error_low(), answer_.error_high()),
+                         first.failing ? "" : " or more");
       out += " (" + answer_.error.source + ')';
     } else {
       out += "; " + answer_.error.source;
@@ -153,7 +160,7 @@ class PlanText {
   }
 
   std::string deployments() const {
-    std::vector<std::string> header = {"deployment", "GPUs", "holds", "seeds", "engines"};
+    std::vector<std::string> header = {"deployment", "no.", "GPUs", "holds", "seeds", "engines"};
     header.push_back(file_.asked ? money_unit() + "/h" : money_unit() + "/h per unit");
     Table table(header);
     std::string reasons;
@@ -163,20 +170,21 @@ class PlanText {
           (answer_.best && i == *answer_.best ? "* " : "  ") + name_of_deployment(d);
       const std::string gpus = grouped(d.scenario.deployment.gpus());
       if (!d.reason.empty()) {
-        table.row({name, gpus, "does not run", "-", "-", "-"});
+        table.row({name, std::to_string(i + 1), gpus, "does not run", "-", "-", "-"});
         reasons += wrapped("does not run: " + name.substr(2) + ": " + d.reason, kColumns) + '\n';
         continue;
       }
       std::string held = d.held > 0 ? number(d.held) : "none";
       if (d.size < 1) held += fmt::format(" on {:.0f} %", 100 * d.size);
-      table.row({name, gpus, held, std::to_string(d.by_seed.size()),
+      table.row({name, std::to_string(i + 1), gpus, held, std::to_string(d.by_seed.size()),
                  d.replicas > 0 ? grouped(d.replicas) : "-",
                  d.replicas > 0 ? money(d.price) : "-"});
     }
     std::string out = table.text(style_) + reasons;
-    out += fmt::format("{} of {} deployments at full length, {:.0f} % of the space skipped, {} runs",
-                       answer_.at_full_length, answer_.deployments.size(),
-                       100 * answer_.skipped_share(), grouped(answer_.runs));
+    out +=
+        fmt::format("{} of {} deployments at full length, {:.0f} % of the space skipped, {} runs",
+                    answer_.at_full_length, answer_.deployments.size(),
+                    100 * answer_.skipped_share(), grouped(answer_.runs));
     if (answer_.plan.left_out > 0) {
       out += fmt::format("; {} left out by constraints", answer_.plan.left_out);
     }
@@ -187,11 +195,10 @@ class PlanText {
 
   std::string frontier() const {
     if (answer_.frontier.empty()) return "";
-    Table table({"tok/s of one user", "tok/s of one GPU", "load", "within the SLO", "deployment"});
+    Table table({"tok/s of one user", "tok/s of one GPU", "load", "within the SLO", "no."});
     for (const FrontierPoint& p : answer_.frontier) {
-      table.row({number(p.trial.interactivity), number(p.trial.tok_s_per_gpu),
-                 number(p.trial.load), p.trial.met ? "yes" : "no",
-                 name_of_deployment(answer_.deployments[p.deployment])});
+      table.row({number(p.trial.interactivity), number(p.trial.tok_s_per_gpu), number(p.trial.load),
+                 p.trial.met ? "yes" : "no", std::to_string(p.deployment + 1)});
     }
     return '\n' + style_.heading("Throughput against interactivity") +
            " (cached, computed and output tokens; median user)\n" + table.text(style_);
@@ -215,29 +222,36 @@ class PlanText {
 
   std::string costs() const {
     const MoneyAnswer& m = answer_.money;
-    const std::string title = fmt::format("{} at {} an engine", m.unit, load_text(answer_.replica_load));
+    const std::string title =
+        fmt::format("{} at {} an engine", m.unit, load_text(answer_.replica_load));
     Table table({title, "mean", "seeds"});
     const auto row = [&](const std::string& name, const std::optional<SeedInterval>& figure) {
       if (!figure) return;
-      table.row({name, money(figure->mean),
-                 money(figure->low) + " to " + money(figure->high)});
+      table.row({name, money(figure->mean), money(figure->low) + " to " + money(figure->high)});
     };
     row("a million input tokens", m.input);
     row("a million cached tokens", m.cached);
     row("a million output tokens", m.output);
     row("a million tokens of all", m.all_tokens);
-    row(file_.rules.sample.barrier ? "a trajectory" : "a session", m.session);
-    row("a request", m.request);
+    // Requests of a trace without sessions are counted once.
+    const bool sessions =
+        answer_.at_load.front().sessions < static_cast<double>(answer_.at_load.front().requests);
+    if (file_.rules.sample.barrier) {
+      row("a trajectory", m.session);
+    } else if (sessions) {
+      row("a session", m.session);
+    }
+    if (sessions || !file_.rules.sample.barrier) row("a request", m.request);
     row("revenue an hour", m.revenue_hour);
     row("revenue less GPUs, an hour", m.margin_hour);
     std::string out = '\n' + table.text(style_);
     if (m.load_after_loss) {
-      out += wrapped(fmt::format("Losing one of {} engines leaves {} on each of the others, which {} "
-                                 "hold{}; one to spare (N+1): {} {} an hour.",
-                                 m.replicas, load_text(*m.load_after_loss),
-                                 m.holds_after_loss ? "they" : "they do not",
-                                 "", money(m.spare_hour), m.unit),
-                     kColumns);
+      out += wrapped(
+          fmt::format("Losing one of {} engines leaves {} on each of the others, which "
+                      "they {}; one to spare (N+1): {} {} an hour.",
+                      m.replicas, load_text(*m.load_after_loss),
+                      m.holds_after_loss ? "hold" : "do not hold", money(m.spare_hour), m.unit),
+          kColumns);
     } else {
       out += wrapped(fmt::format("There is a single engine: losing it loses all. One to spare "
                                  "(N+1): {} {} an hour.",
@@ -247,12 +261,11 @@ class PlanText {
     out += '\n';
     if (file_.prices) {
       const GpuPrice& gpu = file_.prices->gpu_hour.at(best().scenario.hardware.gpu.name);
-      out += wrapped(fmt::format("Prices are data of {} ({}): {} {} for an hour of one {} ({}){}.",
-                                 file_.prices->date, file_.prices->name, money(gpu.per_hour),
-                                 file_.prices->currency, best().scenario.hardware.gpu.name,
-                                 gpu.source,
-                                 file_.prices->tokens ? "; tokens: " + file_.prices->tokens->source
-                                                      : ""),
+      out += wrapped(fmt::format(
+                         "Prices are data of {} ({}): {} {} for an hour of one {} ({}){}.",
+                         file_.prices->date, file_.prices->name, money(gpu.per_hour),
+                         file_.prices->currency, best().scenario.hardware.gpu.name, gpu.source,
+                         file_.prices->tokens ? "; tokens: " + file_.prices->tokens->source : ""),
                      kColumns) +
              '\n';
     }
@@ -267,8 +280,8 @@ class PlanText {
                      kColumns) +
              '\n';
     }
-    std::string out = '\n' + style_.heading("Launch command, read back by v4cap import") + '\n' +
-                      l.text + '\n';
+    std::string out =
+        '\n' + style_.heading("Launch command, read back by v4cap import") + '\n' + l.text + '\n';
     for (const KeyDifference& d : l.differences) {
       out += fmt::format("no flag says {}: {} (import takes {})\n", d.path, d.ours, d.imported);
     }

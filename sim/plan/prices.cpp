@@ -29,7 +29,8 @@ std::string find_prices(const std::string& name, const std::string& dir, const P
   if (name.find('/') != std::string::npos || name.ends_with(".yaml")) {
     const fs::path path = fs::path(dir) / name;
     if (fs::is_regular_file(path, ignored)) return path.string();
-    throw InputError(place, "prices: expected a price table, found no file " + shown(path.string()));
+    throw InputError(place,
+                     "prices: expected a price table, found no file " + shown(path.string()));
   }
   std::vector<std::string> known;
   for (const fs::path& folder : price_folders(dir)) {
@@ -68,9 +69,9 @@ PriceTable load_prices(const std::string& name, const std::string& dir, const Pl
   hours.reject_unknown();
   if (top.has("tokens")) {
     Section tokens = top.child("tokens");
-    table.tokens =
-        TokenPrices{tokens.required<double>("input", price), tokens.required<double>("cached", price),
-                    tokens.required<double>("output", price), tokens.required<std::string>("source")};
+    table.tokens = TokenPrices{
+        tokens.required<double>("input", price), tokens.required<double>("cached", price),
+        tokens.required<double>("output", price), tokens.required<std::string>("source")};
     tokens.reject_unknown();
   }
   top.reject_unknown();
@@ -83,8 +84,8 @@ const GpuPrice& price_of(const PriceTable& table, const std::string& gpu, const 
   if (found != table.gpu_hour.end()) return found->second;
   std::vector<std::string> known;
   for (const auto& [name, price] : table.gpu_hour) known.push_back(name);
-  throw InputError(place, "prices: table " + table.name + " has no price for a " + gpu +
-                              suggestion(gpu, known));
+  throw InputError(
+      place, "prices: table " + table.name + " has no price for a " + gpu + suggestion(gpu, known));
 }
 
 }  // namespace v4cap

@@ -158,14 +158,20 @@ Trace closed_sample(const Trace& whole, const ClosedSample& sample) {
   for (std::int64_t i = 0; i < sample.units; ++i) {
     const std::size_t at = static_cast<std::size_t>(i) % units.size();
     if (at == 0) order = shuffled(whole, units, engine);
-    const std::uint32_t first = builder.add(
-        units[order[at]], i / static_cast<std::int64_t>(units.size()), Duration{});
+    const std::uint32_t first =
+        builder.add(units[order[at]], i / static_cast<std::int64_t>(units.size()), Duration{});
     if (i >= sample.at_once || sample.at_once < 2) continue;
     // The unit's first requests wait their part of the ramp.
     const Duration wait{sample.ramp.count() / sample.at_once * i};
     std::vector<TraceRequest>& requests = builder.trace().requests;
     for (std::size_t r = first; r < requests.size(); ++r) {
       if (requests[r].after_begin == requests[r].after_end) requests[r].think += wait;
+    }
+  }
+  if (sample.think_at_most) {
+    for (TraceRequest& r : builder.trace().requests) {
+      // The ramp is no pause of a user.
+      if (r.after_begin < r.after_end) r.think = std::min(r.think, *sample.think_at_most);
     }
   }
   return builder.finish();

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "sim/core/time.h"
 #include "traces/trace.h"
@@ -22,6 +23,8 @@ struct ClosedSample {
   // service that has been up for a while ever sees.
   Duration ramp{};
   std::int64_t at_once = 1;
+  // Longer pauses are cut to it: recorded ones may be a night long.
+  std::optional<Duration> think_at_most{};
 };
 
 // Throws InputError for a trace whose sessions wait for each other.

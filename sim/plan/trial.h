@@ -6,9 +6,10 @@
 //
 // A run has no steady state at its end: the last sessions run alone, the queue drains. Rates and
 // costs are therefore of a window: from the end of the ramp until the last unit begins (closed
-// loop), or until the last request arrives (open loop). Where nothing ended in it, and for a batch
-// with a barrier, whose end is a part of its price, the window is the whole run. Latencies and the
-// SLO are of all requests.
+// loop), or until the last request arrives (open loop). Where no request ended in it, and for a
+// batch with a barrier, whose end is a part of its price, the window is the whole run. Sessions of a
+// window are its requests over those of a mean session: few of the long ones end in it. Latencies
+// and the SLO are of all requests.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +38,12 @@ inline constexpr const char* kGoodputFigure = "goodput";  // share of good reque
 
 // Of how much traffic a run is made.
 struct SampleRule {
-  std::int64_t requests = 4000;  // open loop
-  double rounds = 2;             // closed loop: units, times the load
-  std::int64_t sessions = 1;     // closed loop: units at least
-  Duration ramp{};               // closed loop: the first units begin over this span
-  bool barrier = false;          // closed loop: a batch that ends when its last unit does
+  std::int64_t requests = 4000;           // open loop
+  double rounds = 2;                      // closed loop: units, times the load
+  std::int64_t sessions = 1;              // closed loop: units at least
+  Duration ramp{};                        // closed loop: the first units begin over this span
+  std::optional<Duration> think_at_most;  // closed loop: longer pauses are cut to it
+  bool barrier = false;                   // closed loop: a batch that ends when its last unit does
 };
 
 struct TrialRules {
@@ -59,21 +61,22 @@ const char* name_of(LoadUnit unit);  // "sessions at a time", "requests/s"
 struct Trial {
   double load = 0;
   std::uint64_t seed = 1;
-  double size = 1;      // share of the sample that was played
-  bool met = false;     // the SLO was kept
-  std::string missed;   // the first threshold that was not, with its figure; "" when met
-  Figures figures;      // of the run's summary, and goodput
-  std::string binding;  // what took most of the time that was not idle (verdict.h)
-  double binding_share = 0;            // of that time
+  double size = 1;           // share of the sample that was played
+  bool met = false;          // the SLO was kept
+  std::string missed;        // the first threshold that was not, with its figure; "" when met
+  Figures figures;           // of the run's summary, and goodput
+  std::string binding;       // what took most of the time that was not idle (verdict.h)
+  double binding_share = 0;  // of that time
   std::optional<double> link_share;    // collectives' share of the time of steps, where asked for
   double prefill_s = 0, decode_s = 0;  // time of steps that prompts and outputs take, where asked
 
   // In the window.
   double window_s = 0;
-  std::int64_t requests = 0, sessions = 0;  // that ended in it
+  std::int64_t requests = 0;  // that ended in it
+  double sessions = 0;        // that they make up
   Tokens hit, computed, rebuilt, output;
-  double interactivity = 0;   // median tokens a second that one user sees; 0: nobody decoded
-  double tok_s_per_gpu = 0;   // cached, computed and output together, as InferenceX counts
+  double interactivity = 0;  // median tokens a second that one user sees; 0: nobody decoded
+  double tok_s_per_gpu = 0;  // cached, computed and output together, as InferenceX counts
   double output_tok_s = 0;
   std::int64_t gpus = 1;
 

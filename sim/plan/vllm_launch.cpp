@@ -45,8 +45,8 @@ std::vector<std::string> words(const Scenario& s, const std::string& checkpoint)
     flag("--attention-config", R"({"use_fp4_indexer_cache": true})");
   }
   if (e.draft_tokens > 0) {
-    flag("--speculative-config", R"({"method": "mtp", "num_speculative_tokens": )" +
-                                     std::to_string(e.draft_tokens) + '}');
+    flag("--speculative-config",
+         R"({"method": "mtp", "num_speculative_tokens": )" + std::to_string(e.draft_tokens) + '}');
   }
   return out;
 }
