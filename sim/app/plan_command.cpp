@@ -81,8 +81,12 @@ class PlanCommand final : public Command {
       context.out << json.text() << '\n';
       return ExitCode::done;
     }
-    context.out << plan.name << ": " << plan.points.size() << " deployments, " << file.seeds.size()
-                << " seeds, " << (exact ? "each at full length" : "by halving") << '\n';
+    const auto counted = [](std::size_t count, const std::string& what) {
+      return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
+    };
+    context.out << plan.name << ": " << counted(plan.points.size(), "deployment") << ", "
+                << counted(file.seeds.size(), "seed") << ", "
+                << (exact ? "each at full length" : "by halving") << '\n';
     return ExitCode::done;
   }
 

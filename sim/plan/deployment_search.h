@@ -86,8 +86,8 @@ struct PlanAnswer {
 };
 
 struct PlanHooks {
-  std::function<bool()> go_on;                   // asked often; false stops the search
-  std::function<void(const std::string&)> says;  // what is being done, for people
+  std::function<bool()> go_on{};                   // asked often; false stops the search
+  std::function<void(const std::string&)> says{};  // what is being done, for people
 };
 
 // Throws InputError for what is wrong in some deployments, Simulation::Interrupted when stopped.

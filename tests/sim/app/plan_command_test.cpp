@@ -51,6 +51,10 @@ TEST_CASE("plan: exit codes, one document, files") {
   CHECK(run_v4cap({"plan", good, "--out", out}).code == ExitCode::bad_input);
   CHECK(run_v4cap({"plan", good, "--out", out, "--overwrite"}).code == ExitCode::done);
 
+  const ProgramRun dry = run_v4cap({"plan", good, "--dry-run"});
+  CHECK(dry.code == ExitCode::done);
+  CHECK(dry.out == "tiny: 1 deployment, 1 seed, each at full length\n");
+
   const ProgramRun nothing = run_v4cap({"plan", tiny_plan(dir, "ttft_ms.p50 <= 0.001"), "--json"});
   CHECK(nothing.code == ExitCode::failed);
   CHECK(boost::json::parse(nothing.out).at("best").is_null());
@@ -59,10 +63,6 @@ TEST_CASE("plan: exit codes, one document, files") {
   CHECK(wrong.code == ExitCode::bad_input);
   CHECK(wrong.out.find("did you mean 'ttft_ms.p9") != std::string::npos);
   CHECK(run_v4cap({"plan"}).code == ExitCode::bad_input);
-
-  const ProgramRun dry = run_v4cap({"plan", good, "--dry-run"});
-  CHECK(dry.code == ExitCode::done);
-  CHECK(dry.out == "tiny: 1 deployments, 1 seeds, each at full length\n");
 }
 
 TEST_CASE("plan: README's example does what it shows") {

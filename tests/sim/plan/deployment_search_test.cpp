@@ -170,6 +170,23 @@ TEST_CASE(
   CHECK(*held_out.percent < 50);
   CHECK(held_out.source.find("left-out samples") != std::string::npos);
   CHECK(held_out.origin.find("NVIDIA B200") != std::string::npos);
+
+  // A profile whose steps were performed on its GPU.
+  ScenarioOptions options;
+  options.find_traces = false;
+  const ModelError replayed = model_error(load_scenario(
+      std::string(V4CAP_SOURCE_DIR) + "/scenarios/executor/flash_chat.yaml", options));
+  REQUIRE(replayed.percent.has_value());
+  CHECK(replayed.source.find("exec/measured/h100.json") != std::string::npos);
+  CHECK(*replayed.percent > 1);
+  CHECK(*replayed.percent < 50);
+}
+
+TEST_CASE("plan: a search that is stopped ends at once") {
+  const TempDir dir;
+  const PlanFile file = file_of(dir, small_plan("load: {from: 1, to: 10}\n"));
+  CHECK_THROWS_AS(search_deployments(file, {"", 2}, {.go_on = [] { return false; }, .says = {}}),
+                  Simulation::Interrupted);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ TEST_CASE("plan file: wrong ones are refused with place, what was expected and w
       {kWhole + "search: {exact_up_to: 0}\n", ":4:23", {"exact_up_to"}},
       {kWhole + "constraints: [engin.step_tokens > 4]\n", ":4:15", {"unknown key"}},
       {"base: nowhere.yaml\nload: {from: 1, to: 2}\n", ":1:7", {"found no file"}},
-      {"- 1\n", ":1:1", {"expected a map"}},
+      {"- 1\n", ":1:1", {"expected keys and values"}},
   };
   for (const auto& c : cases) {
     CAPTURE(c.text);
