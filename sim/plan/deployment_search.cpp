@@ -317,6 +317,17 @@ class Searcher {
 
 }  // namespace
 
+std::string why_not(const PlanFile& file, const DeploymentResult& deployment) {
+  if (deployment.keeps_slo()) return "";
+  if (!deployment.reason.empty()) return deployment.reason;
+  std::string reason = fmt::format("misses the SLO at {} {}", file.load.from, name_of(file.unit));
+  // Its run at that load says which threshold; short runs of a halving are not kept.
+  for (const Trial& t : deployment.trials) {
+    if (t.load == file.load.from && !t.met) return reason + ": " + t.missed;
+  }
+  return reason;
+}
+
 double PlanAnswer::error_low() const {
   const DeploymentResult& d = deployments[*best];
   const double first = d.by_seed.front().held;

@@ -43,6 +43,10 @@ struct DeploymentResult {
   bool keeps_slo() const { return reason.empty() && held > 0; }
 };
 
+// Why a deployment is no answer: it does not run, or which threshold it misses at the least load.
+// "" for one that holds something.
+std::string why_not(const PlanFile& file, const DeploymentResult& deployment);
+
 struct LeverGain {
   Lever lever;
   std::string reason;  // why it cannot run; "" = it can

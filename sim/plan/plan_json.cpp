@@ -209,18 +209,7 @@ class PlanJson {
       if (d.keeps_slo()) continue;
       json_.begin_object();
       axes(d);
-      std::string reason = d.reason;
-      if (reason.empty()) {
-        reason = fmt::format("misses the SLO at {} {}, the least load", file_.load.from,
-                             name_of(file_.unit));
-        // Its run at that load says which threshold.
-        for (const Trial& t : d.trials) {
-          if (t.load != file_.load.from || t.met) continue;
-          reason += ": " + t.missed;
-          break;
-        }
-      }
-      json_.member("reason", reason).end_object();
+      json_.member("reason", why_not(file_, d)).end_object();
     }
     json_.end_array();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "sim/output/humanise.h"
 #include "sim/plan/plan_report.h"
@@ -163,15 +164,17 @@ class PlanText {
     std::vector<std::string> header = {"deployment", "no.", "GPUs", "holds", "seeds", "engines"};
     header.push_back(file_.asked ? money_unit() + "/h" : money_unit() + "/h per unit");
     Table table(header);
-    std::string reasons;
+    std::map<std::string, std::vector<std::string>> reasons;  // with the deployments' numbers
     for (std::size_t i = 0; i < answer_.deployments.size(); ++i) {
       const DeploymentResult& d = answer_.deployments[i];
       const std::string name =
           (answer_.best && i == *answer_.best ? "* " : "  ") + name_of_deployment(d);
       const std::string gpus = grouped(d.scenario.deployment.gpus());
+      if (const std::string reason = why_not(file_, d); !reason.empty()) {
+        reasons[reason].push_back(std::to_string(i + 1));
+      }
       if (!d.reason.empty()) {
         table.row({name, std::to_string(i + 1), gpus, "does not run", "-", "-", "-"});
-        reasons += wrapped("does not run: " + name.substr(2) + ": " + d.reason, kColumns) + '\n';
         continue;
       }
       std::string held = d.held > 0 ? number(d.held) : "none";
@@ -180,7 +183,10 @@ class PlanText {
                  d.replicas > 0 ? grouped(d.replicas) : "-",
                  d.replicas > 0 ? money(d.price) : "-"});
     }
-    std::string out = table.text(style_) + reasons;
+    std::string out = table.text(style_);
+    for (const auto& [reason, numbers] : reasons) {
+      out += wrapped(fmt::format("no. {}: {}", fmt::join(numbers, ", "), reason), kColumns) + '\n';
+    }
     out +=
         fmt::format("{} of {} deployments at full length, {:.0f} % of the space skipped, {} runs",
                     answer_.at_full_length, answer_.deployments.size(),
