@@ -127,27 +127,48 @@ class Searcher {
     if (left.size() > kept) left.resize(kept);
   }
 
-  void search_fully(const std::vector<std::size_t>& left) {
+  void search_fully(std::vector<std::size_t> left) {
     say(fmt::format("{} deployments at full length, {} seeds", left.size(), file_.seeds.size()));
     search_first_seed(left, 1);
+    out_.at_full_length = left.size();
+    // Cheapest first, a few at a time whatever the number of threads, until none of the rest can be
+    // the answer.
+    constexpr std::size_t kAtATime = 2;
+    std::vector<std::size_t> searched;
+    rank(left);
+    for (std::size_t begin = 0; begin < left.size(); begin += kAtATime) {
+      std::vector<std::size_t> few;
+      for (std::size_t i = begin; i < std::min(left.size(), begin + kAtATime); ++i) {
+        if (at(left[i]).held > 0 && can_win(left[i], searched)) few.push_back(left[i]);
+      }
+      if (few.empty()) break;
+      search_further_seeds(few);
+      searched.insert(searched.end(), few.begin(), few.end());
+    }
+    out_.with_every_seed = searched.size();
+  }
+
+  // Whether a deployment may still be cheaper than all that were searched with every seed.
+  bool can_win(std::size_t i, const std::vector<std::size_t>& searched) const {
+    return std::ranges::all_of(searched, [&](std::size_t other) { return is_before(i, other); });
+  }
+
+  void search_further_seeds(const std::vector<std::size_t>& which) {
     const std::size_t further = file_.seeds.size() - 1;
-    std::vector<SeedSearch> found(left.size() * further);
+    std::vector<SeedSearch> found(which.size() * further);
     parallel_for(
         found.size(),
         [&](std::size_t i) {
-          const DeploymentResult& d = at(left[i / further]);
-          if (!d.reason.empty()) return;
-          const double hint = d.held > 0 ? d.held : file_.load.from;
-          found[i] = search(d.scenario, {.seed = file_.seeds[1 + i % further]}, hint);
+          const DeploymentResult& d = at(which[i / further]);
+          found[i] = search(d.scenario, {.seed = file_.seeds[1 + i % further]}, d.held);
         },
         options_.threads);
     for (std::size_t i = 0; i < found.size(); ++i) {
-      DeploymentResult& d = at(left[i / further]);
+      DeploymentResult& d = at(which[i / further]);
       d.by_seed.push_back(std::move(found[i].found));
       std::ranges::move(found[i].trials, std::back_inserter(d.trials));
       settle(d);
     }
-    out_.at_full_length = left.size();
   }
 
   double hour_of(const DeploymentResult& d) const {
@@ -172,19 +193,26 @@ class Searcher {
     }
   }
 
-  // Cheapest first.
-  void rank(std::vector<std::size_t>& which) {
-    std::ranges::sort(which, [&](std::size_t a, std::size_t b) {
-      const DeploymentResult &x = at(a), &y = at(b);
-      if (x.price != y.price) return x.price < y.price;
-      if (x.held != y.held) return x.held > y.held;
-      return a < b;
-    });
+  bool is_before(std::size_t a, std::size_t b) const {
+    const DeploymentResult &x = out_.deployments[a], &y = out_.deployments[b];
+    if (x.price != y.price) return x.price < y.price;
+    if (x.held != y.held) return x.held > y.held;
+    return a < b;
   }
 
-  void choose(std::vector<std::size_t> left) {
-    rank(left);
-    if (!left.empty() && at(left.front()).held > 0) out_.best = left.front();
+  // Cheapest first.
+  void rank(std::vector<std::size_t>& which) const {
+    std::ranges::sort(which, [&](std::size_t a, std::size_t b) { return is_before(a, b); });
+  }
+
+  // Of those that were searched with every seed: the others are dearer already.
+  void choose(const std::vector<std::size_t>& left) {
+    std::optional<std::size_t>& best = out_.best;
+    for (const std::size_t i : left) {
+      const DeploymentResult& d = at(i);
+      if (d.held <= 0 || d.by_seed.size() < file_.seeds.size()) continue;
+      if (!best || is_before(i, *best)) best = i;
+    }
   }
 
   void answer_best() {

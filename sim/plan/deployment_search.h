@@ -4,7 +4,9 @@
 // engines (replicas) as the asked load needs side by side are its price; a router that spreads
 // sessions evenly is assumed.
 //
-//   exact    up to search.exact_up_to deployments: each is searched at full length with every seed
+//   exact    up to search.exact_up_to deployments: each is searched at full length. What a deployment
+//            holds is what every seed holds, so that a further seed only makes it dearer: one that is
+//            dearer with its first seed than the cheapest is with all of them needs no other
 //   halving  more than that: rounds of one seed on a part of the sample, half as many deployments
 //            in each next one on twice the part, until exact_up_to / 2 are left for the full
 //            length. A deployment that would only win on a long run can be lost on the way; the
@@ -63,7 +65,8 @@ struct PlanAnswer {
   SweepPlan plan;
   std::vector<DeploymentResult> deployments;  // in the order of the plan
   std::optional<std::size_t> best;
-  std::size_t at_full_length = 0;  // deployments
+  std::size_t at_full_length = 0;   // deployments
+  std::size_t with_every_seed = 0;  // of those
   std::size_t rounds = 1;
   std::int64_t runs = 0;
 

@@ -52,7 +52,8 @@ class PlanJson {
   void search() {
     json_.key("search").begin_object().member("deployments", answer_.deployments.size());
     json_.member("left_out", answer_.plan.left_out);
-    json_.member("at_full_length", answer_.at_full_length).member("rounds", answer_.rounds);
+    json_.member("at_full_length", answer_.at_full_length);
+    json_.member("with_every_seed", answer_.with_every_seed).member("rounds", answer_.rounds);
     json_.member("skipped_share", answer_.skipped_share()).member("runs", answer_.runs);
     json_.end_object();
   }

@@ -187,10 +187,11 @@ class PlanText {
     for (const auto& [reason, numbers] : reasons) {
       out += wrapped(fmt::format("no. {}: {}", fmt::join(numbers, ", "), reason), kColumns) + '\n';
     }
-    out +=
-        fmt::format("{} of {} deployments at full length, {:.0f} % of the space skipped, {} runs",
-                    answer_.at_full_length, answer_.deployments.size(),
-                    100 * answer_.skipped_share(), grouped(answer_.runs));
+    out += fmt::format(
+        "{} of {} deployments at full length, {} with every seed (the rest cannot be "
+        "cheaper), {:.0f} % of the space skipped, {} runs",
+        answer_.at_full_length, answer_.deployments.size(), answer_.with_every_seed,
+        100 * answer_.skipped_share(), grouped(answer_.runs));
     if (answer_.plan.left_out > 0) {
       out += fmt::format("; {} left out by constraints", answer_.plan.left_out);
     }

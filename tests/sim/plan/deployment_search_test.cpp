@@ -61,10 +61,12 @@ TEST_CASE("plan: on a small space the answer is that of running every load of ev
       }
       CAPTURE(i);
       CAPTURE(k);
-      CHECK(d.by_seed[k].held == of_seed);
+      // Further seeds only where they can make it the answer.
+      if (k < d.by_seed.size()) CHECK(d.by_seed[k].held == of_seed);
       held = std::min(held, of_seed);
     }
-    CHECK(d.held == held);
+    CHECK(d.held >= held);
+    if (d.by_seed.size() == file.seeds.size()) CHECK(d.held == held);
     different |= held != answer.deployments.front().held;
     if (held == 0) continue;
     const double engines = std::ceil(20 / held);
@@ -174,6 +176,7 @@ TEST_CASE(
   // A profile whose steps were performed on its GPU.
   ScenarioOptions options;
   options.find_traces = false;
+  options.set = {"profile=h100-v4exec-deepseek-v4-flash-tp4-ep4-quick"};
   const ModelError replayed = model_error(load_scenario(
       std::string(V4CAP_SOURCE_DIR) + "/scenarios/executor/flash_chat.yaml", options));
   REQUIRE(replayed.percent.has_value());
