@@ -33,7 +33,7 @@ YamlNode without(const YamlNode& root, const std::vector<std::string>& kept) {
 
 // Three seeds unless the file says others.
 void default_seeds(YamlNode& root) {
-  if (root.find(kSeedPath + std::string("s")) != nullptr) return;
+  if (root.find("seeds") != nullptr) return;
   YamlNode seeds = YamlNode::made(Kind::list, root.place);
   seeds.key = "seeds";
   seeds.key_place = root.place;

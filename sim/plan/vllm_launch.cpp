@@ -1,6 +1,4 @@
 // `vllm serve`, the flags that sim/import/vllm_flags.cpp reads.
-#include <cmath>
-
 #include "sim/config/value.h"
 #include "sim/plan/launch_command.h"
 
