@@ -38,12 +38,12 @@ inline constexpr const char* kGoodputFigure = "goodput";  // share of good reque
 
 // Of how much traffic a run is made.
 struct SampleRule {
-  std::int64_t requests = 4000;           // open loop
-  double rounds = 2;                      // closed loop: units, times the load
-  std::int64_t sessions = 1;              // closed loop: units at least
-  Duration ramp{};                        // closed loop: the first units begin over this span
-  std::optional<Duration> think_at_most;  // closed loop: longer pauses are cut to it
-  bool barrier = false;                   // closed loop: a batch that ends when its last unit does
+  std::int64_t requests = 4000;             // open loop
+  double rounds = 2;                        // closed loop: units, times the load
+  std::int64_t sessions = 1;                // closed loop: units at least
+  Duration ramp{};                          // closed loop: the first units begin over this span
+  std::optional<Duration> think_at_most{};  // closed loop: longer pauses are cut to it
+  bool barrier = false;  // closed loop: a batch that ends when its last unit does
 };
 
 struct TrialRules {
