@@ -280,6 +280,8 @@ const std::vector<KeySpec>& workload_keys() {
       key<double>("time_scale", "arrival times of a trace are multiplied by it")
           .within(0, kRateMax),
       key<bool>("spread_instants", "true: requests of one instant are spread up to the next"),
+      key_or<std::int64_t>("max_turns", "all", "first turns of each session of a trace")
+          .within(1, kCountMax),
       key_or<std::int64_t>("max_requests", "all", "the first so many; sessions are cut")
           .within(1, kCountMax)};
   return keys;
