@@ -247,9 +247,10 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
         } else if (past <= layers.knee || others <= layers.knee) {
           add(rows, row.at(past));
         } else {
+          // One time of one kind: beyond the others the way back to the knee counts negative.
           const double way = (past - layers.knee) / (others - layers.knee);
-          add(rows * way, row.at(others));
-          add(rows * (1 - way), row.at(layers.knee));
+          const SampleTime there = row.at(others), knee = row.at(layers.knee);
+          add(rows, {way * there.us + (1 - way) * knee.us, std::max(there.kind, knee.kind)});
         }
       }
       if (batch.padding > 0) add(kernels::real(batch.padding), row.at(layers.least_past));

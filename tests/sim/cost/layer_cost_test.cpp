@@ -203,6 +203,24 @@ TEST_CASE("a sequence longer than the others counts as one of them and what it a
   check_us(small_step(plan_of({90'000}), profile), decode_us({90'000}));
 }
 
+TEST_CASE("longer sequences count whole also where the context that selects all is a sample") {
+  // Of a sequence longer than the others' mean, the time at that context counts negative.
+  Profile profile = small_profile();
+  add_longest(profile, 1024);
+  for (ProfileSeries& series : profile.families[0].series) {
+    std::vector<Sample> samples;
+    for (const double batch : {1.0, 4.0}) {
+      for (const double past : {0.0, 128.0, 2048.0, 262'144.0}) {
+        samples.push_back({{batch, past}, times_of(series.keys[3]).decode(batch, past)});
+      }
+    }
+    series.grid = SampleGrid({Interpolation::linear, Interpolation::linear}, samples);
+  }
+  const double mean = (1000.0 + 1500.0 + 50'000.0) / 3;
+  check_us(small_step(plan_of({1000, 1500, 50'000, 100'000}), profile),
+           decode_us({1000, 1500, 50'000, mean}) + (kLayers - 1) * longest_adds_us(100'000 - mean));
+}
+
 TEST_CASE("rows that pad a captured batch stand at the least past that was measured") {
   const Profile profile = layer_profile("small", "4", "4", {}, 64);
   const std::vector<double> padded{1000, 2000, 3000, 4000, 5000, 64, 64, 64};
