@@ -337,7 +337,7 @@ WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
             .optional_or<std::int64_t>("max_requests", "all", between<std::int64_t>(1, kCountMax))
             .value_or(0);
   }
-  if (workload.trace.empty()) {
+  if (!has_trace) {
     reject_unused(section, "max_turns", false, "only a trace has recorded turns");
   } else {
     workload.max_turns =
