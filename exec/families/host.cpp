@@ -11,6 +11,15 @@ namespace v4cap::exec::calibrate {
 namespace {
 
 constexpr std::int32_t kPast = 2047;
+constexpr double kEventResolutionUs = 0.5;
+
+// A difference of two times, which noise may put below nothing: a step waits no shorter than events can tell.
+Measurement at_least_resolved(Measurement time) {
+  time.p10_us = std::max(time.p10_us, kEventResolutionUs);
+  time.median_us = std::max(time.median_us, kEventResolutionUs);
+  time.p90_us = std::max(time.p90_us, kEventResolutionUs);
+  return time;
+}
 
 class Host final : public StepFamily {
  public:
@@ -35,7 +44,7 @@ class Host final : public StepFamily {
     RankBench& b = bench(context);
     const auto batch = static_cast<std::int64_t>(point.at[0]);
     if (point.keys.front() == "graph_step") {
-      return b.time_around_decode(b.sequences(batch, kPast, 1));
+      return at_least_resolved(b.time_around_decode(b.sequences(batch, kPast, 1)));
     }
     StepRunner& runner = b.runner();
     const auto sequences = b.sequences(batch, kPast, 2);
