@@ -78,10 +78,15 @@ class Mistakes {
   std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::string>, std::size_t> counts_;
 };
 
+std::string build_of(std::string_view version, std::string_view sources) {
+  return std::string(version) + " with sources " + std::string(sources.substr(0, 8));
+}
+
 JsonWriter plan_json(const SweepPlan& plan, const std::string& hash) {
   JsonWriter json(1);
   json.begin_object().member("format", kFormat).member("format_version", kFormatVersion);
   json.member("plan", hash).member("simulator_version", simulator_version());
+  json.member("simulator_sources", simulator_sources());
   json.member("definitions_version", kDefinitionsVersion).member("name", plan.name);
   json.member("base_file", plan.base_file).member("base_text", plan.base_text);
   json.key("set").begin_array();
@@ -255,10 +260,10 @@ SweepPlan read_plan(const std::string& path) {
       version.integer(0, 1000) != kFormatVersion) {
     version.fail("expected a plan of format version " + std::to_string(kFormatVersion));
   }
-  if (const JsonValue made_by = root.at("simulator_version");
-      made_by.string() != simulator_version()) {
-    made_by.fail("expected a plan of v4cap " + std::string(simulator_version()) +
-                 ", this one is of " + std::string(made_by.string()));
+  const JsonValue version = root.at("simulator_version"), sources = root.at("simulator_sources");
+  if (version.string() != simulator_version() || sources.string() != simulator_sources()) {
+    version.fail("expected a plan of v4cap " + build_of(simulator_version(), simulator_sources()) +
+                 ", this one is of " + build_of(version.string(), sources.string()));
   }
   SweepPlan plan;
   plan.name = root.at("name").string();

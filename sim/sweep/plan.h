@@ -3,7 +3,7 @@
 // of its own content, so that shards on other machines run the same points or refuse.
 //
 // A result's key is a hash of all that it depends on: the resolved scenario (its seed included),
-// the version of the simulator and of its definitions, and the content of the trace and of the
+// the simulator's version, sources and definitions, and the content of the trace and of the
 // profile. Equal keys mean equal results, whichever sweep they are of.
 #pragma once
 

@@ -81,6 +81,7 @@ std::string PointKeys::file_key(const std::string& path) {
 std::string PointKeys::key_of(const Scenario& scenario) {
   Hash128 hash;
   hash.add(simulator_version());
+  hash.add(simulator_sources());
   hash.add(kDefinitionsVersion);
   hash.add(scenario.name);  // a part of the summary
   hash.add(scenario.resolved_yaml);

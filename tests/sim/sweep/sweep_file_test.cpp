@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "sim/output/version.h"
 #include "sim/sweep/plan.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
@@ -220,6 +221,12 @@ TEST_CASE("plan: its file reads back to the same, and changes are noticed") {
                        doctest::Contains("expected the hash of the plan's content"), InputError);
   CHECK_THROWS_AS(read_plan(dir.write("plan.json", text.substr(0, text.size() / 2))), InputError);
   CHECK_THROWS_AS(read_plan(dir.write("plan.json", "{}")), InputError);
+  const std::string sources(simulator_sources());
+  CHECK(sources.size() == 32);
+  changed = text;
+  changed.replace(changed.find(sources), 8, "00000000");
+  CHECK_THROWS_WITH_AS(read_plan(dir.write("plan.json", changed)),
+                       doctest::Contains("this one is of 0.1.0 with sources 00000000"), InputError);
   SweepPlan other = plan;
   other.points[2].key[0] = other.points[2].key[0] == '0' ? '1' : '0';
   CHECK_THROWS_WITH_AS(check_unchanged(other, {0, 1, 2, 3}, {}),
