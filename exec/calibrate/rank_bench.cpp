@@ -22,6 +22,9 @@ constexpr int kLeastSamples = 3, kMostSamples = 50;
 // Steps of different tokens that a layer's time is taken from: about this many tokens in all.
 constexpr std::int64_t kTokensTimed = 96;
 constexpr int kLeastSteps = 2, kMostSteps = 32;
+constexpr double kSettledShare =
+    0.15;  // p90 - p10 against the mean, less than what a profile marks
+constexpr double kLongerUnsettled = 4;
 constexpr int kStepsAround = 40;         // of differences of two clocks
 constexpr double kTenth = 1.2816;        // of a normal distribution: p90 in standard deviations
 constexpr double kShareOfMemory = 0.35;  // of what is free, for pages
@@ -155,6 +158,13 @@ LayerTimes KindTimes::summarised(double sm_mhz) const {
   return times;
 }
 
+bool KindTimes::settled() const {
+  if (us_.empty() || us_.begin()->second.size() < 2) return false;
+  return std::ranges::all_of(summarised(0), [](const auto& time) {
+    return time.second.p90_us - time.second.p10_us <= kSettledShare * time.second.median_us;
+  });
+}
+
 std::vector<std::string> rank_keys(const Rank& rank) {
   return {rank.model.measured_as, std::to_string(rank.tp), std::to_string(rank.ep)};
 }
@@ -269,8 +279,9 @@ LayerTimes RankBench::layers_of_decode(std::span<const StepSequence> sequences) 
   const auto marked = runner_.capture_decode(batch, context, part);
   const Event begin, end;
   KindTimes times(rank_.model);
-  const int steps = steps_of(batch);
-  for (int step = -1; step < steps; ++step) {  // the first is not counted
+  const int least = steps_of(batch);
+  // The first is not counted. Few layers that choose experts by their tokens scatter more than many.
+  for (int step = -1; step < least || (step < kMostSteps && !times.settled()); ++step) {
     runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));
     runner_.prepare_decode(sequences, batch);
     runner_.launch(*embeds);
@@ -300,7 +311,11 @@ LayerTimes RankBench::layers_of_prefill(
   for (const StepSequence& q : make(0)) tokens += q.tokens;
   const int least = steps_of(tokens);
   double timed_us = 0;
-  for (int step = -1; step < kMostSteps && (step < least || timed_us < 1e6 * seconds); ++step) {
+  // What scatters gets several times as long.
+  const auto enough = [&] {
+    return timed_us >= 1e6 * seconds * (times.settled() ? 1 : kLongerUnsettled);
+  };
+  for (int step = -1; step < least || (step < kMostSteps && !enough()); ++step) {
     runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));  // of sequences of one new token
     marks.begin();
     runner_.prefill_part(make(step + 1), part);

@@ -35,6 +35,9 @@ class KindTimes {
   // The mean over the layers of a kind and over steps. Its p10 and p90 are those of this mean by its
   // standard error: steps of different tokens differ by themselves.
   LayerTimes summarised(double sm_mhz) const;
+  // Whether more steps would say little: the p10 and p90 of every kind lie close together. Not before
+  // two steps.
+  bool settled() const;
 
  private:
   const ModelSpec& model_;

@@ -54,7 +54,7 @@ Record measured(Family& family, const Point& point, const FamilyJob& job, Measur
   std::string last;
   double pause_s = steadiness.pause_s;
   for (int i = 0; i < steadiness.tries; ++i) {
-    if (i > 0) {
+    if (i > 0 && last != kWideSpread) {  // a GPU that is hot or busy cools down or is left alone
       pace.sleep(pause_s);
       pause_s *= 2;
     }

@@ -38,6 +38,23 @@ TEST_CASE("layers of a step: a kind's time is the mean of its layers, over steps
   CHECK(m.median_us - m.p10_us == doctest::Approx(m.p90_us - m.median_us));
 }
 
+TEST_CASE("layers of a step: kinds that scatter ask for more steps") {
+  const ModelSpec model = flash();
+  KindTimes times(model);
+  std::vector<double> us(43, 100), other = us;
+  other[0] = other[1] = 160;  // both layers of one kind, which differ from step to step
+  CHECK_FALSE(times.settled());
+  times.add(us, 1);
+  CHECK_FALSE(times.settled());  // one step does not tell
+  times.add(other, 1);
+  CHECK_FALSE(times.settled());
+  int steps = 2;
+  for (; !times.settled() && steps < 100; ++steps) times.add(steps % 2 == 0 ? us : other, 1);
+  // Deviation 30 of 130: 2 x 1.2816 x 30 / sqrt(n) <= 0.15 x 130 from n = 16 on.
+  CHECK(steps >= 16);
+  CHECK(steps <= 18);
+}
+
 TEST_CASE("the middle of scattered samples: the median, as sure as their number makes it") {
   std::vector<double> us;
   for (int i = 0; i <= 100; ++i) us.push_back(100 - i);

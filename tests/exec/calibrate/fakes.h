@@ -53,12 +53,13 @@ class FakeFamily : public Family {
                std::to_string(point.at[1])];
     if (behave) behave(point);
     const double us = (point.keys[0] == "cold" ? 7 : 5) + 0.25 * point.at[0] + 0.001 * point.at[1];
-    return {us, 0.99 * us, 1.01 * us, 20, 1980};
+    return {us, (1 - spread / 2) * us, (1 + spread / 2) * us, 20, 1980};
   }
   FamilyCost cost() const override { return {1, 0.1}; }
 
   std::function<void(const Point&)> behave;
   std::map<std::string, int> measured;  // how often, by point
+  double spread = 0.02;                 // p90 - p10 of a time, as a share of it
 
  private:
   std::string name_;

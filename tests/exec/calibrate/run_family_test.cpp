@@ -204,6 +204,21 @@ TEST_CASE("calibrate: an unsteady sample is taken again, after longer and longer
   CHECK(std::ranges::max(family.measured | std::views::values) == 3);
 }
 
+TEST_CASE("calibrate: a sample that scatters is taken again at once: no pause makes it steadier") {
+  const TempDir dir;
+  FakeFamily family("fake");
+  family.spread = 0.5;
+  FakeMonitor monitor;
+  DiskFiles files;
+  const Rank rank;
+  MeasureContext context{.rank = rank, .size = GridSize::full};
+  FakeTime time;
+  run_family(family, job_in(dir.path()), context, monitor, files, time.pace());
+  CHECK(time.slept.empty());
+  CHECK(std::ranges::max(family.measured | std::views::values) == 4);
+  CHECK(read_part(part_path(dir.path(), "fake")).records[0].mark == "wide_spread");
+}
+
 TEST_CASE("calibrate: a GPU at its power limit is measured and marked") {
   const TempDir dir;
   FakeFamily family("fake");
