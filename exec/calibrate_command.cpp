@@ -4,6 +4,7 @@
 // On a GPU of a compute capability on which nobody has checked the kernels, every operator is
 // checked first, each in a process of its own, and only versions that passed are used: their ids go
 // to DIR/versions.txt, which the children read (kernels/usable.h).
+#include <cuda_runtime.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,6 +22,7 @@
 #include "exec/calibrate/conduct.h"
 #include "exec/calibrate/grids.h"
 #include "exec/calibration_monitor.h"
+#include "exec/collectives/exchange_bench.h"
 #include "exec/device.h"
 #include "exec/driver/gpu_error.h"
 #include "exec/suite.h"
@@ -117,6 +119,10 @@ class CalibrateCommand : public Command {
     app.add_flag("--full", full_, "fine grids, for a profile to keep")->excludes(quick);
     app.add_option("--out", out_, "folder: parts, logs and the profile");
     app.add_option("--family", families_, "only these");
+    app.add_flag("--collectives", collectives_,
+                 "exchanges between the GPUs of this host, through NCCL, instead of steps of one");
+    app.add_option("--gpus", gpus_, "with --collectives: the first so many GPUs; all of them")
+        ->check(CLI::Range(2, kMostPeers));
     app.add_option("--minutes", minutes_,
                    "stop before so many have passed; the same command goes on")
         ->check(CLI::Range(0.1, 1e4));
@@ -131,6 +137,9 @@ class CalibrateCommand : public Command {
     own("--seconds-left", seconds_left_);
     own("--reference-mhz", reference_mhz_);
     own("--versions", versions_);
+    own("--peer-rank", peer_rank_);
+    own("--peer-ranks", peer_ranks_);
+    own("--peer-id", peer_id_);
   }
 
   ExitCode run(CommandContext& context) override {
@@ -139,8 +148,16 @@ class CalibrateCommand : public Command {
       return ExitCode::done;
     }
     if (model_.empty()) throw InputError(Place{"--model"}, "expected a model, found none");
-    const Rank rank{load_model(model_).spec, tp_, ep_};
+    Rank rank{load_model(model_).spec, tp_, ep_};
     check_rank(rank);
+    if (gpus_ > 0 && !collectives_) {
+      throw InputError(Place{"--gpus"}, "expected --collectives with it");
+    }
+    if (collectives_) {
+      rank.gpus = !context.options.dry_run ? visible_gpus(gpus_) : gpus_ > 0 ? gpus_ : kMostPeers;
+      if (!context.options.dry_run) context.err << "NCCL " << Communicator::version() << '\n';
+      choose_exchanges();
+    }
     const GridSize size = full_ ? GridSize::full : GridSize::quick;
     if (context.options.dry_run) return say_plan(context, plan(families_, rank, size, {}));
     if (out_.empty()) throw InputError(Place{"--out"}, "expected a folder, found none");
@@ -181,6 +198,48 @@ class CalibrateCommand : public Command {
             .seconds_left = in_process_ ? seconds_left_ : 60 * minutes_};
   }
 
+  // ---- exchanges between GPUs ----
+
+  // Throws InputError no_gpu for fewer than two, or fewer than `asked`.
+  static int visible_gpus(int asked) {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
+    if (count < std::max(asked, 2)) {
+      throw InputError({},
+                       fmt::format("collectives need {} GPUs on this host, found {}",
+                                   asked > 0 ? std::to_string(asked) : "two or more", count),
+                       error_kind::kNoGpu, {});
+    }
+    return asked > 0 ? asked : std::min(count, kMostPeers);
+  }
+
+  // A family of exchanges is one that has points only where there are several GPUs.
+  void choose_exchanges() {
+    if (!families_.empty()) return;
+    const Rank one{load_model(model_).spec, tp_, ep_};
+    for (const std::string& name : FamilyRegistry::names()) {
+      if ((*FamilyRegistry::find(name))()->points(one, GridSize::quick).empty()) {
+        families_.push_back(name);
+      }
+    }
+  }
+
+  // Another rank of a job: does what rank 0 says until that ends it, or is gone (child()).
+  ExitCode serve() {
+    const Device device = open_device(peer_rank_);
+    ExchangeBench(device, peer_id_, peer_rank_, peer_ranks_).serve();
+    return ExitCode::done;
+  }
+
+  PeerTask peer_task(int rank, int ranks, const std::string& id) const {
+    PeerTask task{fmt::format("rank {} on GPU {}", rank, rank), child_arguments(),
+                  fmt::format("{}/logs/rank-{}.log", out_, rank)};
+    task.arguments.insert(task.arguments.end(),
+                          {"--family", families_.at(0), "--peer-rank", std::to_string(rank),
+                           "--peer-ranks", std::to_string(ranks), "--peer-id", id});
+    return task;
+  }
+
   // ---- a family, or the check of an operator, in this process ----
 
   // What it throws is in its log as a line of JSON, which the parent reads (conduct.h).
@@ -195,6 +254,7 @@ class CalibrateCommand : public Command {
           kV4exec, {"check", "--json", "--operator", check_, "--device", std::to_string(device_)},
           context.out, context.err, false, false);
     }
+    if (peer_rank_ > 0) return serve();
     const auto* make = FamilyRegistry::find(families_.at(0));
     V4CAP_CHECK(make != nullptr, families_.at(0));
     const std::unique_ptr<Family> family = (*make)();
@@ -208,6 +268,11 @@ class CalibrateCommand : public Command {
                              .device = &device,
                              .stopwatch = &stopwatch,
                              .seconds = size == GridSize::quick ? 0.01 : 0.02};
+    const PeerStart peers{fs::read_symlink(kSelf).string(),
+                          [this](int other, int ranks, const std::string& id) {
+                            return peer_task(other, ranks, id);
+                          }};
+    if (collectives_) measuring.peers = &peers;
     DiskFiles files;
     run_family(*family, job(device, rank, size), measuring, monitor, files, real_pace());
     return ExitCode::done;
@@ -231,6 +296,8 @@ class CalibrateCommand : public Command {
                                   "--device",
                                   std::to_string(device_)};
     if (any_gpu_) list.emplace_back("--any-gpu");
+    if (collectives_) list.emplace_back("--collectives");
+    if (gpus_ > 0) list.insert(list.end(), {"--gpus", std::to_string(gpus_)});
     if (!versions_.empty()) list.insert(list.end(), {"--versions", versions_});
     return list;
   }
@@ -471,8 +538,10 @@ class CalibrateCommand : public Command {
   }
 
   std::string model_, out_, assemble_, check_, versions_;
-  int tp_ = 1, ep_ = 1, device_ = 0;
+  int tp_ = 1, ep_ = 1, device_ = 0, gpus_ = 0, peer_rank_ = 0, peer_ranks_ = 0;
+  std::string peer_id_;
   bool quick_ = false, full_ = false, restart_ = false, any_gpu_ = false, in_process_ = false;
+  bool collectives_ = false;
   double minutes_ = 0, seconds_left_ = 0, reference_mhz_ = 0;
   std::vector<std::string> families_;
 };

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/collectives/peer_processes.h"
 #include "sim/core/error.h"
 #include "sim/core/registry.h"
 #include "sim/cost/profile.h"
@@ -30,6 +31,7 @@ namespace v4cap::exec::calibrate {
 struct Rank {
   ModelSpec model;
   int tp = 1, ep = 1;  // GPUs that share the attention heads, and the routed experts
+  int gpus = 0;        // of this host, between which exchanges are measured; 0: none are
 };
 
 // `quick`: all families in about three minutes. `full`: what a committed profile is made of.
@@ -60,6 +62,12 @@ class PointRefused : public RunError {
   std::string reason_;
 };
 
+// How a family starts the other ranks of a job on several GPUs.
+struct PeerStart {
+  std::string program;
+  std::function<PeerTask(int rank, int ranks, const std::string& id)> task;
+};
+
 // What a measurement may use. The pointers are null where orchestration is tested without a GPU.
 struct MeasureContext {
   const Rank& rank;
@@ -67,6 +75,7 @@ struct MeasureContext {
   const Device* device = nullptr;
   Stopwatch* stopwatch = nullptr;
   double seconds = 0.01;  // of measured time for a point
+  const PeerStart* peers = nullptr;
 };
 
 // What a family needs by estimate; says what fits into a time limit.

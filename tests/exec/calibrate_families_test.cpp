@@ -27,7 +27,10 @@ TEST_CASE("calibrate families: every family has sound points for Pro TP8 EP8 and
   const std::string models = std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/";
   for (const auto& [model, gpus] :
        {std::pair{"deepseek-v4-pro.yaml", 8}, std::pair{"deepseek-v4-flash.yaml", 4}}) {
-    const Rank rank{load_model(models + model).spec, gpus, gpus};
+    const Rank alone{load_model(models + model).spec, gpus, gpus};
+    Rank rank = alone;
+    rank.gpus = 8;
+    std::size_t exchanges = 0;
     for (const std::string& name : names) {
       CAPTURE(name);
       const std::unique_ptr<Family> family = (*FamilyRegistry::find(name))();
@@ -37,8 +40,11 @@ TEST_CASE("calibrate families: every family has sound points for Pro TP8 EP8 and
       CHECK(!described.covers.empty());
       const std::size_t quick = checked_points(*family, rank, GridSize::quick).size();
       CHECK(quick > 0);
+      // Exchanges between GPUs are asked for.
+      exchanges += checked_points(*family, alone, GridSize::quick).empty() ? 1 : 0;
       CHECK(checked_points(*family, rank, GridSize::full).size() >= quick);
     }
+    CHECK(exchanges == 6);
   }
 }
 
@@ -53,6 +59,24 @@ std::string printed(const std::vector<std::string>& arguments, const GlobalOptio
   const ExitCode code = command->run(context);
   CHECK(code == ExitCode::done);
   return out.str();
+}
+
+TEST_CASE("calibrate command: collectives are planned for the GPUs that are asked for") {
+  const std::string model =
+      std::string(V4CAP_SOURCE_DIR) + "/scenarios/models/deepseek-v4-flash.yaml";
+  GlobalOptions options;
+  options.dry_run = true;
+  const std::string two = printed({"--collectives", "--model", model, "--gpus", "2"}, options);
+  const std::string eight = printed({"--collectives", "--model", model}, options);
+  for (const char* family : {"all_reduce ", "all_reduce_peer ", "all_gather ", "reduce_scatter ",
+                             "alltoall ", "expert_exchange "}) {
+    CHECK(two.find(family) != std::string::npos);
+    CHECK(eight.find(family) != std::string::npos);
+  }
+  CHECK(two.find("layer_decode") == std::string::npos);
+  CHECK(two != eight);
+  CHECK_THROWS_WITH_AS(printed({"--model", model, "--gpus", "2"}, options),
+                       doctest::Contains("expected --collectives"), InputError);
 }
 
 TEST_CASE("calibrate command: the plan needs no GPU, and what is missing is asked for") {
