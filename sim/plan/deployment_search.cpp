@@ -18,6 +18,7 @@ namespace {
 // One search of one seed, and its runs.
 struct SeedSearch {
   HeldLoad found;
+  CheapestLoad cheapest;
   std::vector<Trial> trials;
 };
 
@@ -58,6 +59,17 @@ class Searcher {
       return out.trials.back().met;
     };
     out.found = search_load(file_.load, hint, keeps);
+    out.cheapest = cheapest_of(out, gpu_hour(scenario));
+    return out;
+  }
+
+  static CheapestLoad cheapest_of(const SeedSearch& search, double gpu_hour) {
+    CheapestLoad out{search.found.held, std::numeric_limits<double>::infinity()};
+    for (const Trial& t : search.trials) {
+      if (!t.met || t.load > search.found.held) continue;
+      const double cost = task_cost(t, gpu_hour);
+      if (cost < out.task_cost) out = {t.load, cost};
+    }
     return out;
   }
 
@@ -106,6 +118,7 @@ class Searcher {
           SeedSearch found = search(d.scenario, {.seed = file_.seeds.front(), .size = size}, hint);
           d.size = size;
           d.by_seed = {std::move(found.found)};
+          d.cheapest = {found.cheapest};
           if (size >= 1) d.trials = std::move(found.trials);
           settle(d);
         },
@@ -166,15 +179,18 @@ class Searcher {
     for (std::size_t i = 0; i < found.size(); ++i) {
       DeploymentResult& d = at(which[i / further]);
       d.by_seed.push_back(std::move(found[i].found));
+      d.cheapest.push_back(found[i].cheapest);
       std::ranges::move(found[i].trials, std::back_inserter(d.trials));
       settle(d);
     }
   }
 
+  double gpu_hour(const Scenario& scenario) const {
+    return file_.prices ? file_.prices->gpu_hour.at(scenario.hardware.gpu.name).per_hour : 1;
+  }
+
   double hour_of(const DeploymentResult& d) const {
-    const double price =
-        file_.prices ? file_.prices->gpu_hour.at(d.scenario.hardware.gpu.name).per_hour : 1;
-    return price * static_cast<double>(d.scenario.deployment.gpus());
+    return gpu_hour(d.scenario) * static_cast<double>(d.scenario.deployment.gpus());
   }
 
   // What follows from the loads that were found.
@@ -189,7 +205,8 @@ class Searcher {
       d.price = hour_of(d) * static_cast<double>(d.replicas);
     } else {
       d.replicas = 1;
-      d.price = hour_of(d) / d.held;
+      d.price = 0;
+      for (const CheapestLoad& one : d.cheapest) d.price = std::max(d.price, one.task_cost);
     }
   }
 
@@ -221,12 +238,16 @@ class Searcher {
     for (const HeldLoad& one : best.by_seed) held.push_back(one.held);
     out_.held = interval_of(held);
     out_.replica_load = best.held;
+    for (const CheapestLoad& one : best.cheapest) {
+      if (!file_.asked) out_.replica_load = std::min(out_.replica_load, one.load);
+    }
     if (file_.asked) {
       const double part = *file_.asked / static_cast<double>(best.replicas);
       out_.replica_load = file_.load.whole ? std::ceil(part) : part;
     }
     out_.error = model_error(best.scenario);
     out_.launch = launch_command(best.scenario);
+    out_.profile_yaml = scenario_at_load(best);
     run_at_load(best);
     say("levers and the profile's error");
     std::vector<Lever> levers =
@@ -236,6 +257,19 @@ class Searcher {
         file_.prices ? &file_.prices->gpu_hour.at(best.scenario.hardware.gpu.name) : nullptr;
     out_.money = count_money(out_.at_load, file_.prices ? &*file_.prices : nullptr, gpu,
                              best.replicas, out_.replica_load, best.held);
+  }
+
+  // The times of a recorded trace stay: by how much they are stretched depends on the part that a
+  // seed draws.
+  std::string scenario_at_load(const DeploymentResult& best) const {
+    Lever at_load{"", {}, Place{"the load"}};
+    const auto set = [&](const std::string& key) {
+      at_load.set.emplace_back("workload.arrivals." + key, fmt::format("{}", out_.replica_load));
+    };
+    if (best.scenario.workload.arrivals == ArrivalMode::closed_loop) set("sessions_at_a_time");
+    if (best.scenario.workload.arrivals == ArrivalMode::poisson) set("rate_per_s");
+    return scenario_of_point(out_.plan, out_.plan.points[best.point], options_.trace_dir, &at_load)
+        .resolved_yaml;
   }
 
   void run_at_load(const DeploymentResult& best) {
@@ -287,7 +321,7 @@ class Searcher {
 
   void vary(const DeploymentResult& best, const std::vector<Lever>& levers) {
     out_.levers.resize(levers.size());
-    const std::size_t errors = out_.error.percent ? 2 : 0;
+    const std::size_t errors = out_.error.percent && file_.search.vary_steps ? 2 : 0;
     const HeldLoad& before = best.by_seed.front();
     parallel_for(
         levers.size() + errors,

@@ -12,8 +12,11 @@
 //            length. A deployment that would only win on a long run can be lost on the way; the
 //            share that was not run at full length is reported
 //
-// Cheapest: the least price of an hour for the asked load; without one, of a unit of load. Equal
-// prices go to the larger load held, then to the order of the plan.
+// Cheapest: the least price of an hour for the asked load. Without one, of a task (money.h), at that
+// of the loads within the SLO that were run at which it costs least: often less than what is held, as
+// sessions that wait for each other hold a place and do nothing. What a seed more finds is dearer
+// again, never cheaper: a task's price is that of the dearest seed. Equal prices go to the larger
+// load held, then to the order of the plan.
 #pragma once
 
 #include <cstdint>
@@ -30,17 +33,22 @@
 
 namespace v4cap {
 
+struct CheapestLoad {
+  double load = 0, task_cost = 0;
+};
+
 struct DeploymentResult {
   std::size_t point = 0;            // of the plan
   std::vector<std::string> values;  // of the axes
   Scenario scenario;
-  std::string reason;             // why it is infeasible; "" = it is not
-  double size = 0;                // share of the sample in its last round; 1 = full length
-  std::vector<HeldLoad> by_seed;  // in its last round; a part of the seeds where size < 1
-  double held = 0;                // by every seed that was run
-  std::int64_t replicas = 0;      // that carry the asked load; 1 without one; 0 = none do
-  double price = 0;               // what the search ranks by
-  std::vector<Trial> trials;      // of full length, by seed and in the order they were run
+  std::string reason;                  // why it is infeasible; "" = it is not
+  double size = 0;                     // share of the sample in its last round; 1 = full length
+  std::vector<HeldLoad> by_seed;       // in its last round; a part of the seeds where size < 1
+  std::vector<CheapestLoad> cheapest;  // by seed: where a task costs least within what it holds
+  double held = 0;                     // by every seed that was run
+  std::int64_t replicas = 0;           // that carry the asked load; 1 without one; 0 = none do
+  double price = 0;                    // what the search ranks by: of an hour of all, or of a task
+  std::vector<Trial> trials;           // of full length, by seed and in the order they were run
 
   bool keeps_slo() const { return reason.empty() && held > 0; }
 };
@@ -71,7 +79,7 @@ struct PlanAnswer {
   std::int64_t runs = 0;
 
   // Of the best, each empty or 0 without one.
-  double replica_load = 0;      // of the asked load, or what it holds
+  double replica_load = 0;      // of the asked load, or where a task costs least
   std::vector<Trial> at_load;   // at replica_load, by seed
   std::optional<Trial> beyond;  // of the first seed at the smallest load that failed
   SeedInterval held;
@@ -80,6 +88,7 @@ struct PlanAnswer {
   std::vector<LeverGain> levers;               // largest gain first
   MoneyAnswer money;
   LaunchCommand launch;
+  std::string profile_yaml;  // the resolved scenario of one engine, at replica_load where it can be
 
   std::vector<FrontierPoint> frontier;  // by interactivity, slowest first
 

@@ -1,5 +1,7 @@
 #include "sim/plan/money.h"
 
+#include <limits>
+
 namespace v4cap {
 
 namespace {
@@ -32,6 +34,18 @@ class Figure {
 };
 
 }  // namespace
+
+const char* task_name(const SampleRule& sample, const Trial& trial) {
+  if (sample.barrier) return "trajectory";
+  return trial.sessions < static_cast<double>(trial.requests) ? "session" : "request";
+}
+
+// A trace without sessions has as many of them as requests.
+double task_cost(const Trial& trial, double gpu_hour) {
+  if (!(trial.sessions > 0)) return std::numeric_limits<double>::infinity();
+  return gpu_hour * static_cast<double>(trial.gpus) * trial.window_s / kSecondsPerHour /
+         trial.sessions;
+}
 
 MoneyAnswer count_money(const std::vector<Trial>& trials, const PriceTable* prices,
                         const GpuPrice* gpu, std::int64_t replicas, double replica_load,

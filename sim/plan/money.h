@@ -18,6 +18,13 @@
 
 namespace v4cap {
 
+// What work is counted in: "trajectory" of a batch with a barrier, else "session", or "request" of a
+// trace without sessions.
+const char* task_name(const SampleRule& sample, const Trial& trial);
+
+// What a task of the run cost, at a price of a GPU-hour; infinite where none ended.
+double task_cost(const Trial& trial, double gpu_hour);
+
 struct MoneyAnswer {
   std::string unit;           // "USD", or "GPU-hours" without a price table
   double gpu_hour = 1;        // price of one

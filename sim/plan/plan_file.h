@@ -12,7 +12,7 @@
 //   load:                       sessions at a time, or requests a second: what the arrivals count
 //     from: 4
 //     to: 400
-//     asked: 120                the load to carry; without it, the cheapest unit of load is looked for
+//     asked: 120                the load to carry; without it, the cheapest task is looked for (money.h)
 //     tolerance: 0.05           of the answer
 //   sample:                     how much traffic one run plays (trial.h)
 //     rounds: 2
@@ -47,6 +47,9 @@ struct Lever {
 struct SearchRule {
   std::int64_t exact_up_to = 12;  // so many deployments are all run at full length
   double first_size = 0.25;       // share of the sample in the first round of more than that
+  // What the answer holds by the profile's error is searched; off where answers are compared that
+  // share it.
+  bool vary_steps = true;
 };
 
 struct PlanFile {

@@ -22,9 +22,10 @@ const std::vector<std::string>& run_figures() {
 
 class PlanJson {
  public:
-  PlanJson(const PlanFile& file, const PlanAnswer& answer) : file_(file), answer_(answer) {}
+  PlanJson(const PlanFile& file, const PlanAnswer& answer, JsonWriter& json)
+      : file_(file), answer_(answer), json_(json) {}
 
-  std::string text() {
+  void write() {
     json_.begin_object().member("source", "simulated");
     json_.member("simulator_version", simulator_version());
     json_.member("definitions_version", kDefinitionsVersion).member("plan", file_.sweep.name);
@@ -45,7 +46,6 @@ class PlanJson {
     deployments();
     infeasible();
     json_.end_object();
-    return json_.text() + '\n';
   }
 
  private:
@@ -69,14 +69,7 @@ class PlanJson {
   }
 
   void interval(std::string_view name, const std::optional<SeedInterval>& figure) {
-    json_.key(name);
-    if (!figure) {
-      json_.value(nullptr);
-      return;
-    }
-    json_.begin_object().member("mean", figure->mean).member("low", figure->low);
-    json_.member("high", figure->high).member("t95_low", figure->t95_low);
-    json_.member("t95_high", figure->t95_high).end_object();
+    write_interval(json_, name, figure);
   }
 
   void trial(const Trial& t) {
@@ -193,7 +186,8 @@ class PlanJson {
       axes(d);
       json_.member("gpus", d.scenario.deployment.gpus()).member("size", d.size);
       json_.member("held", d.held).member("engines", d.replicas);
-      json_.member("price_per_hour", d.replicas > 0 ? std::optional(d.price) : std::nullopt);
+      json_.member(file_.asked ? "price_per_hour" : "task_cost",
+                   d.replicas > 0 ? std::optional(d.price) : std::nullopt);
       json_.key("by_seed").begin_array();
       for (const HeldLoad& one : d.by_seed) {
         json_.begin_object().member("held", one.held).member("failing", one.failing);
@@ -217,7 +211,7 @@ class PlanJson {
 
   const PlanFile& file_;
   const PlanAnswer& answer_;
-  JsonWriter json_{1};
+  JsonWriter& json_;
 };
 
 std::string field(double value) {
@@ -231,7 +225,7 @@ void append(std::vector<std::string>& row, std::initializer_list<std::string> mo
 std::string deployments_csv(const PlanFile& file, const PlanAnswer& answer) {
   std::vector<std::string> header = paths_of_axes(answer.plan);
   append(header, {"gpus", "status", "reason", "size", "held", "held_low", "held_high", "engines",
-                  file.asked ? "price_per_hour" : "price_per_hour_and_load"});
+                  file.asked ? "price_per_hour" : "task_cost"});
   std::string out = csv_line(header);
   for (const DeploymentResult& d : answer.deployments) {
     std::vector<std::string> row = d.values;
@@ -287,17 +281,39 @@ std::string frontier_csv(const PlanAnswer& answer) {
 
 }  // namespace
 
+void write_interval(JsonWriter& json, std::string_view name,
+                    const std::optional<SeedInterval>& figure) {
+  json.key(name);
+  if (!figure) {
+    json.value(nullptr);
+    return;
+  }
+  json.begin_object().member("mean", figure->mean).member("low", figure->low);
+  json.member("high", figure->high).member("t95_low", figure->t95_low);
+  json.member("t95_high", figure->t95_high).end_object();
+}
+
+void write_plan(JsonWriter& json, const PlanFile& file, const PlanAnswer& answer) {
+  PlanJson(file, answer, json).write();
+}
+
 std::string plan_report_json(const PlanFile& file, const PlanAnswer& answer) {
-  return PlanJson(file, answer).text();
+  JsonWriter json{1};
+  write_plan(json, file, answer);
+  return json.text() + '\n';
 }
 
 std::vector<RunFile> plan_report_files(const PlanFile& file, const PlanAnswer& answer) {
-  return {
+  std::vector<RunFile> files = {
       {kPlanAnswerFile, [&](const TextSink& out) { out(plan_report_json(file, answer)); }},
       {"deployments.csv", [&](const TextSink& out) { out(deployments_csv(file, answer)); }},
       {"frontier.csv", [&](const TextSink& out) { out(frontier_csv(answer)); }},
       {"runs.csv", [&](const TextSink& out) { out(runs_csv(answer)); }},
   };
+  if (answer.best) {
+    files.push_back({"profile.yaml", [&](const TextSink& out) { out(answer.profile_yaml); }});
+  }
+  return files;
 }
 
 }  // namespace v4cap

@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
-#include "sim/output/humanise.h"
+#include "sim/plan/plan_numbers.h"
 #include "sim/plan/plan_report.h"
 
 namespace v4cap {
@@ -13,27 +12,15 @@ namespace {
 
 constexpr std::size_t kColumns = 100;
 
-std::string number(double value) {
-  return grouped(value, value == std::floor(value) ? 0 : std::max(1, decimals_for(value)));
-}
-
-std::string money(double value) {
-  if (value == 0) return "0";
-  return grouped(value, value >= 1000 ? 0 : value >= 0.1 ? 2 : 4);
-}
-
-std::string between_text(double low, double high) {
-  return number(low) == number(high) ? number(low) : number(low) + " to " + number(high);
-}
-
 class PlanText {
  public:
   PlanText(const PlanFile& file, const PlanAnswer& answer, const TextStyle& style)
       : file_(file), answer_(answer), style_(style) {}
 
+  std::string first_lines() const { return answer_.best ? verdict() : nothing(); }
+
   std::string text() const {
-    std::string out = answer_.best ? verdict() : nothing();
-    out += '\n' + deployments();
+    std::string out = first_lines() + '\n' + deployments();
     if (!answer_.best) return out;
     out += frontier() + levers() + costs() + launch();
     return out;
@@ -42,7 +29,7 @@ class PlanText {
  private:
   const DeploymentResult& best() const { return answer_.deployments[*answer_.best]; }
 
-  std::string load_text(double load) const { return number(load) + ' ' + name_of(file_.unit); }
+  std::string load_text(double load) const { return plan_number(load) + ' ' + name_of(file_.unit); }
 
   std::string slo() const {
     std::string out;
@@ -86,8 +73,13 @@ class PlanText {
       head = fmt::format("{} within {}: {}, {} GPUs of {}", load_text(d.held), slo(),
                          name_of_deployment(d), gpus, d.scenario.hardware.name);
     }
+    if (!file_.asked) {
+      head += fmt::format(", {} {} a {} at {}", plan_money(d.price), money_unit(),
+                          task_name(file_.rules.sample, answer_.at_load.front()),
+                          load_text(answer_.replica_load));
+    }
     if (file_.prices) {
-      head += fmt::format(", {} {} an hour", money(answer_.money.hour), answer_.money.unit);
+      head += fmt::format(", {} {} an hour", plan_money(answer_.money.hour), answer_.money.unit);
     }
     std::string out = style_.heading(wrapped(head, kColumns)) + '\n';
     out += line("holds", holds());
@@ -116,15 +108,14 @@ class PlanText {
     std::string out =
         fmt::format("one engine {}{}", first.failing ? "" : "at least ", load_text(d.held));
     out += fmt::format("; {} seeds: {}", d.by_seed.size(),
-                       between_text(answer_.held.low, answer_.held.high));
+                       plan_range(answer_.held.low, answer_.held.high));
     if (answer_.held.t95_low && answer_.held.low < answer_.held.high) {
-      out +=
-          fmt::format(", mean {} (95 %: {})", number(answer_.held.mean),
-                      between_text(std::max(0.0, *answer_.held.t95_low), *answer_.held.t95_high));
+      out += fmt::format(", mean {} (95 %: {})", plan_number(answer_.held.mean),
+                         plan_range(std::max(0.0, *answer_.held.t95_low), *answer_.held.t95_high));
     }
     if (answer_.error.percent) {
       out += fmt::format("; steps {:.1f} % longer or shorter: {}{}", *answer_.error.percent,
-                         between_text(answer_.error_low(), answer_.error_high()),
+                         plan_range(answer_.error_low(), answer_.error_high()),
                          first.failing ? "" : " or more");
       out += " (" + answer_.error.source + ')';
     } else {
@@ -162,7 +153,7 @@ class PlanText {
 
   std::string deployments() const {
     std::vector<std::string> header = {"deployment", "no.", "GPUs", "holds", "seeds", "engines"};
-    header.push_back(file_.asked ? money_unit() + "/h" : money_unit() + "/h per unit");
+    header.push_back(file_.asked ? money_unit() + "/h" : money_unit() + " a task");
     Table table(header);
     std::map<std::string, std::vector<std::string>> reasons;  // with the deployments' numbers
     for (std::size_t i = 0; i < answer_.deployments.size(); ++i) {
@@ -177,11 +168,11 @@ class PlanText {
         table.row({name, std::to_string(i + 1), gpus, "does not run", "-", "-", "-"});
         continue;
       }
-      std::string held = d.held > 0 ? number(d.held) : "none";
+      std::string held = d.held > 0 ? plan_number(d.held) : "none";
       if (d.size < 1) held += fmt::format(" on {:.0f} %", 100 * d.size);
       table.row({name, std::to_string(i + 1), gpus, held, std::to_string(d.by_seed.size()),
                  d.replicas > 0 ? grouped(d.replicas) : "-",
-                 d.replicas > 0 ? money(d.price) : "-"});
+                 d.replicas > 0 ? plan_money(d.price) : "-"});
     }
     std::string out = table.text(style_);
     for (const auto& [reason, numbers] : reasons) {
@@ -198,14 +189,15 @@ class PlanText {
     return out + '\n';
   }
 
-  std::string money_unit() const { return file_.prices ? file_.prices->currency : "GPU"; }
+  std::string money_unit() const { return file_.prices ? file_.prices->currency : "GPU-hours"; }
 
   std::string frontier() const {
     if (answer_.frontier.empty()) return "";
     Table table({"tok/s of one user", "tok/s of one GPU", "load", "within the SLO", "no."});
     for (const FrontierPoint& p : answer_.frontier) {
-      table.row({number(p.trial.interactivity), number(p.trial.tok_s_per_gpu), number(p.trial.load),
-                 p.trial.met ? "yes" : "no", std::to_string(p.deployment + 1)});
+      table.row({plan_number(p.trial.interactivity), plan_number(p.trial.tok_s_per_gpu),
+                 plan_number(p.trial.load), p.trial.met ? "yes" : "no",
+                 std::to_string(p.deployment + 1)});
     }
     return '\n' + style_.heading("Throughput against interactivity") +
            " (cached, computed and output tokens; median user)\n" + table.text(style_);
@@ -221,7 +213,7 @@ class PlanText {
         reasons += wrapped("cannot run: " + g.lever.name + ": " + g.reason, kColumns) + '\n';
         continue;
       }
-      table.row({g.lever.name, g.gain > 0 ? number(g.held) : "no more",
+      table.row({g.lever.name, g.gain > 0 ? plan_number(g.held) : "no more",
                  g.gain > 0 ? fmt::format("{:+.0f} %", 100 * g.gain) : "-"});
     }
     return '\n' + table.text(style_) + reasons;
@@ -234,7 +226,8 @@ class PlanText {
     Table table({title, "mean", "seeds"});
     const auto row = [&](const std::string& name, const std::optional<SeedInterval>& figure) {
       if (!figure) return;
-      table.row({name, money(figure->mean), money(figure->low) + " to " + money(figure->high)});
+      table.row({name, plan_money(figure->mean),
+                 plan_money(figure->low) + " to " + plan_money(figure->high)});
     };
     row("a million input tokens", m.input);
     row("a million cached tokens", m.cached);
@@ -253,16 +246,16 @@ class PlanText {
     row("revenue less GPUs, an hour", m.margin_hour);
     std::string out = '\n' + table.text(style_);
     if (m.load_after_loss) {
-      out += wrapped(
-          fmt::format("Losing one of {} engines leaves {} on each of the others, which "
-                      "they {}; one to spare (N+1): {} {} an hour.",
-                      m.replicas, load_text(*m.load_after_loss),
-                      m.holds_after_loss ? "hold" : "do not hold", money(m.spare_hour), m.unit),
-          kColumns);
+      out += wrapped(fmt::format("Losing one of {} engines leaves {} on each of the others, which "
+                                 "they {}; one to spare (N+1): {} {} an hour.",
+                                 m.replicas, load_text(*m.load_after_loss),
+                                 m.holds_after_loss ? "hold" : "do not hold",
+                                 plan_money(m.spare_hour), m.unit),
+                     kColumns);
     } else {
       out += wrapped(fmt::format("There is a single engine: losing it loses all. One to spare "
                                  "(N+1): {} {} an hour.",
-                                 money(m.spare_hour), m.unit),
+                                 plan_money(m.spare_hour), m.unit),
                      kColumns);
     }
     out += '\n';
@@ -270,7 +263,7 @@ class PlanText {
       const GpuPrice& gpu = file_.prices->gpu_hour.at(best().scenario.hardware.gpu.name);
       out += wrapped(fmt::format(
                          "Prices are data of {} ({}): {} {} for an hour of one {} ({}){}.",
-                         file_.prices->date, file_.prices->name, money(gpu.per_hour),
+                         file_.prices->date, file_.prices->name, plan_money(gpu.per_hour),
                          file_.prices->currency, best().scenario.hardware.gpu.name, gpu.source,
                          file_.prices->tokens ? "; tokens: " + file_.prices->tokens->source : ""),
                      kColumns) +
@@ -305,6 +298,11 @@ class PlanText {
 std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer,
                              const TextStyle& style) {
   return PlanText(file, answer, style).text();
+}
+
+std::string plan_verdict_text(const PlanFile& file, const PlanAnswer& answer,
+                              const TextStyle& style) {
+  return PlanText(file, answer, style).first_lines();
 }
 
 }  // namespace v4cap

@@ -9,6 +9,7 @@
 
 #include "tests/data.h"
 #include "tests/sim/app/program_run.h"
+#include "tests/sim/app/readme_run.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -51,9 +52,18 @@ TEST_CASE("plan: exit codes, one document, files") {
   CHECK(run_v4cap({"plan", good, "--out", out}).code == ExitCode::bad_input);
   CHECK(run_v4cap({"plan", good, "--out", out, "--overwrite"}).code == ExitCode::done);
 
+  // The answer is a scenario that can be run.
+  CHECK(run_v4cap({"check", out + "/profile.yaml"}).code == ExitCode::done);
+  CHECK(bytes_of(out + "/profile.yaml").find("sessions_at_a_time: 4\n") != std::string::npos);
+
   const ProgramRun dry = run_v4cap({"plan", good, "--dry-run"});
   CHECK(dry.code == ExitCode::done);
-  CHECK(dry.out == "tiny: 1 deployment, 1 seed, each at full length\n");
+  CHECK(dry.out.starts_with("tiny: 1 deployment, 1 seed, each at full length\nabout "));
+  const auto estimate = run_v4cap({"plan", good, "--dry-run", "--json"});
+  const auto estimated = boost::json::parse(estimate.out).as_object();
+  CHECK(estimated.at("sampled").to_number<int>() == 1);
+  CHECK(estimated.at("estimated_runs").to_number<int>() > 1);
+  CHECK(estimated.at("estimated_wall_s").to_number<double>() > 0);
 
   const ProgramRun nothing = run_v4cap({"plan", tiny_plan(dir, "ttft_ms.p50 <= 0.001"), "--json"});
   CHECK(nothing.code == ExitCode::failed);
@@ -63,6 +73,37 @@ TEST_CASE("plan: exit codes, one document, files") {
   CHECK(wrong.code == ExitCode::bad_input);
   CHECK(wrong.out.find("did you mean 'ttft_ms.p9") != std::string::npos);
   CHECK(run_v4cap({"plan"}).code == ExitCode::bad_input);
+}
+
+TEST_CASE("plan: README's example of a wrong profile does what it shows") {
+  const ReadmeRun run = run_readme_section("## What the wrong profile costs");
+  CHECK(run.commands == 1);
+  CHECK(run.shown >= 4);
+}
+
+TEST_CASE("plan: several plans are one document, a folder each and a table") {
+  const TempDir dir;
+  const std::string good = tiny_plan(dir, "ttft_ms.p50 <= 1e9");
+  const std::string other = dir.write("other.yaml", bytes_of(good) + "goodput: {ttft: 1000 s}\n");
+  const std::string out = dir / "out";
+  const ProgramRun run = run_v4cap({"plan", good, other, "--json", "--out", out});
+  CAPTURE(run.err);
+  REQUIRE(run.code == ExitCode::done);
+  const auto document = boost::json::parse(run.out).as_object();
+  CHECK(document.at("plans").as_array().size() == 2);
+  const auto& cells = document.at("cross").as_array();
+  REQUIRE(cells.size() == 4);
+  for (const auto& cell : cells) CHECK(cell.at("held_per_engine").to_number<double>() == 4);
+  CHECK(cells[0].at("extra").is_null());
+  CHECK(cells[1].at("profile").as_string() == "other");
+  CHECK(cells[1].at("extra").at("mean").to_number<double>() == doctest::Approx(0));
+  CHECK(run.out == bytes_of(out + "/plans.json"));
+  for (const char* name : {"/cross.csv", "/tiny/plan.json", "/other/profile.yaml"}) {
+    CHECK(bytes_of(out + name).find('\n') != std::string::npos);
+  }
+  CHECK(run_v4cap({"plan", good, other, "--dry-run"}).out.find("other: 1 deployment") !=
+        std::string::npos);
+  CHECK(run_v4cap({"plan", good, good}).code == ExitCode::bad_input);
 }
 
 TEST_CASE("plan: README's example does what it shows") {
@@ -99,7 +140,8 @@ TEST_CASE("plan: README's example does what it shows") {
 }
 
 DATA_TEST_CASE("plan: the shipped plans read their traces, and every deployment of them is sound") {
-  for (const char* name : {"plan_agents", "plan_chat", "plan_rollouts"}) {
+  for (const char* name :
+       {"plan_agents", "plan_chat", "plan_chat_azure", "plan_rollouts", "plan_completion"}) {
     const ProgramRun run = run_v4cap({"plan", kSource + "/scenarios/" + name + ".yaml", "--traces",
                                       (data_dir() / "traces").string(), "--dry-run"});
     CAPTURE(run.err);

@@ -86,6 +86,34 @@ TEST_CASE("plan: on a small space the answer is that of running every load of ev
   for (const Trial& t : answer.at_load) CHECK(t.met);
 }
 
+TEST_CASE("plan: without an asked load the cheapest task is looked for, not the largest load") {
+  const TempDir dir;
+  const PlanFile file = file_of(dir, small_plan("load: {from: 1, to: 14, tolerance: 0}\n"
+                                                "levers: []\nprices: on-demand-2026\n"));
+  const PlanAnswer answer = search_deployments(file, {"", 2}, {});
+  REQUIRE(answer.best.has_value());
+  for (const DeploymentResult& d : answer.deployments) {
+    if (d.held <= 0) continue;
+    const double gpu_hour = file.prices->gpu_hour.at(d.scenario.hardware.gpu.name).per_hour;
+    double dearest = 0;
+    for (std::size_t s = 0; s < d.by_seed.size(); ++s) {
+      double least = INFINITY;
+      for (const Trial& t : d.trials) {
+        if (t.seed != file.seeds[s] || !t.met || t.load > d.by_seed[s].held) continue;
+        least = std::min(least, task_cost(t, gpu_hour));
+      }
+      CHECK(d.cheapest[s].task_cost == least);
+      dearest = std::max(dearest, least);
+    }
+    CHECK(d.price == dearest);
+    CHECK(answer.deployments[*answer.best].price <= d.price);
+  }
+  const DeploymentResult& best = answer.deployments[*answer.best];
+  CHECK(answer.replica_load <= best.held);
+  for (const Trial& t : answer.at_load) CHECK(t.met);
+  CHECK(plan_report_text(file, answer, {}).find(" USD a session at ") != std::string::npos);
+}
+
 TEST_CASE("plan: equal bytes on one and three threads") {
   const TempDir dir;
   const PlanFile file = file_of(dir, small_plan("load: {from: 1, to: 10}\n"));

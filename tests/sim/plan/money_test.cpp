@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <string>
+
 namespace v4cap {
 namespace {
 
@@ -41,6 +44,18 @@ TEST_CASE("money: the price of an hour is shared out by the time that each kind 
   CHECK(3 * m.input->mean + 20 * m.cached->mean + 2 * m.output->mean == doctest::Approx(40));
   CHECK(m.revenue_hour->mean == doctest::Approx(3 * (6 + 10 + 8)));
   CHECK(m.margin_hour->mean == doctest::Approx(3 * (24.0 - 40)));
+}
+
+TEST_CASE("money: a task is a trajectory, a session or a request") {
+  Trial t = hour();
+  CHECK(task_cost(t, 5) == doctest::Approx(4));
+  CHECK(std::string(task_name({}, t)) == "session");
+  CHECK(std::string(task_name({.barrier = true}, t)) == "trajectory");
+  t.sessions = 100;
+  CHECK(std::string(task_name({}, t)) == "request");
+  CHECK(task_cost(t, 5) == doctest::Approx(0.4));
+  t.sessions = 0;
+  CHECK(std::isinf(task_cost(t, 5)));
 }
 
 TEST_CASE("money: what is left when one engine is lost") {
