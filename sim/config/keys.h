@@ -33,7 +33,8 @@ enum class ValueKind : std::uint8_t {
   duration,
   byte_rate,
   flop_rate,
-  section  // a map with keys of its own
+  section,  // a map with keys of its own
+  any       // what another part of the file decides: its reader says what is wrong
 };
 
 struct KeySpec;
@@ -136,6 +137,10 @@ inline KeySpec items_key(std::string name, SectionKeys section, std::string mean
   KeySpec spec = section_key(std::move(name), section, std::move(meaning));
   spec.list = true;
   return spec;
+}
+// Read as a node.
+inline KeySpec any_key(std::string name, std::string meaning) {
+  return {.name = std::move(name), .kind = ValueKind::any, .meaning = std::move(meaning)};
 }
 // The key of this name, or the one that stands for every name; nullptr when there is none.
 const KeySpec* find_key(const std::vector<KeySpec>& keys, std::string_view name);

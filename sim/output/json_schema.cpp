@@ -91,6 +91,8 @@ void write_form(JsonWriter& json, const KeySpec& spec, bool partial) {
     case ValueKind::section:
       write_keys(json, spec.section(), partial || spec.partial);
       break;
+    case ValueKind::any:
+      break;
   }
 }
 

@@ -79,6 +79,10 @@ std::vector<Lever> usual_levers(const Scenario& s, const std::vector<Axis>& axes
   }
   add_windows(s, list);
   const Deployment& d = s.deployment;
+  if (d.data_parallel > 1 && !d.router.starts_with("prefix_affinity")) {
+    list.add("prompts to the attention rank that holds their prefix",
+             {{"deployment.router", "prefix_affinity"}});
+  }
   if (d.tensor_parallel % 2 == 0 && d.tensor_parallel > 1 && d.collectives) {
     list.add("half the tensor parallelism, twice the attention ranks",
              {{"deployment.tensor_parallel", count(d.tensor_parallel / 2)},

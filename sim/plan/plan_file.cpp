@@ -17,10 +17,71 @@ using Kind = YamlNode::Kind;
 constexpr double kLoadMax = 1e6;
 constexpr std::int64_t kSessionsMax = 1'000'000;
 
-const std::vector<std::string>& sweep_keys() {
-  static const std::vector<std::string> keys = {"base", "axes", "seeds", "constraints",
-                                                "thresholds"};
+const std::vector<KeySpec>& goodput_keys() {
+  static const std::vector<KeySpec> keys = {
+      key_or<Duration>("ttft", "none", "time to first token of a good request, at most"),
+      key_or<Duration>("tpot", "none", "time per output token of it, at most"),
+      key_or<Duration>("e2el", "none", "time until its last token, at most")};
   return keys;
+}
+
+const std::vector<KeySpec>& load_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<double>("from", "least load: sessions at a time, or requests a second")
+          .within(0, kLoadMax)
+          .must(),
+      key<double>("to", "largest load").within(0, kLoadMax).must(),
+      key_or<double>("asked", "none", "load to carry; none: the cheapest task is looked for")
+          .within(0, kLoadMax),
+      key<double>("tolerance", "of the answer").within(0, 0.5)};
+  return keys;
+}
+
+const std::vector<KeySpec>& sample_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("requests", "open loop: of one run").within(10, 10'000'000),
+      key<double>("rounds", "closed loop: sessions of one run, times the load").within(1, 1000),
+      key<std::int64_t>("sessions", "closed loop: at least").within(1, kSessionsMax),
+      key<Duration>("ramp", "closed loop: the first sessions begin over it"),
+      key_or<Duration>("think_at_most", "none", "closed loop: longer pauses are cut to it"),
+      key<bool>("barrier", "closed loop: a batch that ends when its last session does")};
+  return keys;
+}
+
+const std::vector<KeySpec>& search_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::int64_t>("exact_up_to", "so many deployments are all searched at full length")
+          .within(1, 1'000'000),
+      key<double>("first_size", "share of the sample in the first round of more than that")
+          .within(0.01, 1)};
+  return keys;
+}
+
+const std::vector<KeySpec>& plan_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out = sweep_key_list();
+    out.push_back(section_key("goodput", goodput_keys, "what a good request keeps"));
+    out.push_back(section_key("load", load_keys, "range of loads to search").must());
+    out.push_back(section_key("sample", sample_keys, "how much traffic one run plays"));
+    out.push_back(section_key("search", search_keys, "which deployments are searched how"));
+    out.push_back(key_or<std::string>("prices", "none", "price table, by name or path"));
+    out.push_back(any_key("levers", "{key.path: value} to try on the answer").listed());
+    return out;
+  }();
+  return keys;
+}
+
+[[maybe_unused]] const bool registered =
+    FileKinds::add("plan", {"deployments to choose from, an SLO, a load", plan_keys});
+
+// Those of its keys that a sweep file has.
+const std::vector<std::string>& sweep_keys() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const KeySpec& spec : sweep_key_list()) out.push_back(spec.name);
+    return out;
+  }();
+  return names;
 }
 
 YamlNode without(const YamlNode& root, const std::vector<std::string>& kept) {
@@ -209,8 +270,8 @@ PlanFile read_plan_file(const std::string& path, const std::vector<std::string>&
                         std::optional<std::uint64_t> seed, const std::string& trace_dir) {
   const YamlNode root = parse_yaml(read_text_file(path), path);
   Document document(root, path);
-  Section top = document.root();
-  for (const std::string& key : sweep_keys()) top.node(key);
+  Section top = document.root(plan_keys);
+  for (const std::string& name : sweep_keys()) top.node(name);
 
   PlanFile plan;
   YamlNode sweep = without(root, sweep_keys());

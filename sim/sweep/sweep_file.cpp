@@ -15,6 +15,34 @@ namespace {
 namespace fs = std::filesystem;
 using Kind = YamlNode::Kind;
 
+const std::vector<KeySpec>& axis_keys() {
+  static const std::vector<KeySpec> keys = {
+      any_key("from", "first value of a grid"),
+      any_key("to", "last value of a grid"),
+      any_key("step", "between values of a grid"),
+      any_key("log", "first and last of values in equal ratios").listed(),
+      key<std::int64_t>("points", "how many values in equal ratios"),
+      key<std::string>("keys", "key paths that move together").listed(),
+      any_key("rows", "values of those keys, a list for each row").listed()};
+  return keys;
+}
+
+const std::vector<KeySpec>& axes_keys() {
+  static const std::vector<KeySpec> keys = {
+      any_key("*", "values that the key of this path takes")
+          .listed()
+          .or_else(section_key("", axis_keys, "a grid, equal ratios, or keys that move together"))};
+  return keys;
+}
+
+const std::vector<KeySpec>& sweep_keys() {
+  static const std::vector<KeySpec> keys = sweep_key_list();
+  return keys;
+}
+
+[[maybe_unused]] const bool registered =
+    FileKinds::add("sweep", {"many runs: a scenario, axes, thresholds", sweep_keys});
+
 std::vector<std::string> paths_of(const std::vector<Axis>& axes) {
   std::vector<std::string> paths;
   for (const Axis& axis : axes) paths.insert(paths.end(), axis.paths.begin(), axis.paths.end());
@@ -184,6 +212,15 @@ void read_seeds(Section& top, Document& document, const YamlNode& base,
 
 }  // namespace
 
+std::vector<KeySpec> sweep_key_list() {
+  return {
+      key<std::string>("base", "scenario that the points change").must(),
+      section_key("axes", axes_keys, "key paths of the base and the values of each"),
+      any_key("seeds", "one seed, a list or a grid"),
+      key<std::string>("constraints", "comparisons of keys; what breaks one is left out").listed(),
+      key<std::string>("thresholds", "comparisons of figures that a result must keep").listed()};
+}
+
 YamlNode base_tree(const std::string& text, const std::string& file,
                    const std::vector<std::string>& set) {
   YamlNode root = parse_yaml(text, file);
@@ -218,7 +255,7 @@ SweepFile sweep_of_tree(YamlNode root, const std::string& path, const std::vecto
                         std::optional<std::uint64_t> seed,
                         const std::vector<std::string>& further_figures) {
   Document document(std::move(root), path);
-  Section top = document.root();
+  Section top = document.root(sweep_keys);
   SweepFile sweep;
   sweep.name = fs::path(path).stem().string();
   sweep.set = set;

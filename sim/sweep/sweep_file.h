@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/keys.h"
 #include "sim/sweep/axis.h"
 #include "sim/sweep/condition.h"
 
@@ -31,6 +32,9 @@ struct SweepFile {
   std::vector<Axis> axes;        // seeds last
   std::vector<Condition> constraints, thresholds;
 };
+
+// Its keys, for the schema and for a plan file, which has them too.
+std::vector<KeySpec> sweep_key_list();
 
 // Throws InputError with everything that is wrong. `set`: overrides of the base; `seed`: in place
 // of the file's seeds.
