@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/output/text_width.h"
 #include "sim/output/version.h"
 #include "sim/plan/plan_numbers.h"
 #include "sim/plan/plan_report.h"
@@ -22,9 +23,9 @@ class CrossText {
 
   std::string text() const {
     std::string out;
-    for (const AnsweredPlan& plan : plans_) {
-      out += style_.heading("Plan " + plan.file.sweep.name) + '\n' +
-             plan_verdict_text(plan.file, plan.answer, style_) + '\n';
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      out += style_.heading("Plan " + name(i)) + '\n' +
+             plan_verdict_text(plans_[i].file, plans_[i].answer, style_) + '\n';
     }
     return out + style_.heading("The profile of one traffic under another") + '\n' + table() +
            notes();
@@ -32,6 +33,7 @@ class CrossText {
 
  private:
   const PlanFile& file(std::size_t plan) const { return plans_[plan].file; }
+  std::string name(std::size_t plan) const { return printable(file(plan).sweep.name); }
 
   std::string table() const {
     Table table({"traffic, profile of", "holds", "seeds", "engines", "GPUs", cross_.unit + "/h",
@@ -49,20 +51,19 @@ class CrossText {
     const auto cell = std::ranges::find_if(
         cross_.cells, [&](const CrossCell& c) { return c.traffic == t && !c.task.empty(); });
     const std::string task = cell == cross_.cells.end() ? "" : ", a task is a " + cell->task;
-    return file(t).sweep.name + task;
+    return name(t) + task;
   }
 
   std::vector<std::string> row(const CrossCell& cell) const {
-    const std::string name =
-        (cell.profile == cell.traffic ? "* " : "  ") + file(cell.profile).sweep.name;
-    if (!cell.reason.empty()) return {name, "nothing", "-", "-", "-", "-", "-", "-", "-", "-"};
+    const std::string label = (cell.profile == cell.traffic ? "* " : "  ") + name(cell.profile);
+    if (!cell.reason.empty()) return {label, "nothing", "-", "-", "-", "-", "-", "-", "-", "-"};
     std::string cost = "-", extra = "-", extra_of_seeds = "-";
     if (cell.task_interval) cost = plan_money(cell.task_interval->mean);
     if (cell.extra) {
       extra = percent(cell.extra->mean);
       extra_of_seeds = percent(cell.extra->low) + " to " + percent(cell.extra->high);
     }
-    return {name,
+    return {label,
             plan_number(cell.held),
             plan_range(cell.held_of_seeds.low, cell.held_of_seeds.high),
             file(cell.traffic).asked ? grouped(cell.engines) : "-",
@@ -80,8 +81,8 @@ class CrossText {
     std::string out;
     for (const CrossCell& cell : cross_.cells) {
       if (cell.reason.empty()) continue;
-      out += wrapped(fmt::format("{} with the profile of {}: {}", file(cell.traffic).sweep.name,
-                                 file(cell.profile).sweep.name, cell.reason),
+      out += wrapped(fmt::format("{} with the profile of {}: {}", name(cell.traffic),
+                                 name(cell.profile), cell.reason),
                      kColumns) +
              '\n';
     }
