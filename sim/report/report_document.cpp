@@ -107,10 +107,19 @@ void read_folder(const std::string& path, Report& report) {
   const bool comparison = folders.empty() && fs::exists(path + "/compare.json");
   if (sweep) read_sweep(path + "/points.csv", folder_name(path), report);
   if (comparison) read_comparison(path + "/compare.json", report);
-  if (!folders.empty() || sweep || comparison) return;
+  // Of a plan: the runs of its search, and what its deployments hold and cost. A sweep has a
+  // plan.json of its own.
+  const bool plan = fs::exists(path + "/deployments.csv");
+  for (const char* table : {"runs", "deployments"}) {
+    if (plan) {
+      read_sweep(path + '/' + table + ".csv", folder_name(path) + ", " + table, report);
+    }
+  }
+  if (!folders.empty() || sweep || comparison || plan) return;
   throw InputError(Place{path},
                    "expected the directory of a run (summary.json), of several runs, of a sweep "
-                   "(points.csv) or of a comparison (compare.json), found none of them");
+                   "(points.csv), of a plan (deployments.csv) or of a comparison (compare.json), "
+                   "found none of them");
 }
 
 void read_file(const std::string& path, Report& report) {

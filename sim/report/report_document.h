@@ -39,8 +39,8 @@ struct Report {
 };
 
 // What `paths` name: directories of runs, directories of such directories (`simulate --compare
-// --out`) or of a sweep (points.csv), compare.json or a directory with one, and exports of sweeps
-// (.csv, .jsonl). Runs get their labels. Throws InputError.
+// --out`), of a sweep (points.csv) or of a plan (deployments.csv), compare.json or a directory with
+// one, and exports of sweeps (.csv, .jsonl). Runs get their labels. Throws InputError.
 Report read_report(const std::vector<std::string>& paths);
 
 // Adds what was measured, in any format that `v4cap compare` reads, and how far each run is from it.

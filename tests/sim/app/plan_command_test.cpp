@@ -52,6 +52,10 @@ TEST_CASE("plan: exit codes, one document, files") {
   CHECK(run_v4cap({"plan", good, "--out", out}).code == ExitCode::bad_input);
   CHECK(run_v4cap({"plan", good, "--out", out, "--overwrite"}).code == ExitCode::done);
 
+  const auto report = run_v4cap({"report", out, "--json", "--out", dir / "report.html"});
+  REQUIRE(report.code == ExitCode::done);
+  CHECK(boost::json::parse(report.out).at("sweeps").to_number<int>() == 2);
+  CHECK(bytes_of(dir / "report.html").find("held_low") != std::string::npos);
   // The answer is a scenario that can be run.
   CHECK(run_v4cap({"check", out + "/profile.yaml"}).code == ExitCode::done);
   CHECK(bytes_of(out + "/profile.yaml").find("sessions_at_a_time: 4\n") != std::string::npos);
