@@ -9,6 +9,7 @@
   requests              addresses asked for, but for the file itself
   width                 of the page's content, in pixels
   values                of the expressions, in their order
+  values_busy_ms        processor time of the page's main thread for each of them
 
 Speaks the DevTools protocol over the pipe (file descriptors 3 and 4). Exit code 3: there is no Chromium.
 """
@@ -74,6 +75,10 @@ class Browser:
             raise SystemExit(f"browse: {expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
 
+    def busy_ms(self):
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return 1000 * next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+
     def close(self):
         self.process.kill()
         self.process.wait()
@@ -109,9 +114,13 @@ def visit(browser, arguments):
     url = Path(arguments.file).resolve().as_uri()
     browser.call("Page.navigate", url=url)
     wait_until_drawn(browser)
-    metrics = {m["name"]: m["value"] for m in browser.call("Performance.getMetrics")["metrics"]}
+    busy_ms = browser.busy_ms()
     data = browser.value("({...document.documentElement.dataset})")
-    values = [browser.value(expression) for expression in arguments.eval]
+    values, values_busy_ms = [], []
+    for expression in arguments.eval:
+        before_ms = browser.busy_ms()
+        values.append(browser.value(expression))
+        values_busy_ms.append(round(browser.busy_ms() - before_ms))
     width = browser.value("document.documentElement.scrollWidth")
 
     console, requests = [], []
@@ -124,7 +133,8 @@ def visit(browser, arguments):
     if "failed" in data:
         console.append(data["failed"])
     return {"drawn_ms": int(data.get("drawnMs", -1)), "loaded_ms": int(data.get("loadedMs", -1)),
-            "busy_ms": round(1000 * metrics["TaskDuration"]), "console": console, "requests": requests, "width": width, "values": values}
+            "busy_ms": round(busy_ms), "console": console, "requests": requests, "width": width,
+            "values": values, "values_busy_ms": values_busy_ms}
 
 
 def main():

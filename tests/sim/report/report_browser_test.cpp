@@ -1,6 +1,6 @@
 // Reports in headless Chromium: they are drawn, nothing is said on the console, nothing is asked for,
-// texts stay texts, a million requests take less than two seconds. Where there is no Chromium these
-// tests say so.
+// texts stay texts, a million requests cost a bounded multiple of plain work on as many figures. Where
+// there is no Chromium these tests say so.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
@@ -226,8 +226,8 @@ TEST_CASE("browser: the log of a performed run's steps is drawn, also without a 
   for (const auto& drawn : visit.at("values").at(1).as_array()) CHECK(drawn.as_bool());
 }
 
-TEST_CASE("browser: a million requests are drawn in less than two seconds") {
-  if (no_browser("a million requests are drawn in less than two seconds")) return;
+TEST_CASE("browser: a million requests are drawn in the time of a few sorts of as many figures") {
+  if (no_browser("a million requests are drawn in the time of a few sorts")) return;
   const TempDir dir;
   Report report = read_report({write_folder(dir, "run", {})});
   ColumnSet& requests = report.runs[0].requests;
@@ -247,9 +247,25 @@ TEST_CASE("browser: a million requests are drawn in less than two seconds") {
   }
   const std::string page = dir / "million.html";
   std::ofstream(page, std::ios::binary) << report_page(report);
-  const boost::json::value visit = visited(dir, page);
+  // The same browser sorts a million numbers, by a comparison of its own: what this machine is worth
+  // at this moment. Two to three sorts are usual.
+  constexpr const char* kSort = R"((() => {
+    const numbers = new Array(1000000);
+    let state = 1;
+    for (let i = 0; i < numbers.length; ++i) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      numbers[i] = state;
+    }
+    numbers.sort((a, b) => a - b);
+    return numbers[0] <= numbers[1];
+  })())";
+  const boost::json::value visit = visited(dir, page, {kSort});
   check_quiet(visit);
-  CAPTURE(visit.at("drawn_ms").as_int64());
+  const auto busy_ms = visit.at("busy_ms").as_int64();
+  const auto sort_ms = visit.at("values_busy_ms").at(0).as_int64();
+  MESSAGE("a million requests: " << visit.at("drawn_ms").as_int64()
+                                 << " ms, of which the processor " << busy_ms
+                                 << " ms; a sort of a million numbers " << sort_ms << " ms");
   // Time of the processor, not of the clock: other tests may be running.
-  CHECK(visit.at("busy_ms").as_int64() < 2000);
+  CHECK(busy_ms < 5 * sort_ms);
 }
