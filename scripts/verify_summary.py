@@ -76,7 +76,8 @@ def totals(records, finished, gpus):
               "total_rebuilt_tokens": rebuilt, "total_recomputed_after_preemption": again,
               "prefix_cache_hit_rate": hit_rate, "cached_tput_per_gpu": rate(hit, gpus),
               "computed_tput_per_gpu": rate(computed, gpus), "output_tput_per_gpu": rate(osl, gpus)}
-    ours = {"requests": len(records), "finished": len(finished), "refused": len(records) - len(finished),
+    refused = [r for r in records if r["error"] is not None and r["error"]["code"] == 400]
+    ours = {"requests": len(records), "finished": len(finished), "refused": len(refused),
             "prompt_tokens": isl, "hit_tokens": hit, "computed_tokens": computed, "rebuilt_tokens": rebuilt,
             "net_saved_tokens": hit - rebuilt, "recomputed_after_preemption": again, "output_tokens": osl,
             "hit_rate": hit_rate, "output_tok_s": rate(osl), "duration_s": seconds}

@@ -312,6 +312,16 @@ void KvCache::release(CachedSequence& sequence) {
   --running_;
 }
 
+KindBytes KvCache::clear() {
+  V4CAP_CHECK(running_ == 0, "a cache was cleared under running sequences");
+  const KindBytes lost = cached();
+  while (index_.cached() != KindBytes{}) {
+    const bool evicted = index_.evict(true);
+    V4CAP_CHECK(evicted, "cached bytes without a cached block");
+  }
+  return lost;
+}
+
 void KvCache::count_resume(const Resume& resume) {
   if (resume.position == Tokens{0}) return;
   reused_ += layout_->blocks(0, resume.position / block_, false);

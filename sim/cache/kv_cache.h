@@ -114,6 +114,9 @@ class KvCache {
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
+  // Nothing runs and all that is cached is lost. It counts as evicted and is returned.
+  KindBytes clear();
+
   // Windows are read where they are stored; otherwise a hit copies its point back.
   bool keeps_windows_in_place() const { return window_ || windows_in_pool_; }
 

@@ -12,7 +12,10 @@ namespace v4cap {
 
 class OccupancyRecorder {
  public:
-  explicit OccupancyRecorder(std::size_t limit = 4096) : limit_(limit) {}
+  static constexpr std::size_t kLimit = 4096;
+  explicit OccupancyRecorder(std::size_t limit = kLimit) : limit_(limit) {}
+  // Forgets all.
+  void restart() { *this = OccupancyRecorder(limit_); }
 
   // True when the coming step is one to sample.
   bool due() { return step_++ % stride_ == 0; }

@@ -1,6 +1,5 @@
-// Router `prefix_affinity=SHARE,FACTOR` (0.5,1.5 when left out): the rank whose cache serves the
-// longest prefix of the request, when that is more than SHARE of its prompt and the rank is not too
-// busy: it has at most FACTOR times the mean number of requests, or at most kFewRequests more than
+// Router `prefix_affinity=SHARE,FACTOR` (0.5,1.5 when left out): the one whose cache serves the
+// longest prefix of the request, when that is more than SHARE of its prompt and it is not too busy: it has at most FACTOR times the mean number of requests, or at most kFewRequests more than
 // the mean, which chance alone makes. Else the shortest queue. Of ranks with equal prefixes the one
 // with the shortest queue.
 //
@@ -21,28 +20,29 @@ class PrefixAffinityRouter final : public Router {
  public:
   PrefixAffinityRouter(double share, double factor) : share_(share), factor_(factor) {}
 
-  std::size_t choose(const RequestSpec& request, Ranks ranks) override {
+  std::size_t choose(const RequestSpec& request, Candidates candidates) override {
     const double enough = share_ * static_cast<double>(request.prompt.value);
-    std::size_t best = ranks.size();
+    const auto requests = [&](std::size_t i) { return candidates[i].target->requests(); };
+    std::size_t best = candidates.size();
     Tokens longest;
-    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-      const Tokens hit = ranks[rank]->would_hit(request);
-      const bool better = hit > longest || (hit == longest && best < ranks.size() &&
-                                            ranks[rank]->requests() < ranks[best]->requests());
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const Tokens hit = candidates[i].target->would_hit(request);
+      const bool better = hit > longest || (hit == longest && best < candidates.size() &&
+                                            requests(i) < requests(best));
       if (static_cast<double>(hit.value) <= enough || !better) continue;
-      best = rank;
+      best = i;
       longest = hit;
     }
-    if (best == ranks.size() || too_busy(best, ranks)) return shortest_queue(ranks);
+    if (best == candidates.size() || too_busy(best, candidates)) return shortest_queue(candidates);
     return best;
   }
 
  private:
-  bool too_busy(std::size_t rank, Ranks ranks) const {
+  bool too_busy(std::size_t i, Candidates candidates) const {
     double all = 0;
-    for (const auto& engine : ranks) all += static_cast<double>(engine->requests());
-    const double mean = all / static_cast<double>(ranks.size());
-    const auto load = static_cast<double>(ranks[rank]->requests());
+    for (const Candidate& one : candidates) all += static_cast<double>(one.target->requests());
+    const double mean = all / static_cast<double>(candidates.size());
+    const auto load = static_cast<double>(candidates[i].target->requests());
     return load > factor_ * mean && load > mean + kFewRequests;
   }
 

@@ -11,20 +11,57 @@ Replica::Replica(std::vector<std::unique_ptr<Engine>> ranks, std::unique_ptr<Rou
     : ranks_(std::move(ranks)), router_(std::move(router)), rules_(rules), plans_(ranks_.size()) {
   V4CAP_CHECK(!ranks_.empty(), "a deployment without an engine");
   V4CAP_CHECK(ranks_.size() == 1 || router_ != nullptr, "several ranks without a router");
+  for (std::size_t i = 0; i < ranks_.size(); ++i) there_.push_back({i, ranks_[i].get()});
 }
 
 Replica::Replica(std::unique_ptr<Engine> only) {
   ranks_.push_back(std::move(only));
+  there_.push_back({0, ranks_.front().get()});
   plans_.resize(1);
 }
 
 bool Replica::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecord& refused) {
   std::size_t rank = 0;
   if (ranks_.size() > 1) {
-    rank = router_->choose(spec, ranks_);
-    V4CAP_CHECK(rank < ranks_.size(), "a router chose rank " + std::to_string(rank));
+    const std::size_t chosen = router_->choose(spec, there_);
+    V4CAP_CHECK(chosen < there_.size(), "a router chose rank " + std::to_string(chosen));
+    rank = there_[chosen].number;
   }
   return ranks_[rank]->submit(std::move(spec), arrival, now, refused);
+}
+
+bool Replica::has_rank(std::size_t rank) const {
+  return std::ranges::find(there_, rank, &Candidate::number) != there_.end();
+}
+
+KindBytes Replica::lose_rank(std::size_t rank, std::vector<LostRequest>& lost) {
+  V4CAP_CHECK(there_.size() > 1 && has_rank(rank), "a rank was lost that cannot be");
+  there_.erase(std::ranges::find(there_, rank, &Candidate::number));
+  return ranks_[rank]->lose(lost);
+}
+
+void Replica::rank_is_back(std::size_t rank) {
+  V4CAP_CHECK(rank < ranks_.size() && !has_rank(rank), "a rank is back that was not lost");
+  there_.insert(std::ranges::lower_bound(there_, rank, {}, &Candidate::number),
+                {rank, ranks_[rank].get()});
+}
+
+KindBytes Replica::lose(std::vector<LostRequest>& lost) {
+  KindBytes bytes;
+  for (const auto& rank : ranks_) bytes += rank->lose(lost);
+  return bytes;
+}
+
+Tokens Replica::prompt_tokens() const {
+  Tokens sum;
+  for (const auto& rank : ranks_) sum += rank->prompt_tokens();
+  return sum;
+}
+
+Tokens Replica::would_hit(const RequestSpec& spec) const {
+  Tokens longest;
+  for (const Candidate& rank : there_) longest = std::max(longest, rank.target->would_hit(spec));
+  return longest;
 }
 
 std::span<const StepPlan* const> Replica::plan_step(SimTime now) {

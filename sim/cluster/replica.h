@@ -49,6 +49,15 @@ class Replica {
     return submit(std::move(spec), now, now, refused);
   }
 
+  // A rank is lost: its requests are taken away (Engine::lose) and it takes no more until it is
+  // back, with an empty cache. Not the last one that is there. Returns what its cache held.
+  KindBytes lose_rank(std::size_t rank, std::vector<LostRequest>& lost);
+  void rank_is_back(std::size_t rank);
+  bool has_rank(std::size_t rank) const;
+  std::size_t ranks_there() const { return there_.size(); }
+  // All is lost, for good: this replica takes no requests any more.
+  KindBytes lose(std::vector<LostRequest>& lost);
+
   // The next step of every rank. Valid until finish_step(); all are empty when nothing can run.
   std::span<const StepPlan* const> plan_step(SimTime now);
   // The last plans have been performed. Records of requests that ended are appended to `ended`, in
@@ -57,6 +66,10 @@ class Replica {
   void stamp(SimTime seen);  // as Engine::stamp()
 
   bool has_work() const;
+  std::size_t requests() const { return running() + waiting(); }
+  Tokens prompt_tokens() const;
+  // Where a request that arrived now could resume on the rank that is best for it.
+  Tokens would_hit(const RequestSpec& spec) const;
   std::size_t running() const;
   std::size_t waiting() const;
   std::size_t decoding() const;  // of those that run
@@ -94,6 +107,7 @@ class Replica {
 
   std::vector<std::unique_ptr<Engine>> ranks_;
   std::unique_ptr<Router> router_;  // null with one rank
+  std::vector<Candidate> there_;    // ranks that are not lost
   RankRules rules_;
   std::int64_t delayed_steps_ = 0;
   std::vector<const StepPlan*> plans_;

@@ -1,5 +1,7 @@
-// Router `round_robin`: each rank in turn, whatever it has to do. The default of SGLang's data
-// parallel controller.
+// Router `round_robin`: each in turn, whatever it has to do. The default of SGLang's data parallel
+// controller. Who cannot be chosen is passed over.
+#include <algorithm>
+
 #include "sim/cluster/router.h"
 
 namespace v4cap {
@@ -8,10 +10,11 @@ namespace {
 
 class RoundRobinRouter final : public Router {
  public:
-  std::size_t choose(const RequestSpec&, Ranks ranks) override {
-    const std::size_t rank = next_ % ranks.size();
-    next_ = rank + 1;
-    return rank;
+  std::size_t choose(const RequestSpec&, Candidates candidates) override {
+    const auto found = std::ranges::lower_bound(candidates, next_, {}, &Candidate::number);
+    const auto chosen = found == candidates.end() ? candidates.begin() : found;
+    next_ = chosen->number + 1;
+    return static_cast<std::size_t>(chosen - candidates.begin());
   }
 
  private:

@@ -2,26 +2,22 @@
 
 #include <tuple>
 
+#include "sim/core/named.h"
+
 namespace v4cap {
 
 std::unique_ptr<Router> make_router(const std::string& name) {
-  const std::size_t equals = name.find('=');
-  const std::string base = name.substr(0, equals);
-  const auto* factory = RouterRegistry::find(base);
-  if (factory == nullptr) {
-    throw InputError(Place{},
-                     "unknown router '" + base + "'" + suggestion(base, RouterRegistry::names()));
-  }
-  return (*factory)(equals == std::string::npos ? "" : name.substr(equals + 1));
+  return make_named<RouterRegistry>("router", name);
 }
 
-std::size_t shortest_queue(Ranks ranks) {
-  const auto load = [&](std::size_t rank) {
-    return std::tuple(ranks[rank]->requests(), ranks[rank]->prompt_tokens());
+std::size_t shortest_queue(Candidates candidates) {
+  const auto load = [&](std::size_t i) {
+    const RouteTarget& target = *candidates[i].target;
+    return std::tuple(target.requests(), target.prompt_tokens());
   };
   std::size_t best = 0;
-  for (std::size_t rank = 1; rank < ranks.size(); ++rank) {
-    if (load(rank) < load(best)) best = rank;
+  for (std::size_t i = 1; i < candidates.size(); ++i) {
+    if (load(i) < load(best)) best = i;
   }
   return best;
 }

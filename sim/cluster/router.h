@@ -1,6 +1,6 @@
-// Which attention rank of a deployment takes a request. One file per rule, registered by name. A
-// rule sees what every rank holds at the moment of arrival and keeps what memory of its own it
-// needs.
+// Which of several takes a request: an attention rank of a deployment, or a replica of a cluster.
+// One file per rule, registered by name, for both. A rule sees what everyone that may be chosen
+// holds at the moment of arrival and keeps what memory of its own it needs.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,22 @@
 #include <vector>
 
 #include "sim/core/registry.h"
-#include "sim/engine/engine.h"
+#include "sim/engine/route_target.h"
 
 namespace v4cap {
 
-using Ranks = std::span<const std::unique_ptr<Engine>>;
+// One that may be chosen. Its number stays the same while others come and go.
+struct Candidate {
+  std::size_t number = 0;
+  const RouteTarget* target = nullptr;
+};
+using Candidates = std::span<const Candidate>;  // in order of their numbers
 
 class Router {
  public:
   virtual ~Router() = default;
-  // The rank for a request that arrives now; `ranks` is never empty.
-  virtual std::size_t choose(const RequestSpec& request, Ranks ranks) = 0;
+  // The position in `candidates`, which is never empty, of the one for a request that arrives now.
+  virtual std::size_t choose(const RequestSpec& request, Candidates candidates) = 0;
 };
 
 // Factories get what stands behind '=' in the router's name, "" when there is nothing.
@@ -30,8 +35,8 @@ using RouterRegistry = Registry<std::unique_ptr<Router> (*)(const std::string& a
 // that the rule does not take.
 std::unique_ptr<Router> make_router(const std::string& name);
 
-// The rank with the fewest requests in it; of equal ones that with the fewest prompt tokens, then
-// the lowest.
-std::size_t shortest_queue(Ranks ranks);
+// The one with the fewest requests in it; of equal ones that with the fewest prompt tokens, then
+// the first.
+std::size_t shortest_queue(Candidates candidates);
 
 }  // namespace v4cap

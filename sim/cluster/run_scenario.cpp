@@ -118,6 +118,7 @@ void check_steps_one_by_one(const Scenario& scenario) {
                      "engine.host.overlapped: expected false, steps are performed and recorded one "
                      "after the other, got true");
   }
+  check_one_replica(scenario, "steps are performed and recorded for one");
 }
 
 Trace load_workload(const Scenario& scenario) {
@@ -173,6 +174,16 @@ void check_layout_options(const Scenario& scenario) {
 
 void check_router(const Scenario& scenario) {
   at_place(scenario, "deployment.router", [&] { return make_router(scenario.deployment.router); });
+  at_place(scenario, "cluster.router", [&] { return make_router(scenario.cluster.router); });
+  if (!scenario.cluster.autoscale) return;
+  at_place(scenario, "cluster.autoscale.policy",
+           [&] { return make_scaling(scenario.cluster.autoscale->policy); });
+}
+
+void check_one_replica(const Scenario& scenario, const std::string& who) {
+  if (!scenario.cluster.asked()) return;
+  throw InputError(place_of(scenario, "cluster"),
+                   "cluster: expected one replica without autoscaling or faults, " + who);
 }
 
 CacheParts make_cache_parts(const Scenario& scenario, Bytes memory) {
@@ -328,14 +339,18 @@ ScenarioCost make_cost(const Scenario& scenario) {
   return out;
 }
 
-RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
-                    const CostModel& cost, HostRules host, const ProgressFunction& progress) {
-  Workload workload(trace, scenario.workload, scenario.seed);
+namespace {
+
+HostRules host_rules(const Scenario& scenario, HostRules host) {
   host.overlapped = scenario.engine.host.overlapped;
   host.prompt_token = scenario.engine.host.prompt_token;
-  Simulation simulation(trace, workload, replica, cost, std::move(host));
+  return host;
+}
+
+RunResult run_world(const Scenario& scenario, const Trace& trace, Simulation& simulation,
+                    const ProgressFunction& progress) {
   RunResult result = simulation.run(progress);
-  result.gpus = scenario.deployment.gpus();
+  result.gpus = scenario.deployment.gpus() * scenario.cluster.most_replicas();
   if (trace.block > Tokens{0} && trace.phases.size() <= 1) {
     result.totals.ideal_hit_rate =
         ideal_hit_rate(trace, scenario.kv_cache.reuse_generated ? GeneratedTokens::kept
@@ -344,12 +359,31 @@ RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& repli
   return result;
 }
 
+}  // namespace
+
+RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
+                    const CostModel& cost, HostRules host, const ProgressFunction& progress) {
+  Workload workload(trace, scenario.workload, scenario.seed);
+  Simulation simulation(trace, workload, replica, cost, host_rules(scenario, std::move(host)));
+  return run_world(scenario, trace, simulation, progress);
+}
+
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress, StepLedgers* explained) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
-  const auto replica = make_replica(scenario);
   const ScenarioCost cost = make_cost(scenario);
+  if (scenario.cluster.asked()) {
+    Workload workload(trace, scenario.workload, scenario.seed);
+    ClusterParts parts{.make_replica = [&] { return make_replica(scenario); },
+                       .cost = cost.model.get(),
+                       .config = scenario.cluster,
+                       .seed = scenario.seed};
+    Simulation simulation(trace, workload, std::move(parts),
+                          host_rules(scenario, {.explained = explained}));
+    return run_world(scenario, trace, simulation, progress);
+  }
+  const auto replica = make_replica(scenario);
   return run_parts(scenario, trace, *replica, *cost.model, {.explained = explained}, progress);
 }
 

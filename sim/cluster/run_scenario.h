@@ -26,8 +26,11 @@ NodeMemory memory_of_gpu(const Scenario& scenario);
 // where whole numbers belong.
 void check_layout_options(const Scenario& scenario);
 
-// Throws InputError when the router does not take its argument.
+// Throws InputError when a router or scaling policy does not take its argument or does not exist.
 void check_router(const Scenario& scenario);
+
+// Throws InputError for several replicas, autoscaling or faults: `who` drives one replica.
+void check_one_replica(const Scenario& scenario, const std::string& who);
 
 // The scenario's policy and layout for so much KV memory of one GPU, whatever the scenario says of
 // memory.
@@ -47,7 +50,7 @@ StepSetting step_setting(const Scenario& scenario);
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
 
-// All attention ranks of the scenario's deployment, each such an engine, behind its router. Throws
+// One replica: all attention ranks of the scenario's deployment, each such an engine, behind its router. Throws
 // like make_engine, and InputError for a router that does not exist.
 std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 
@@ -76,7 +79,7 @@ ScenarioCost make_cost(const Scenario& scenario);
 RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
                     const CostModel& cost, HostRules host, const ProgressFunction& progress = {});
 
-// One run. Several runs may share a trace.
+// One run, of a cluster where the scenario has one. Several runs may share a trace.
 // `explained` gets the time of its steps by what takes it.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress = {}, StepLedgers* explained = nullptr);

@@ -1,4 +1,4 @@
-// Router `shortest_queue`: the rank with the fewest requests, running and waiting.
+// Router `shortest_queue`: the one with the fewest requests, running and waiting.
 #include "sim/cluster/router.h"
 
 namespace v4cap {
@@ -7,7 +7,9 @@ namespace {
 
 class ShortestQueueRouter final : public Router {
  public:
-  std::size_t choose(const RequestSpec&, Ranks ranks) override { return shortest_queue(ranks); }
+  std::size_t choose(const RequestSpec&, Candidates candidates) override {
+    return shortest_queue(candidates);
+  }
 };
 
 const bool registered = RouterRegistry::add(

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/cluster_config.h"
 #include "sim/config/expectation.h"
 #include "sim/core/error.h"
 #include "sim/core/time.h"
@@ -130,6 +131,7 @@ struct Scenario {
   // from, beside `profile`.
   std::vector<std::string> profile_donors;
   WorkloadConfig workload;
+  ClusterConfig cluster;
   Slo slo;
   std::uint64_t seed = 1;
   std::string note;                 // what a reader of its figures must know; "" = nothing

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "sim/cache/layout.h"
+#include "sim/config/cluster_section.h"
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
 #include "sim/config/engine_section.h"
@@ -395,6 +396,9 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   read_profile(top, s, scenario_dir);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
+  if (top.has("cluster")) {
+    s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, file);
+  }
   s.slo = read_slo(top.child("slo"));
   s.seed = top.optional<std::uint64_t>("seed", 1);
   if (top.has("note")) s.note = top.required<std::string>("note");
@@ -448,6 +452,7 @@ void validate_names(const Scenario& scenario, const KnownNames& known) {
   std::vector<Diagnostic> errors;
   check_known(errors, scenario, "engine.scheduler", scenario.engine.scheduler, known.schedulers);
   check_known(errors, scenario, "deployment.router", scenario.deployment.router, known.routers);
+  check_known(errors, scenario, "cluster.router", scenario.cluster.router, known.routers);
   check_known(errors, scenario, "kv_cache.layout", scenario.kv_cache.layout, known.layouts);
   check_known(errors, scenario, "kv_cache.swa_policy", scenario.kv_cache.swa_policy,
               known.swa_policies);

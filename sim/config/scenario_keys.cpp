@@ -3,6 +3,7 @@
 #include "sim/cache/layout.h"
 #include "sim/cache/swa_policy.h"
 #include "sim/cluster/router.h"
+#include "sim/config/cluster_section.h"
 #include "sim/config/data_files.h"
 #include "sim/config/engine_file.h"
 #include "sim/config/engine_section.h"
@@ -145,6 +146,7 @@ const std::vector<KeySpec>& scenario_keys() {
             return names;
           }),
       section_key("workload", workload_keys, "which requests come, and when").must(),
+      section_key("cluster", cluster_keys, "several replicas, their router, scaling and faults"),
       section_key("slo", slo_keys, "what is promised"),
       key<std::int64_t>("seed", "of everything random"),
       key<std::string>("note", "what a reader of its figures must know"),

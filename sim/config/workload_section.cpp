@@ -48,6 +48,8 @@ const std::vector<KeySpec>& synthetic_keys() {
       choice_key(
           "arrivals", [] { return kArrivalKinds; }, "how sessions come"),
       key<std::string>("rate_table", "arrivals table: file of rates over time"),
+      key<double>("rate_factor", "arrivals table: its rates are multiplied by it")
+          .within(0, kRateMax),
       key<double>("rate_per_s", "sessions a second, poisson and gamma").within(0, kRateMax),
       key<double>("burstiness", "gamma: shape; 1 is poisson, below it comes in bursts")
           .within(0, kRateMax),
@@ -172,6 +174,7 @@ SyntheticSpec read_synthetic(Section section, const Folders& folders) {
   spec.arrivals = kArrivalKinds[section.choice("arrivals", kArrivalKinds, 0)];
   if (spec.arrivals == "table") {
     spec.rate_table = read_path(section, "rate_table", folders);
+    spec.rate_per_s = section.optional<double>("rate_factor", 1, rate);
   } else {
     spec.rate_per_s = section.optional<double>("rate_per_s", 1, rate);
   }

@@ -2,8 +2,8 @@
 // instant the smaller rank of EventKind first; within a kind the one that was scheduled first. Ties
 // are the rule in serving (a step ends as a request arrives), so none is left to chance.
 //
-// The usual next event, the end of a step that was just planned, comes before all that lie in the
-// heap. It waits in a place of its own and costs no heap operation, however many arrivals wait.
+// An event that comes before all that lie in the heap waits in a place of its own and costs no heap
+// operation, however many arrivals wait.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,12 @@
 namespace v4cap {
 
 // Rank at one instant. A step's end frees memory and slots, so it comes before what wants them.
+// Ends of steps and prompts that were read are kept by each replica's driver itself.
 enum class EventKind : std::uint8_t {
   step_end = 0,  // target: replica
-  arrival = 1,   // target: request
-  read = 2,      // target: request, whose prompt the engine's host has read
+  control = 1,   // target: what happens to a cluster, or is decided about it
+  arrival = 2,   // target: request
+  read = 3,      // target: replica, whose host has read a request's prompt
 };
 
 struct Event {

@@ -18,7 +18,7 @@ class RandomStreams {
   std::uint64_t seed() const { return seed_; }
 
   // The same seed and name always give the same sequence. Names in use: "acceptance", "arrivals",
-  // "lengths", "sample", "sessions".
+  // "faults ENTRY REPLICA", "lengths", "sample", "sessions".
   RandomEngine stream(std::string_view name) const;
 
  private:

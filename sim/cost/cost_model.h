@@ -22,6 +22,23 @@ struct TimeShare {
   double transferred_s = 0;   // from samples of other GPUs
   double roofline_s = 0;      // datasheet peaks and assumed efficiencies
   double host_s = 0;          // the host, where it is what a step waits for
+
+  TimeShare& operator+=(const TimeShare& o) {
+    measured_s += o.measured_s;
+    interpolated_s += o.interpolated_s;
+    extrapolated_s += o.extrapolated_s;
+    transferred_s += o.transferred_s;
+    roofline_s += o.roofline_s;
+    host_s += o.host_s;
+    return *this;
+  }
+  TimeShare& operator*=(double factor) {
+    for (double* part :
+         {&measured_s, &interpolated_s, &extrapolated_s, &transferred_s, &roofline_s, &host_s}) {
+      *part *= factor;
+    }
+    return *this;
+  }
 };
 
 // Where one entry of a ledger comes from, in the order of TimeShare.

@@ -203,6 +203,28 @@ void Engine::end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& end
   if (observer_ != nullptr) observer_->finished(slot, request);
 }
 
+KindBytes Engine::lose(std::vector<LostRequest>& lost) {
+  step_open_ = false;
+  plan_.clear();
+  not_seen_.clear();
+  const auto take = [&](RequestIndex slot) {
+    LiveRequest& request = slots_[slot];
+    if (request.sequence.running) cache_->release(request.sequence);
+    lost.push_back({request.id, request.arrival,
+                    request.admitted_before ? request.reached - request.hit : Tokens{0}});
+    free_slots_.push_back(slot);
+  };
+  for (const RequestIndex slot : running_) take(slot);
+  for (const RequestIndex slot : waiting_) take(slot);
+  running_.clear();
+  waiting_.clear();
+  decoding_ = 0;
+  prompt_tokens_ = {};
+  wait_reason_ = WaitReason::nothing_waits;
+  check_drained();
+  return cache_->clear();
+}
+
 void Engine::check_drained() const {
   V4CAP_CHECK(!has_work() && !step_open_, "the engine still has work");
   cache_->check_drained();

@@ -20,6 +20,7 @@
 #include "sim/engine/engine_observer.h"
 #include "sim/engine/request.h"
 #include "sim/engine/request_record.h"
+#include "sim/engine/route_target.h"
 #include "sim/engine/scheduler.h"
 #include "sim/engine/step_plan.h"
 
@@ -35,7 +36,14 @@ struct StepPermit {
 // Stands for a time that is not known yet: Engine::stamp().
 inline constexpr SimTime kNotSeenYet = SimTime::max();
 
-class Engine {
+// A request that was taken away from an engine before it ended.
+struct LostRequest {
+  std::uint32_t id = 0;
+  SimTime arrival;
+  Tokens computed;  // of prompt and output, now for nothing
+};
+
+class Engine final : public RouteTarget {
  public:
   // `acceptance` says what becomes of the drafts of `limits.draft_tokens`.
   Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
@@ -72,10 +80,9 @@ class Engine {
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size(); }
   std::size_t decoding() const { return decoding_; }  // running, with their prompt read
-  std::size_t requests() const { return running_.size() + waiting_.size(); }
-  Tokens prompt_tokens() const { return prompt_tokens_; }  // of all requests in the engine
-  // Where a request that arrived now could resume.
-  Tokens would_hit(const RequestSpec& spec) const;
+  std::size_t requests() const override { return running_.size() + waiting_.size(); }
+  Tokens prompt_tokens() const override { return prompt_tokens_; }
+  Tokens would_hit(const RequestSpec& spec) const override;
   WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
   const KvCache& cache() const { return *cache_; }
   const LiveRequest& request(RequestIndex slot) const { return slots_[slot]; }
@@ -83,6 +90,11 @@ class Engine {
   // Decode steps of single requests, and the tokens that they yielded.
   std::int64_t decode_steps() const { return decode_steps_; }
   Tokens decoded() const { return decoded_; }
+
+  // The device is gone: every request is taken away, in order of admission and then of the queue,
+  // also out of a step that is not finished, and the cache is empty. What it held counts as evicted
+  // and is returned.
+  KindBytes lose(std::vector<LostRequest>& lost);
 
   // Everything ended: all memory is free or cached, and the books balance.
   void check_drained() const;

@@ -35,7 +35,8 @@ std::string_view name_of(RequestState state);
 struct RequestSpec {
   std::uint32_t id = 0;  // the workload's
   Tokens prompt, output;
-  std::vector<KeyRun> keys;  // of all full blocks of prompt + output (sim/cache/block_keys.h)
+  std::vector<KeyRun> keys;   // of all full blocks of prompt + output (sim/cache/block_keys.h)
+  std::int32_t session = -1;  // of the workload; -1: none
 };
 
 // A request's life in the engine. Times are kSimStart until they happen.

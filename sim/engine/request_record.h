@@ -9,7 +9,11 @@
 
 namespace v4cap {
 
-enum class RequestEnd : std::uint8_t { finished, refused };
+enum class RequestEnd : std::uint8_t {
+  finished,
+  refused,  // can never run
+  failed,   // lost with its replica more often than it may be sent again
+};
 
 struct RequestRecord {
   std::uint32_t id = 0;  // position in the workload
@@ -22,6 +26,9 @@ struct RequestRecord {
   Tokens hit{}, computed{}, rebuilt{};
   Tokens recomputed_after_preemption{};
   std::int32_t preemptions = 0;
+  // Of a cluster: the replica that ended it, and how often it was sent again because one was lost.
+  // All else is of the last time, but `arrival`.
+  std::int32_t replica = 0, retries = 0;
 };
 
 }  // namespace v4cap

@@ -28,6 +28,12 @@ inline constexpr const char* kRefusedType = "RequestRefused";
 inline constexpr const char* kRefusedMessage =
     "prompt and output exceed the context limit or the KV memory of the deployment";
 
+// Of one that was lost with its replica too often.
+inline constexpr int kFailedCode = 503;
+inline constexpr const char* kFailedType = "RequestFailed";
+inline constexpr const char* kFailedMessage =
+    "lost with its replica more often than it may be sent again";
+
 // AIPerf's benchmark_phase. Warm-up requests are in no summary.
 enum class BenchmarkPhase : std::uint8_t { warmup, profiling };
 

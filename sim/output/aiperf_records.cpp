@@ -72,10 +72,12 @@ void write_finished(JsonWriter& json, const RequestRecord& r) {
   write_metric(json, "preemptions", r.preemptions, "preemptions");
 }
 
-void write_refusal(JsonWriter& json) {
+void write_error(JsonWriter& json, RequestEnd end) {
+  const bool refused = end == RequestEnd::refused;
   json.key("error").begin_object();
-  json.member("code", kRefusedCode).member("type", kRefusedType);
-  json.member("message", kRefusedMessage);
+  json.member("code", refused ? kRefusedCode : kFailedCode);
+  json.member("type", refused ? kRefusedType : kFailedType);
+  json.member("message", refused ? kRefusedMessage : kFailedMessage);
   json.end_object();
 }
 
@@ -92,7 +94,7 @@ std::string aiperf_record(const RequestRecord& record, BenchmarkPhase phase) {
   } else {
     write_metric(json, "error_isl", record.prompt.value, "tokens");
     json.end_object();
-    write_refusal(json);
+    write_error(json, record.end);
   }
   json.end_object();
   return json.text();

@@ -69,7 +69,7 @@ void write_distributions(JsonWriter& json, const Metrics& m) {
 
 void write_scalars(JsonWriter& json, const Metrics& m) {
   write_scalar(json, "request_count", "requests", m.finished);
-  write_scalar(json, "error_request_count", "requests", m.refused);
+  write_scalar(json, "error_request_count", "requests", m.refused + m.failed);
   write_scalar(json, "benchmark_duration", "sec", exact_ms(m.duration) / 1e3);
   write_scalar(json, "request_throughput", "requests/sec", m.request_throughput);
   write_scalar(json, "output_token_throughput", "tokens/sec", m.output_token_throughput);
@@ -110,12 +110,14 @@ void write_input_config(JsonWriter& json, const RunSummary& summary) {
 
 void write_errors(JsonWriter& json, const Metrics& m) {
   json.key("error_summary").begin_array();
-  if (m.refused > 0) {
+  const auto write = [&](int code, const char* type, const char* message, std::int64_t count) {
+    if (count == 0) return;
     json.begin_object().key("error_details").begin_object();
-    json.member("code", kRefusedCode).member("type", kRefusedType);
-    json.member("message", kRefusedMessage);
-    json.end_object().member("count", m.refused).end_object();
-  }
+    json.member("code", code).member("type", type).member("message", message);
+    json.end_object().member("count", count).end_object();
+  };
+  write(kRefusedCode, kRefusedType, kRefusedMessage, m.refused);
+  write(kFailedCode, kFailedType, kFailedMessage, m.failed);
   json.end_array();
 }
 

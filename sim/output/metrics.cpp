@@ -41,7 +41,7 @@ void add_sums(const std::vector<RequestRecord>& records, Metrics& m) {
     ++m.requests;
     first = std::min(first, record.arrival);
     if (!finished(record)) {
-      ++m.refused;
+      ++(record.end == RequestEnd::refused ? m.refused : m.failed);
       continue;
     }
     ++m.finished;
@@ -83,6 +83,7 @@ void check_against_totals(const Metrics& m, const RunTotals& totals) {
   same("requests", m.requests, totals.requests);
   same("finished", m.finished, totals.finished);
   same("refused", m.refused, totals.refused);
+  same("failed", m.failed, totals.failed);
   same("prompt tokens", m.prompt.value, totals.prompt_tokens.value);
   same("hit tokens", m.hit.value, totals.hit_tokens.value);
   same("computed tokens", m.computed.value, totals.computed_tokens.value);

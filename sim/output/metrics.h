@@ -11,7 +11,7 @@
 //   input_/output_sequence_length     ISL/OSL tokens                                    -
 //   request_queue_time                -       first admission - arrival                 -
 //
-// Refused requests are in none of these. TPOT is the mean gap of a request without its first token,
+// Refused and failed requests are in none of these. TPOT is the mean gap of a request without its first token,
 // as in vLLM's and SGLang's `tpot`; GuideLLM's time_per_output_token_ms is another thing (it counts
 // the first). The pooled distribution of single gaps (vLLM's `itl`) would need a time per token,
 // which is not kept. Rates are over the duration: first arrival of any request to the last finish.
@@ -47,7 +47,7 @@ struct PerGpuThroughput {
 
 // Sums run over finished requests.
 struct Metrics {
-  std::int64_t requests = 0, finished = 0, refused = 0, preemptions = 0;
+  std::int64_t requests = 0, finished = 0, refused = 0, failed = 0, preemptions = 0;
   Tokens prompt, hit, computed, rebuilt, recomputed_after_preemption, output;
   Duration duration{};  // 0 when nothing finished
 

@@ -33,27 +33,38 @@ struct BindingTime {
   Duration idle{};
 };
 
-struct RunTotals {
-  std::int64_t requests = 0, finished = 0, refused = 0, preemptions = 0;
-  std::int64_t steps = 0, events = 0;
-  Tokens prompt_tokens, hit_tokens, computed_tokens, rebuilt_tokens, recomputed_after_preemption;
-  Tokens output_tokens;
-  // Amounts of memory are of one GPU of each attention rank, summed over the ranks.
-  KindBytes kv_peak;  // in use + cached
-  KindBytes evicted;  // over the run
-  KindBytes written;  // over the run: state computed and kept for reuse
+// What the steps of a replica add up to, or of all replicas. Amounts of memory are of one GPU of
+// each attention rank, summed over the ranks.
+struct StepTotals {
+  std::int64_t steps = 0;
+  std::int64_t sequences = 0;  // over all steps
+  KindBytes kv_peak;           // in use + cached; the sum of each replica's own peak
+  KindBytes evicted;           // over the run
+  KindBytes written;           // over the run: state computed and kept for reuse
   // Over first admissions: state that hits took from the cache, and that they had to
   // rebuild.
   KindBytes hit_bytes, rebuilt_bytes;
-  // What an infinite cache would have reached on the same requests; empty when the trace has no
-  // ids.
-  std::optional<double> ideal_hit_rate;
   Bytes kv_capacity;
   Duration busy{};  // time in steps
-  SimTime first_arrival, last_finish, last_arrival;
   TimeShare share;
   std::int64_t clamped_steps = 0;  // whose samples were below the roofline, which then counted
   BindingTime binding;
+  // Decode steps of single requests, and the tokens that they yielded.
+  std::int64_t decode_steps = 0;
+  Tokens decoded;
+
+  StepTotals& operator+=(const StepTotals& o);
+};
+
+struct RunTotals : StepTotals {
+  std::int64_t requests = 0, finished = 0, refused = 0, failed = 0, preemptions = 0;
+  std::int64_t events = 0;
+  Tokens prompt_tokens, hit_tokens, computed_tokens, rebuilt_tokens, recomputed_after_preemption;
+  Tokens output_tokens;
+  // What an infinite cache would have reached on the same requests; empty when the trace has no
+  // ids.
+  std::optional<double> ideal_hit_rate;
+  SimTime first_arrival, last_finish, last_arrival;
   bool open_loop = false;
   bool saturated = false;  // open loop: the queue grew as long as requests came
   // Requests by time average over the span from first arrival to last finish. Waiting and running
@@ -61,11 +72,34 @@ struct RunTotals {
   double mean_in_system = 0;
   double waiting_mean = 0, running_mean = 0, decoding_mean = 0;
   double mean_batch = 0;  // sequences per step
-  // Decode steps of single requests, and the tokens that they yielded.
-  std::int64_t decode_steps = 0;
-  Tokens decoded;
   std::uint64_t result_hash = 0;
   double wall_s = 0;  // of the simulator; not part of any hash
+};
+
+// One replica of a cluster over the run.
+struct ReplicaResult {
+  StepTotals steps;
+  Duration up{};                   // it took requests, or ended those that it had
+  Duration held{};                 // its GPUs were held: up, starting, or lost and to come back
+  std::int64_t lost_requests = 0;  // taken away from it
+  Tokens lost_tokens;              // computed for them, for nothing
+  KindBytes lost;  // of its KV cache, by faults and shutting down; in `evicted`, too
+  std::vector<OccupancySample> occupancy;
+};
+
+// Something that happened to a replica.
+struct ClusterEvent {
+  SimTime at;
+  std::size_t replica = 0;
+  std::string what;
+  bool disturbs = false;  // a replica's cache is lost or it is slow: what follows is worth a look
+  std::int64_t lost_requests = 0;
+};
+
+struct ClusterResult {
+  std::vector<ReplicaResult> replicas;
+  std::vector<ClusterEvent> events;  // in order
+  Duration window{};                 // of figures over time
 };
 
 struct RunResult {
@@ -73,7 +107,8 @@ struct RunResult {
   std::vector<RequestRecord> warmup;       // in order of their end; in no total and no metric
   std::vector<OccupancySample> occupancy;  // at most a few thousand, evenly thinned
   RunTotals totals;
-  std::int64_t gpus = 1;
+  std::int64_t gpus = 1;                   // of a cluster: of all replicas that there can be
+  std::optional<ClusterResult> cluster{};  // of several replicas
 };
 
 }  // namespace v4cap

@@ -8,7 +8,7 @@ namespace v4cap {
 
 std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summary,
                                const std::string& resolved_yaml) {
-  return {
+  std::vector<RunFile> files{
       {"scenario.resolved.yaml", [&](const TextSink& sink) { sink(resolved_yaml); }},
       {"profile_export.jsonl",
        [&](const TextSink& sink) {
@@ -20,6 +20,14 @@ std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summar
        [&](const TextSink& sink) { sink(summary_json(summary, WallTime::left_out)); }},
       {"timeline.csv", [&](const TextSink& sink) { write_timeline(result.occupancy, sink); }},
   };
+  if (!result.cluster) return files;
+  files.push_back({"timeline_replicas.csv",
+                   [&](const TextSink& sink) { write_timelines(result.cluster->replicas, sink); }});
+  files.push_back(
+      {"windows.csv", [&](const TextSink& sink) { write_windows(*summary.cluster, sink); }});
+  files.push_back({"cluster_events.csv",
+                   [&](const TextSink& sink) { write_cluster_events(*result.cluster, sink); }});
+  return files;
 }
 
 }  // namespace v4cap

@@ -27,11 +27,13 @@ RunIdentity identify(const Scenario& scenario) {
 }
 
 RunSummary summarise(const RunResult& result, RunIdentity identity) {
-  return {.identity = std::move(identity),
-          .metrics = compute_metrics(result),
-          .verdict = make_verdict(result.totals),
-          .totals = result.totals,
-          .gpus = result.gpus};
+  RunSummary out{.identity = std::move(identity),
+                 .metrics = compute_metrics(result),
+                 .verdict = make_verdict(result.totals),
+                 .totals = result.totals,
+                 .gpus = result.gpus};
+  if (result.cluster) out.cluster = summarise_cluster(result);
+  return out;
 }
 
 TimeShareFractions fractions(const TimeShare& share) {

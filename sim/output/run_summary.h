@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "sim/output/cluster_summary.h"
 #include "sim/output/metrics.h"
 #include "sim/output/record.h"
 #include "sim/output/verdict.h"
@@ -30,6 +31,7 @@ struct RunSummary {
   Verdict verdict;
   RunTotals totals;
   std::int64_t gpus = 1;
+  std::optional<ClusterSummary> cluster{};  // of several replicas
 };
 
 RunSummary summarise(const RunResult& result, RunIdentity identity);

@@ -104,6 +104,7 @@ void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_ti
   write_rates(json, summary.metrics);
   write_memory(json, summary.totals);
   write_findings(json, summary);
+  if (summary.cluster) write_cluster(json.key("cluster"), *summary.cluster);
   if (wall_time == WallTime::included) json.member("wall_s", summary.totals.wall_s);
   if (more) more(json);
   json.end_object();

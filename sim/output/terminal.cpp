@@ -108,6 +108,7 @@ void throughput_rows(Rows& rows, const std::string& mark) {
   rows.group("Throughput" + mark);
   rows.count("finished, requests", [](const RunSummary& r) { return r.metrics.finished; });
   rows.count_if_any("refused, requests", [](const RunSummary& r) { return r.metrics.refused; });
+  rows.count_if_any("failed, requests", [](const RunSummary& r) { return r.metrics.failed; });
   rows.count_if_any("preemptions", [](const RunSummary& r) { return r.metrics.preemptions; });
   rows.figure("duration, s",
               [](const RunSummary& r) { return exact_ms(r.metrics.duration) / 1e3; });
@@ -202,7 +203,9 @@ std::string repeat_line(const RunSummary& run) {
 
 std::string run_report(const RunSummary& run, const TextStyle& style) {
   return style.heading(title_line(run)) + "\n" + wrapped(printable(run.verdict.text), kColumns) +
-         "\n\n" + table_text({run}, style) + '\n' + style.dim(repeat_line(run)) + '\n';
+         "\n\n" + table_text({run}, style) + '\n' +
+         (run.cluster ? cluster_report(*run.cluster, style) + '\n' : "") +
+         style.dim(repeat_line(run)) + '\n';
 }
 
 std::string comparison_report(const std::vector<RunSummary>& runs, const TextStyle& style) {

@@ -15,4 +15,7 @@ namespace v4cap {
 
 void write_timeline(const std::vector<OccupancySample>& samples, const TextSink& sink);
 
+// timeline_replicas.csv, of a cluster: the same of every replica, whose number is the first column.
+void write_timelines(const std::vector<ReplicaResult>& replicas, const TextSink& sink);
+
 }  // namespace v4cap

@@ -22,7 +22,7 @@ void write_statistics(JsonWriter& json, const std::string& name, const Distribut
   json.member("p99_" + name + "_ms", d.p99);
 }
 
-// A list with what `of` says of each request; a refused one has 0, as the tool leaves it.
+// A list with what `of` says of each request; one that has not finished has 0, as the tool leaves it.
 template <class Of>
 void write_list(JsonWriter& json, const char* name, const RunResult& result, const Of& of) {
   json.key(name).begin_array();
@@ -31,20 +31,21 @@ void write_list(JsonWriter& json, const char* name, const RunResult& result, con
 }
 
 void write_lists(JsonWriter& json, const RunResult& result) {
-  const auto refused = [](const RequestRecord& r) { return r.end == RequestEnd::refused; };
+  const auto lost = [](const RequestRecord& r) { return r.end != RequestEnd::finished; };
   write_list(json, "input_lens", result, [](const RequestRecord& r) { return r.prompt.value; });
   write_list(json, "output_lens", result,
-             [&](const RequestRecord& r) { return refused(r) ? std::int64_t{0} : r.output.value; });
+             [&](const RequestRecord& r) { return lost(r) ? std::int64_t{0} : r.output.value; });
   write_list(json, "ttfts", result, [&](const RequestRecord& r) {
-    return refused(r) ? 0.0 : seconds(r.first_token - r.arrival);
+    return lost(r) ? 0.0 : seconds(r.first_token - r.arrival);
   });
   write_list(json, "latencies", result, [&](const RequestRecord& r) {
-    return refused(r) ? 0.0 : seconds(r.finished - r.arrival);
+    return lost(r) ? 0.0 : seconds(r.finished - r.arrival);
   });
   write_list(json, "start_times", result,
              [](const RequestRecord& r) { return seconds(r.arrival.time_since_epoch()); });
-  write_list(json, "errors", result,
-             [&](const RequestRecord& r) { return refused(r) ? "refused" : ""; });
+  write_list(json, "errors", result, [](const RequestRecord& r) {
+    return r.end == RequestEnd::finished ? "" : r.end == RequestEnd::refused ? "refused" : "failed";
+  });
 }
 
 std::string write(const ExportedRun& run) {
@@ -64,7 +65,7 @@ std::string write(const ExportedRun& run) {
   }
   json.member("burstiness", 1.0).member("max_concurrency", stated_concurrency(workload));
   json.member("duration", seconds(m.duration)).member("completed", m.finished);
-  json.member("failed", m.refused).member("total_input_tokens", m.prompt.value);
+  json.member("failed", m.refused + m.failed).member("total_input_tokens", m.prompt.value);
   json.member("total_output_tokens", m.output.value);
   json.member("request_throughput", m.request_throughput.value_or(0));
   json.member("output_throughput", m.output_token_throughput.value_or(0));

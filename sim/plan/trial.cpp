@@ -288,6 +288,7 @@ Trial TrialRunner::run(const Scenario& deployment, const TrialQuestion& question
   Scenario scenario = deployment;
   scenario.seed = question.seed;
   check_can_run(scenario);
+  check_one_replica(scenario, "a plan searches deployments of one replica");
   // One trace file is read with one seed: what a seed changes of it is drawn by the sample.
   Scenario reads = scenario;
   if (!reads.workload.synthetic) reads.seed = 1;

@@ -123,6 +123,7 @@ TEST_CASE("replay: what cannot be performed is refused with its place") {
        "model: expected a DeepSeek-V4 model"},
       {{"deployment.tensor_parallel=4", "deployment.data_parallel=2"},
        "deployment.data_parallel: expected 1"},
+      {{"cluster={replicas: 2}"}, "cluster: expected one replica"},
       {{"engine.host.overlapped=true"}, "engine.host.overlapped: expected false"},
       {{"engine.draft_tokens=1"}, "engine.draft_tokens: expected 0"},
       {{"kv_cache.block_tokens=512"}, "kv_cache.block_tokens: expected 256"},

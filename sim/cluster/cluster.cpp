@@ -1,0 +1,568 @@
+#include "sim/cluster/cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/random/exponential_distribution.hpp>
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace v4cap {
+
+namespace {
+
+// Of one replica, whose memory is the same in all its lives.
+void add_life(StepTotals& all, const StepTotals& life) {
+  KindBytes peak = life.kv_peak;
+  for (std::size_t k = 0; k < kCacheKinds; ++k) {
+    peak.bytes[k] = std::max(peak.bytes[k], all.kv_peak.bytes[k]);
+  }
+  all += life;
+  all.kv_peak = peak;
+  all.kv_capacity = life.kv_capacity;
+}
+
+void add(ReplicaDriver::Integrals& all, const ReplicaDriver::Integrals& more) {
+  all.waiting_ns += more.waiting_ns;
+  all.running_ns += more.running_ns;
+  all.decoding_ns += more.decoding_ns;
+}
+
+constexpr std::size_t kSamplesOfOne = 512;  // of many replicas
+
+}  // namespace
+
+Cluster::Cluster(Replica& only, const CostModel& cost, const HostRules& host)
+    : host_(host), one_(true), units_(1), drivers_(1) {
+  units_[0].driver = std::make_unique<ReplicaDriver>(only, cost, host);
+  units_[0].state = State::up;
+  up_.push_back({0, units_[0].driver.get()});
+}
+
+Cluster::Cluster(ClusterParts parts, const HostRules& host)
+    : parts_(std::move(parts)),
+      host_(host),
+      router_(make_router(parts_.config.router)),
+      units_(static_cast<std::size_t>(parts_.config.most_replicas())),
+      drivers_(units_.size()) {
+  const ClusterConfig& config = parts_.config;
+  if (config.autoscale) scaling_ = make_scaling(config.autoscale->policy);
+  for (std::size_t n = 0; n < static_cast<std::size_t>(config.replicas); ++n) start(n, kSimStart);
+  const RandomStreams streams(parts_.seed);
+  for (std::size_t entry = 0; entry < config.faults.size(); ++entry) {
+    if (config.faults[entry].at) continue;
+    for (std::size_t n = 0; n < units_.size(); ++n) {
+      random_faults_.push_back({entry, n, streams.stream(fmt::format("faults {} {}", entry, n))});
+    }
+  }
+}
+
+void Cluster::begin(SimTime now) {
+  last_change_ = begun_ ? last_change_ : now;
+  for (Unit& unit : units_) {
+    if (unit.driver) unit.driver->begin(now);
+    unit.up_since = unit.held_since = now;
+  }
+  if (std::exchange(begun_, true)) return;
+  const ClusterConfig& config = parts_.config;
+  for (std::size_t entry = 0; entry < config.faults.size(); ++entry) {
+    const FaultConfig& fault = config.faults[entry];
+    if (!fault.at) continue;
+    schedule(now + *fault.at, {Order::fault, static_cast<std::size_t>(fault.replica), entry, {}});
+  }
+  for (std::size_t i = 0; i < random_faults_.size(); ++i) draw_fault(i, now);
+  if (scaling_) schedule(now + config.autoscale->interval, {Order::scale, 0, 0, {}});
+}
+
+void Cluster::pass(SimTime now) {
+  held_ns_ += static_cast<Int128>(held_) * (now - last_change_).count();
+  last_change_ = now;
+}
+
+void Cluster::schedule(SimTime at, Control control) {
+  queue_.push(at, EventKind::control, static_cast<std::uint32_t>(controls_.size()));
+  controls_.push_back(control);
+}
+
+void Cluster::handle(const EarliestOf::Next& coming, std::vector<RequestRecord>& ended) {
+  const SimTime now = coming.at;
+  ended_ = &ended;
+  if (coming.rank == static_cast<std::uint8_t>(EventKind::control)) {
+    const Control next_one = controls_[queue_.pop().target];  // more may be added meanwhile
+    obey(next_one, now);
+    return;
+  }
+  const std::size_t n = drivers_.first();
+  const std::size_t before = ended.size();
+  units_[n].driver->handle(now, ended);
+  tag(n, before);
+  touch(n);
+}
+
+// What ended on a replica says so.
+void Cluster::tag(std::size_t n, std::size_t first) {
+  for (std::size_t i = first; i < ended_->size(); ++i) {
+    RequestRecord& record = (*ended_)[i];
+    record.replica = static_cast<std::int32_t>(n);
+    if (retries_.empty()) continue;
+    const auto tries = retries_.find(record.id);
+    if (tries != retries_.end()) record.retries = tries->second;
+  }
+}
+
+// Something has changed in it: it may begin a step, and its next event is another one.
+void Cluster::touch(std::size_t n) {
+  Unit& unit = units_[n];
+  drivers_.set(n, unit.driver->next());
+  if (unit.touched) return;
+  unit.touched = true;
+  touched_.push_back(n);
+}
+
+void Cluster::submit(std::uint32_t request, SimTime now, std::vector<RequestRecord>& ended) {
+  ended_ = &ended;
+  place({request, now}, now);
+}
+
+void Cluster::place(const Held& held, SimTime now) {
+  if (up_.empty()) {
+    pass(now);
+    ++held_;
+    parked_.push_back(held);
+    return;
+  }
+  const Tokens block = units_[up_.front().number].driver->replica().block();
+  RequestSpec spec = spec_of_(held.request, block);
+  std::size_t chosen = 0;
+  if (router_ != nullptr) {
+    chosen = router_->choose(spec, up_);
+    V4CAP_CHECK(chosen < up_.size(), "a router chose replica " + std::to_string(chosen));
+  }
+  give(up_[chosen].number, std::move(spec), held.sent, now);
+}
+
+void Cluster::give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now) {
+  const std::size_t before = ended_->size();
+  units_[n].driver->submit(std::move(spec), sent, now, *ended_);
+  tag(n, before);
+  touch(n);
+}
+
+std::int64_t Cluster::start_steps(SimTime now) {
+  std::int64_t started = 0;
+  for (const std::size_t n : touched_) {
+    Unit& unit = units_[n];
+    unit.touched = false;
+    if (!unit.driver) continue;  // lost since
+    if (unit.driver->start_step(now)) {
+      ++started;
+      if (!one_ && occupancy_.due()) sample(now);
+    }
+    drivers_.set(n, unit.driver->next());
+    if (unit.state == State::draining && unit.driver->drained()) drained(n, now);
+  }
+  touched_.clear();
+  return started;
+}
+
+void Cluster::sample(SimTime now) {
+  OccupancySample all{.at = now};
+  for (const Unit& unit : units_) {
+    if (!unit.driver) continue;
+    const Replica& replica = unit.driver->replica();
+    all.in_use += replica.in_use();
+    all.cached += replica.cached();
+    all.running += static_cast<std::int64_t>(replica.running());
+    all.waiting += static_cast<std::int64_t>(replica.waiting());
+  }
+  occupancy_.add(all);
+}
+
+bool Cluster::busy() const {
+  return std::ranges::any_of(units_,
+                             [](const Unit& unit) { return unit.driver && unit.driver->busy(); });
+}
+
+void Cluster::obey(const Control& control, SimTime now) {
+  const std::size_t n = control.replica;
+  Unit& unit = units_[n];
+  switch (control.order) {
+    case Order::up:
+      if (unit.epoch == control.detail) come_up(n, now);
+      break;
+    case Order::rank_back:
+      if (!unit.driver || unit.rank_back[control.detail] != now) break;
+      unit.rank_back[control.detail] = kSimStart;
+      unit.driver->rank_is_back(control.detail);
+      note(now, n, fmt::format("rank {} back", control.detail));
+      break;
+    case Order::slow_ends:
+      std::erase_if(unit.slow, [&](const auto& slow) { return slow.first == control.detail; });
+      if (unit.driver) unit.driver->set_slow(slow_ranks(n));
+      note(now, n, "as fast as before");
+      break;
+    case Order::scale:
+      scale(now);
+      schedule(now + parts_.config.autoscale->interval, {Order::scale, 0, 0, {}});
+      break;
+    case Order::fault:
+      strike(control.detail, n, now);
+      break;
+    case Order::random_fault:
+      strike(random_faults_[control.detail].entry, n, now);
+      draw_fault(control.detail, now);
+      break;
+    case Order::send_again:
+      pass(now);
+      --held_;
+      send_now(n, control.held, now);
+      break;
+  }
+}
+
+// --- requests of what was lost ---
+
+void Cluster::send_again(std::size_t n, const std::vector<LostRequest>& lost, SimTime now) {
+  const ClusterConfig& config = parts_.config;
+  ReplicaResult& result = units_[n].result;
+  for (const LostRequest& request : lost) {
+    ++result.lost_requests;
+    result.lost_tokens += request.computed;
+    std::int32_t& tries = retries_[request.id];
+    if (tries >= config.retry_limit) {
+      RequestRecord& record = ended_->emplace_back();
+      record.id = request.id;
+      record.end = RequestEnd::failed;
+      record.arrival = request.arrival;
+      record.finished = now;
+      record.replica = static_cast<std::int32_t>(n);
+      record.retries = tries;
+      continue;
+    }
+    ++tries;
+    const Held held{request.id, request.arrival};
+    if (config.retry_delay == Duration{0}) {
+      send_now(n, held, now);
+      continue;
+    }
+    pass(now);
+    ++held_;
+    schedule(now + config.retry_delay, {Order::send_again, n, 0, held});
+  }
+}
+
+void Cluster::send_now(std::size_t n, const Held& held, SimTime now) {
+  Unit& unit = units_[n];
+  if (parts_.config.retry_on_return && unit.state == State::up) {
+    return give(n, spec_of_(held.request, unit.driver->replica().block()), held.sent, now);
+  }
+  const bool returns =
+      unit.state == State::down || (unit.state == State::draining && unit.restarts);
+  if (!parts_.config.retry_on_return || !returns) return place(held, now);
+  pass(now);
+  ++held_;
+  unit.pinned.push_back(held);
+}
+
+// --- the life of a replica ---
+
+void Cluster::set_state(std::size_t n, State state, SimTime now) {
+  Unit& unit = units_[n];
+  const auto serves = [](State s) { return s == State::up || s == State::draining; };
+  if (serves(unit.state) && !serves(state)) unit.result.up += now - unit.up_since;
+  if (!serves(unit.state) && serves(state)) unit.up_since = now;
+  if (unit.state == State::stopped) unit.held_since = now;
+  if (state == State::stopped) unit.result.held += now - unit.held_since;
+  unit.state = state;
+  up_.clear();
+  for (std::size_t i = 0; i < units_.size(); ++i) {
+    if (units_[i].state == State::up) up_.push_back({i, units_[i].driver.get()});
+  }
+}
+
+void Cluster::come_back(std::size_t n, State meanwhile, SimTime back, SimTime now) {
+  Unit& unit = units_[n];
+  unit.back = back;
+  ++unit.epoch;
+  set_state(n, meanwhile, now);
+  schedule(back, {Order::up, n, unit.epoch, {}});
+}
+
+// A replica and its driver, empty.
+void Cluster::start(std::size_t n, SimTime now) {
+  Unit& unit = units_[n];
+  unit.own = parts_.make_replica();
+  unit.rank_back.assign(unit.own->size(), kSimStart);
+  unit.driver = std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, kSamplesOfOne);
+  unit.driver->begin(now);
+  unit.driver->set_slow(slow_ranks(n));
+  set_state(n, State::up, now);
+}
+
+void Cluster::come_up(std::size_t n, SimTime now) {
+  start(n, now);
+  note(now, n, "up");
+  pass(now);
+  std::vector<Held> pinned = std::move(units_[n].pinned), parked = std::move(parked_);
+  units_[n].pinned.clear();
+  parked_.clear();
+  held_ -= static_cast<std::int64_t>(pinned.size() + parked.size());
+  for (const Held& held : pinned) send_now(n, held, now);
+  for (const Held& held : parked) place(held, now);
+}
+
+void Cluster::retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost) {
+  Unit& unit = units_[n];
+  unit.result.lost += unit.driver->lose(now, lost);
+  add_life(unit.totals, unit.driver->totals());
+  add(unit.integrals, unit.driver->integrals());
+  unit.events += unit.driver->events();
+  std::ranges::move(unit.driver->take_occupancy(), std::back_inserter(unit.result.occupancy));
+  drivers_.set(n, {});
+  unit.driver.reset();
+  unit.own.reset();
+}
+
+void Cluster::drained(std::size_t n, SimTime now) {
+  std::vector<LostRequest> lost;
+  retire(n, now, lost);
+  V4CAP_CHECK(lost.empty(), "a replica that has drained had requests");
+  Unit& unit = units_[n];
+  if (std::exchange(unit.restarts, false)) {
+    note(now, n, "down, planned", true);
+    return come_back(n, State::down, now + unit.down_for, now);
+  }
+  note(now, n, "stopped");
+  set_state(n, State::stopped, now);
+}
+
+void Cluster::lose_replica(std::size_t n, SimTime back, SimTime now) {
+  Unit& unit = units_[n];
+  if (unit.state == State::stopped) return;
+  if (unit.state == State::down && back <= unit.back) return;
+  const bool stops = unit.state == State::draining && !unit.restarts;
+  unit.restarts = false;
+  std::vector<LostRequest> lost;
+  if (unit.driver) retire(n, now, lost);
+  note(now, n, "lost", true, static_cast<std::int64_t>(lost.size()));
+  if (stops) {
+    set_state(n, State::stopped, now);
+  } else {
+    come_back(n, State::down, back, now);
+  }
+  send_again(n, lost, now);
+}
+
+void Cluster::lose_rank(std::size_t n, std::size_t rank, SimTime back, SimTime now) {
+  Unit& unit = units_[n];
+  if (!unit.driver) return;
+  const Replica& replica = unit.driver->replica();
+  V4CAP_CHECK(rank < replica.size(), "a fault on a rank that does not exist");
+  if (back <= unit.rank_back[rank]) return;
+  const bool there = replica.has_rank(rank);
+  if (there && replica.ranks_there() == 1) return lose_replica(n, back, now);
+  unit.rank_back[rank] = back;
+  schedule(back, {Order::rank_back, n, rank, {}});
+  if (!there) return;
+  std::vector<LostRequest> lost;
+  unit.result.lost += unit.driver->lose_rank(rank, now, lost);
+  note(now, n, fmt::format("rank {} lost", rank), true, static_cast<std::int64_t>(lost.size()));
+  touch(n);
+  send_again(n, lost, now);
+}
+
+std::vector<SlowRank> Cluster::slow_ranks(std::size_t n) const {
+  std::vector<SlowRank> out;
+  for (const auto& [fault, slow] : units_[n].slow) out.push_back(slow);
+  return out;
+}
+
+void Cluster::slow_rank(std::size_t n, std::size_t rank, double factor, SimTime until,
+                        SimTime now) {
+  Unit& unit = units_[n];
+  if (!unit.driver) return;
+  unit.slow.emplace_back(faults_, SlowRank{rank, factor});
+  unit.driver->set_slow(slow_ranks(n));
+  schedule(until, {Order::slow_ends, n, faults_++, {}});
+  note(now, n, fmt::format("rank {} slow, {} times as long", rank, factor), true);
+}
+
+void Cluster::restart(std::size_t n, Duration down, SimTime now) {
+  Unit& unit = units_[n];
+  if (unit.state != State::up) return;
+  unit.restarts = true;
+  unit.down_for = down;
+  note(now, n, "drains to restart");
+  set_state(n, State::draining, now);
+  touch(n);
+}
+
+void Cluster::strike(std::size_t entry, std::size_t replica, SimTime now) {
+  const FaultConfig& config = parts_.config.faults[entry];
+  const FaultKind* kind = FaultKinds::find(config.kind);
+  V4CAP_CHECK(kind != nullptr && replica < units_.size(), "a fault that cannot strike");
+  kind->strike(*this, {replica, static_cast<std::size_t>(config.rank), config.factor, config.lasts},
+               now);
+}
+
+// Counted from the end of the one before, which lies at `now`.
+void Cluster::draw_fault(std::size_t i, SimTime now) {
+  RandomFault& process = random_faults_[i];
+  const FaultConfig& config = parts_.config.faults[process.entry];
+  boost::random::exponential_distribution<double> gap_s(1 / to_seconds(config.mtbf));
+  const Duration gap = duration_from_seconds(gap_s(process.random));
+  const Duration before = process.struck ? config.lasts : Duration{0};
+  process.struck = true;
+  schedule(now + before + gap, {Order::random_fault, process.replica, i, {}});
+}
+
+// --- autoscaling ---
+
+std::size_t Cluster::count(State state) const {
+  return static_cast<std::size_t>(std::ranges::count(units_, state, &Unit::state));
+}
+
+void Cluster::scale(SimTime now) {
+  const AutoscaleConfig& rules = *parts_.config.autoscale;
+  ClusterLoad load{count(State::up), count(State::starting), 0, static_cast<std::size_t>(held_)};
+  for (const Unit& unit : units_) {
+    if (!unit.driver) continue;
+    load.running += unit.driver->replica().running();
+    load.waiting += unit.driver->waiting();
+  }
+  const std::size_t wanted = std::clamp(scaling_->wanted(load), static_cast<std::size_t>(rules.min),
+                                        static_cast<std::size_t>(rules.max));
+  const std::size_t there = load.up + load.starting;
+  if (wanted >= there) {
+    fewer_since_ = kNever;
+    if (wanted > there) add_replicas(wanted - there, now);
+    return;
+  }
+  if (fewer_since_ == kNever) {
+    fewer_since_ = now;
+    most_wanted_ = 0;
+  }
+  most_wanted_ = std::max(most_wanted_, wanted);
+  if (now - fewer_since_ < rules.hold) return;
+  fewer_since_ = kNever;
+  drop_replicas(there - std::min(most_wanted_, there), now);
+}
+
+void Cluster::add_replicas(std::size_t more, SimTime now) {
+  // Whoever is about to stop has a warm cache and costs no start.
+  for (std::size_t n = 0; n < units_.size() && more > 0; ++n) {
+    if (units_[n].state != State::draining || units_[n].restarts) continue;
+    note(now, n, "stays");
+    set_state(n, State::up, now);
+    --more;
+  }
+  for (std::size_t n = 0; n < units_.size() && more > 0; ++n) {
+    if (units_[n].state != State::stopped) continue;
+    note(now, n, "starts");
+    come_back(n, State::starting, now + parts_.config.autoscale->start_up, now);
+    --more;
+  }
+}
+
+void Cluster::drop_replicas(std::size_t fewer, SimTime now) {
+  for (std::size_t n = units_.size(); n-- > 0 && fewer > 0;) {
+    if (units_[n].state != State::starting) continue;
+    ++units_[n].epoch;
+    note(now, n, "stopped");
+    set_state(n, State::stopped, now);
+    --fewer;
+  }
+  for (std::size_t n = units_.size(); n-- > 0 && fewer > 0;) {
+    if (units_[n].state != State::up) continue;
+    note(now, n, "drains to stop");
+    set_state(n, State::draining, now);
+    touch(n);
+    --fewer;
+  }
+}
+
+// --- what it adds up to ---
+
+void Cluster::note(SimTime now, std::size_t n, std::string what, bool disturbs, std::int64_t lost) {
+  result_.events.push_back({now, n, std::move(what), disturbs, lost});
+}
+
+void Cluster::begin_measuring(StepLedgers* explained) {
+  host_.explained = explained;
+  for (Unit& unit : units_) {
+    unit.totals = {};
+    unit.integrals = {};
+    unit.events = 0;
+    unit.result = {};
+    if (unit.driver) unit.driver->begin_measuring(explained);
+  }
+  events_before_ = static_cast<std::int64_t>(queue_.scheduled());
+  held_ns_ = 0;
+  occupancy_.restart();
+  result_ = {};
+}
+
+StepTotals Cluster::totals_of(const Unit& unit) const {
+  StepTotals out = unit.totals;
+  if (unit.driver) add_life(out, unit.driver->totals());
+  return out;
+}
+
+StepTotals Cluster::totals() const {
+  StepTotals out;
+  for (const Unit& unit : units_) out += totals_of(unit);
+  return out;
+}
+
+std::int64_t Cluster::events() const {
+  std::int64_t out = static_cast<std::int64_t>(queue_.scheduled()) - events_before_;
+  for (const Unit& unit : units_) {
+    out += unit.events + (unit.driver ? unit.driver->events() : 0);
+  }
+  return out;
+}
+
+ReplicaDriver::Integrals Cluster::integrals() const {
+  ReplicaDriver::Integrals out;
+  out.waiting_ns = held_ns_;
+  for (const Unit& unit : units_) {
+    add(out, unit.integrals);
+    if (unit.driver) add(out, unit.driver->integrals());
+  }
+  return out;
+}
+
+std::vector<OccupancySample> Cluster::take_occupancy() {
+  return one_ ? units_.front().driver->take_occupancy() : occupancy_.take();
+}
+
+ClusterResult Cluster::take_result(SimTime end) {
+  ClusterResult out = std::move(result_);
+  out.window = parts_.config.window;
+  for (std::size_t n = 0; n < units_.size(); ++n) {
+    Unit& unit = units_[n];
+    // A replica may have been lost or started after the last request ended.
+    const auto since = [&](SimTime from) { return std::max(end - from, Duration{0}); };
+    ReplicaResult& result = unit.result;
+    if (unit.state == State::up || unit.state == State::draining) {
+      result.up += since(unit.up_since);
+    }
+    if (unit.state != State::stopped) result.held += since(unit.held_since);
+    result.steps = totals_of(unit);
+    if (unit.driver) {
+      std::ranges::move(unit.driver->take_occupancy(), std::back_inserter(result.occupancy));
+    }
+    out.replicas.push_back(std::move(result));
+  }
+  return out;
+}
+
+void Cluster::check_drained() const {
+  V4CAP_CHECK(held_ == 0, "requests wait for a replica that does not come");
+  for (const Unit& unit : units_) {
+    if (unit.driver) unit.driver->replica().check_drained();
+  }
+}
+
+}  // namespace v4cap

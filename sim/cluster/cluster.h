@@ -1,0 +1,194 @@
+// Replicas of one deployment behind a router, in simulated time: who takes a request, when replicas
+// are started and shut down, what faults do to them, and what becomes of requests that a lost one
+// had. Each replica goes on alone between two things that concern it from outside.
+//
+// States of a replica:
+//
+//   stopped --> starting --> up --> draining --> stopped          by autoscaling
+//                            up --> draining --> down --> up      a planned restart
+//   starting, up, draining --> down --> up                        lost, with all that was in it
+//
+// Whoever comes up has an empty cache. Requests of a replica that is lost are sent again, whole:
+// tokens that their client had seen are computed once more, and their record is of the last time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "sim/cluster/fault.h"
+#include "sim/cluster/replica_driver.h"
+#include "sim/cluster/router.h"
+#include "sim/cluster/scaling.h"
+#include "sim/config/cluster_config.h"
+#include "sim/core/earliest_of.h"
+#include "sim/core/event_queue.h"
+#include "sim/core/random.h"
+#include "sim/output/record.h"
+
+namespace v4cap {
+
+struct ClusterParts {
+  std::function<std::unique_ptr<Replica>()> make_replica;  // all are alike
+  const CostModel* cost = nullptr;                         // of all
+  ClusterConfig config;
+  std::uint64_t seed = 1;  // of random faults
+};
+
+class Cluster final : private FaultTarget {
+ public:
+  // One replica of the caller's that is always there. What is given must outlive the cluster.
+  Cluster(Replica& only, const CostModel& cost, const HostRules& host);
+  // Throws InputError (without a place) for a router or scaling policy that does not exist.
+  Cluster(ClusterParts parts, const HostRules& host);
+
+  // What a request asks for, its keys by blocks of so many tokens. To be set before the first.
+  using SpecOf = std::function<RequestSpec(std::uint32_t request, Tokens block)>;
+  void set_requests(SpecOf spec_of) { spec_of_ = std::move(spec_of); }
+
+  // The first request of the run is on its way: idle time counts, and faults and autoscaling begin.
+  void begin(SimTime now);
+  // A request arrives. Records of what ended are appended, here and below.
+  void submit(std::uint32_t request, SimTime now, std::vector<RequestRecord>& ended);
+  // The next instant at which something happens, kNever where nothing does.
+  EarliestOf::Next next() const {
+    const EarliestOf::Next& own = drivers_.next();
+    if (queue_.empty()) return own;
+    const EarliestOf::Next control{queue_.top().at, static_cast<std::uint8_t>(EventKind::control)};
+    return EarliestOf::comes_before(own, control) ? own : control;
+  }
+  // `coming` is what next() said.
+  void handle(const EarliestOf::Next& coming, std::vector<RequestRecord>& ended);
+  // Everything of this instant is known: steps begin where they can. Returns how many did.
+  std::int64_t start_steps(SimTime now);
+  // Requests are in it: what happens next may end one.
+  bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }
+  // Some replica runs a step.
+  bool busy() const;
+
+  void begin_measuring(StepLedgers* explained);
+  StepTotals totals() const;
+  std::int64_t events() const;
+  ReplicaDriver::Integrals integrals() const;
+  std::vector<OccupancySample> take_occupancy();
+  // Of several replicas; nothing is in them. Up to `end`, the end of the run.
+  ClusterResult take_result(SimTime end);
+  // Nothing is in any replica, and the books of their memory balance.
+  void check_drained() const;
+
+ private:
+  enum class State : std::uint8_t { stopped, starting, up, draining, down };
+  // A request that no replica has.
+  struct Held {
+    std::uint32_t request = 0;
+    SimTime sent;
+  };
+  struct Unit {
+    State state = State::stopped;
+    bool restarts = false;  // when it has drained, it is down for `down_for` and comes back
+    Duration down_for{};
+    SimTime back;                  // starting, down: when it is up
+    std::uint32_t epoch = 0;       // of `back`: what was scheduled for an earlier one is void
+    std::unique_ptr<Replica> own;  // null: none, or the caller's
+    std::unique_ptr<ReplicaDriver> driver;  // null: none runs
+    std::vector<SimTime> rank_back;         // of each rank that is lost; kSimStart: it is there
+    std::vector<std::pair<std::uint64_t, SlowRank>> slow;  // by the number of the fault
+    std::vector<Held> pinned;                              // requests that wait for its return
+    bool touched = false;
+    // Of its earlier lives.
+    StepTotals totals;
+    ReplicaDriver::Integrals integrals;
+    std::int64_t events = 0;
+    ReplicaResult result;
+    SimTime up_since, held_since;
+  };
+  enum class Order : std::uint8_t {
+    up,
+    rank_back,
+    slow_ends,
+    scale,
+    fault,
+    random_fault,
+    send_again
+  };
+  struct Control {
+    Order order{};
+    std::size_t replica = 0;
+    std::uint64_t detail = 0;  // epoch, rank, number or position of a fault
+    Held held;
+  };
+  // Faults at random of one entry of the scenario, on one replica.
+  struct RandomFault {
+    std::size_t entry = 0, replica = 0;
+    RandomEngine random;
+    bool struck = false;
+  };
+
+  void lose_replica(std::size_t n, SimTime back, SimTime now) override;
+  void lose_rank(std::size_t n, std::size_t rank, SimTime back, SimTime now) override;
+  void slow_rank(std::size_t n, std::size_t rank, double factor, SimTime until,
+                 SimTime now) override;
+  void restart(std::size_t n, Duration down, SimTime now) override;
+
+  void pass(SimTime now);
+  void schedule(SimTime at, Control control);
+  void obey(const Control& control, SimTime now);
+  void place(const Held& held, SimTime now);
+  void give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now);
+  void tag(std::size_t n, std::size_t first);
+  void send_again(std::size_t n, const std::vector<LostRequest>& lost, SimTime now);
+  void send_now(std::size_t n, const Held& held, SimTime now);
+  void set_state(std::size_t n, State state, SimTime now);
+  void start(std::size_t n, SimTime now);
+  void come_back(std::size_t n, State meanwhile, SimTime back, SimTime now);
+  void come_up(std::size_t n, SimTime now);
+  void drained(std::size_t n, SimTime now);
+  // The driver and its replica are gone; what they counted is kept.
+  void retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost);
+  void touch(std::size_t n);
+  void sample(SimTime now);
+  std::vector<SlowRank> slow_ranks(std::size_t n) const;
+  void strike(std::size_t entry, std::size_t replica, SimTime now);
+  void draw_fault(std::size_t i, SimTime now);
+  void scale(SimTime now);
+  void add_replicas(std::size_t more, SimTime now);
+  void drop_replicas(std::size_t fewer, SimTime now);
+  std::size_t count(State state) const;
+  StepTotals totals_of(const Unit& unit) const;
+  void note(SimTime now, std::size_t n, std::string what, bool disturbs = false,
+            std::int64_t lost = 0);
+
+  ClusterParts parts_;
+  HostRules host_;
+  bool one_ = false;                // the caller's
+  std::unique_ptr<Router> router_;  // null then
+  std::unique_ptr<ScalingPolicy> scaling_;
+  SpecOf spec_of_;
+  std::vector<Unit> units_;
+  EarliestOf drivers_;
+  std::vector<std::size_t> touched_;  // replicas whose next step may begin at this instant
+  std::vector<Candidate> up_;
+  EventQueue queue_;  // of controls_, by position
+  std::vector<Control> controls_;
+  std::vector<RandomFault> random_faults_;
+  std::uint64_t faults_ = 0;                     // that slow a rank, so far
+  std::vector<RequestRecord>* ended_ = nullptr;  // where records go, while something is handled
+  std::vector<Held> parked_;                     // nobody is up
+  std::int64_t held_ = 0;  // requests that no replica has: parked, pinned, or sent again later
+  std::unordered_map<std::uint32_t, std::int32_t> retries_;
+  SimTime last_change_;
+  Int128 held_ns_ = 0;  // integral of held_
+  std::int64_t events_before_ = 0;
+  bool begun_ = false;
+  // Fewer replicas were wanted since then, and at most so many.
+  SimTime fewer_since_ = kNever;
+  std::size_t most_wanted_ = 0;
+  OccupancyRecorder occupancy_;
+  ClusterResult result_;
+};
+
+}  // namespace v4cap

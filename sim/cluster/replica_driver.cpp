@@ -1,0 +1,255 @@
+#include "sim/cluster/replica_driver.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace v4cap {
+
+namespace {
+
+void keep_peak(KindBytes& peak, const KindBytes& now) {
+  for (std::size_t k = 0; k < kCacheKinds; ++k)
+    peak.bytes[k] = std::max(peak.bytes[k], now.bytes[k]);
+}
+
+}  // namespace
+
+ReplicaDriver::ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
+                             std::size_t samples)
+    : replica_(replica), cost_(cost), host_(host), occupancy_(samples) {
+  for (const PoolSpec& pool : replica.layout().pools()) {
+    totals_.binding.memory_pools.emplace_back(pool.name, Duration{0});
+    totals_.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
+  }
+}
+
+// Nothing changes between two calls: what waits and runs did so since the last one.
+void ReplicaDriver::pass(SimTime now) {
+  const auto passed = static_cast<Int128>((now - last_event_).count());
+  integrals_.waiting_ns += passed * static_cast<Int128>(replica_.waiting() + reading_.size());
+  // Whose last token nobody has seen yet still runs for its client.
+  integrals_.running_ns += passed * static_cast<Int128>(replica_.running() + unseen_ended_.size());
+  integrals_.decoding_ns += passed * static_cast<Int128>(replica_.decoding());
+  last_event_ = now;
+}
+
+void ReplicaDriver::push_step_end(SimTime at) {
+  step_end_ = at;
+  ++events_;
+}
+
+void ReplicaDriver::submit(RequestSpec spec, SimTime sent, SimTime now,
+                           std::vector<RequestRecord>& ended) {
+  pass(now);
+  if (host_.prompt_token == Duration{0}) return give(std::move(spec), sent, now, ended);
+  reader_free_ = std::max(reader_free_, now) + host_.prompt_token * spec.prompt.value;
+  reading_tokens_ += spec.prompt;
+  reading_.push_back({reader_free_, sent, std::move(spec)});
+  ++events_;
+}
+
+void ReplicaDriver::give(RequestSpec spec, SimTime sent, SimTime now,
+                         std::vector<RequestRecord>& ended) {
+  RequestRecord refused;
+  if (!replica_.submit(std::move(spec), sent, now, refused)) ended.push_back(refused);
+}
+
+void ReplicaDriver::handle(SimTime now, std::vector<RequestRecord>& ended) {
+  pass(now);
+  if (step_end_ == now) return step_ended(now, ended);
+  Reading next = std::move(reading_.front());
+  reading_.pop_front();
+  reading_tokens_ -= next.spec.prompt;
+  give(std::move(next.spec), next.sent, now, ended);
+}
+
+void ReplicaDriver::step_ended(SimTime now, std::vector<RequestRecord>& ended) {
+  step_end_ = kNever;
+  idle_since_ = now;
+  if (!host_.overlapped) return replica_.finish_step(now, ended);
+  // The step before the one that is open has ended on the GPU, and the open one is launched: the
+  // tokens of the former are seen. What the open one will have done is taken for granted, so that
+  // the next can be planned.
+  if (unseen_) see_tokens(now, ended);
+  if (!open_) return;
+  replica_.finish_step(kNotSeenYet, unseen_ended_);
+  gpu_end_of_unseen_ = gpu_free_;
+  unseen_ = true;
+  open_ = false;
+}
+
+void ReplicaDriver::see_tokens(SimTime now, std::vector<RequestRecord>& ended) {
+  replica_.stamp(now);
+  unseen_ = false;
+  for (RequestRecord& record : unseen_ended_) {
+    for (SimTime* time : {&record.first_token, &record.second_token, &record.finished}) {
+      if (*time == kNotSeenYet) *time = now;
+    }
+    ended.push_back(record);
+  }
+  unseen_ended_.clear();
+}
+
+bool ReplicaDriver::start_step(SimTime now) {
+  if (busy()) return false;
+  if (!replica_.has_work()) {
+    // Nothing is launched behind it: its tokens are seen when the GPU is done.
+    if (unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
+    return false;
+  }
+  totals_.binding.idle += now - idle_since_;
+  const auto ranks = replica_.plan_step(now);
+  const StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
+  V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
+              "a step of " + std::to_string(time.total.count()) +
+                  " ns is faster than its roofline of " +
+                  std::to_string(time.roofline_floor.count()) + " ns");
+  account_step(ranks, time);
+  if (host_.step_timed) host_.step_timed(now, ranks, time);
+  if (host_.explained != nullptr) explain(ranks, time);
+  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
+  keep_peak(totals_.kv_peak, in_use + cached);
+  if (occupancy_.due()) {
+    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
+                    static_cast<std::int64_t>(replica_.waiting())});
+  }
+  if (!host_.overlapped) {
+    push_step_end(now + time.total);
+    return true;
+  }
+  V4CAP_CHECK(time.gpu > Duration{0}, "a launched step takes the GPU no time");
+  const SimTime launched = now + time.host;
+  const SimTime next_launch = std::max(launched, unseen_ ? gpu_end_of_unseen_ : now);
+  gpu_free_ = std::max(std::max(gpu_free_, now) + time.gpu, launched);
+  open_ = true;
+  push_step_end(next_launch);
+  return true;
+}
+
+StepTime ReplicaDriver::time_of(std::span<const StepPlan* const> ranks) const {
+  StepTime time = cost_.step_time(ranks);
+  const Duration plain = time.total;
+  const StepPlan nothing;
+  for (const SlowRank& slow : slow_) {
+    if (slow.rank >= ranks.size() || ranks[slow.rank]->empty()) continue;
+    std::vector<const StepPlan*> alone(ranks.size(), &nothing);
+    alone[slow.rank] = ranks[slow.rank];
+    const StepTime part = cost_.step_time(alone);
+    const auto longer = [&](Duration of_part, Duration of_all) {
+      return std::max(of_all, duration_from_seconds(to_seconds(of_part) * slow.factor));
+    };
+    if (time.gpu > Duration{0}) {
+      const Duration gpu = longer(part.gpu, time.gpu);
+      time.total += gpu - time.gpu;
+      time.gpu = gpu;
+    } else {
+      time.total = longer(part.total, time.total);
+    }
+  }
+  time.share *= to_seconds(time.total) / to_seconds(plain);
+  return time;
+}
+
+KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
+  pass(now);
+  for (const Reading& r : reading_) lost.push_back({r.spec.id, r.sent, Tokens{0}});
+  for (const RequestRecord& r : unseen_ended_) {
+    lost.push_back({r.id, r.arrival, r.computed + r.output});
+  }
+  reading_.clear();
+  reading_tokens_ = {};
+  unseen_ended_.clear();
+  unseen_ = open_ = false;
+  step_end_ = kNever;
+  return replica_.lose(lost);
+}
+
+KindBytes ReplicaDriver::lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost) {
+  pass(now);
+  return replica_.lose_rank(rank, lost);
+}
+
+void ReplicaDriver::explain(std::span<const StepPlan* const> ranks, const StepTime& time) {
+  StepLedgers& out = *host_.explained;
+  bool prefills = false;
+  for (const StepPlan* plan : ranks) {
+    for (const StepPiece& piece : plan->pieces) prefills |= piece.kind != PieceKind::decode;
+  }
+  cost_.explain(ranks, prefills ? out.prefill : out.decode);
+  (prefills ? out.prefill_steps : out.decode_steps) += 1;
+  const double sequence_s = to_seconds(time.total) * static_cast<double>(replica_.decoding());
+  out.decoding_s += sequence_s;
+  if (prefills) out.decoding_beside_prefill_s += sequence_s;
+}
+
+void ReplicaDriver::account_step(std::span<const StepPlan* const> ranks, const StepTime& time) {
+  ++totals_.steps;
+  totals_.busy += time.total;
+  totals_.share += time.share;
+  totals_.clamped_steps += time.clamped ? 1 : 0;
+  for (const StepPlan* plan : ranks) {
+    totals_.sequences += static_cast<std::int64_t>(plan->pieces.size());
+  }
+
+  BindingTime& binding = totals_.binding;
+  switch (replica_.wait_reason()) {
+    case WaitReason::memory:
+      binding.memory_pools[replica_.short_pool_index()].second += time.total;
+      return;
+    case WaitReason::running_cap:
+      binding.running_cap += time.total;
+      return;
+    case WaitReason::step_tokens:
+    case WaitReason::prefill_delayed:
+      binding.step_tokens += time.total;
+      return;
+    case WaitReason::nothing_waits:
+      break;
+  }
+  std::int64_t decodes = 0, others = 0;
+  for (const StepPlan* plan : ranks) {
+    for (const StepPiece& piece : plan->pieces) {
+      (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
+    }
+  }
+  (others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode) += time.total;
+}
+
+StepTotals ReplicaDriver::counted() const {
+  StepTotals out;
+  out.evicted = replica_.evicted();
+  out.written = replica_.written();
+  out.hit_bytes = replica_.reused();
+  out.rebuilt_bytes = replica_.rebuilt();
+  out.decode_steps = replica_.decode_steps();
+  out.decoded = replica_.decoded();
+  return out;
+}
+
+void ReplicaDriver::begin_measuring(StepLedgers* explained) {
+  StepTotals fresh;
+  fresh.kv_capacity = totals_.kv_capacity;
+  fresh.binding.memory_pools = totals_.binding.memory_pools;
+  for (auto& pool : fresh.binding.memory_pools) pool.second = Duration{0};
+  totals_ = std::move(fresh);
+  occupancy_.restart();
+  integrals_ = {};
+  events_ = 0;
+  before_ = counted();
+  host_.explained = explained;
+}
+
+StepTotals ReplicaDriver::totals() const {
+  StepTotals out = totals_;
+  const StepTotals after = counted();
+  out.evicted = after.evicted - before_.evicted;
+  out.written = after.written - before_.written;
+  out.hit_bytes = after.hit_bytes - before_.hit_bytes;
+  out.rebuilt_bytes = after.rebuilt_bytes - before_.rebuilt_bytes;
+  out.decode_steps = after.decode_steps - before_.decode_steps;
+  out.decoded = after.decoded - before_.decoded;
+  return out;
+}
+
+}  // namespace v4cap

@@ -1,0 +1,52 @@
+// Several replicas of a scenario's deployment behind a router: what is asked for. Nothing asked for
+// is one replica that is always there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/core/time.h"
+
+namespace v4cap {
+
+// Replicas are started and shut down with the load.
+struct AutoscaleConfig {
+  std::string policy = "requests=32";  // name[=argument] in the scaling registry
+  std::int64_t min = 1, max = 1;       // replicas that are up or starting
+  Duration start_up{};                 // from the decision until it takes requests, its cache empty
+  Duration interval{};                 // between two decisions
+  Duration hold{};                     // fewer replicas only when fewer were wanted for so long
+};
+
+// One fault at an instant, or faults at random.
+struct FaultConfig {
+  std::string kind;            // in the registry of faults
+  std::optional<Duration> at;  // after the run's begin; else at random
+  Duration mtbf{};             // random: mean time between two on one replica, exponential
+  Duration lasts{};
+  // Which; a random one strikes every replica of the cluster, each in its own time.
+  std::int64_t replica = 0, rank = 0;
+  double factor = 1;
+};
+
+struct ClusterConfig {
+  std::int64_t replicas = 1;  // at the begin
+  std::string router = "round_robin";
+  // Requests of what is lost are sent again so often, after so long, and elsewhere or not.
+  std::int64_t retry_limit = 3;
+  Duration retry_delay{};
+  bool retry_on_return = false;
+  Duration window{};  // of figures over time
+  std::optional<AutoscaleConfig> autoscale;
+  std::vector<FaultConfig> faults;
+
+  // Whether there is anything to route, to scale or to lose.
+  bool asked() const { return replicas > 1 || autoscale || !faults.empty(); }
+  std::int64_t most_replicas() const {
+    return autoscale && autoscale->max > replicas ? autoscale->max : replicas;
+  }
+};
+
+}  // namespace v4cap

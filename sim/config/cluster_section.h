@@ -1,0 +1,17 @@
+// The section `cluster` of a scenario: several replicas of its deployment. It is read, and written
+// out with its defaults, only where it is given.
+#pragma once
+
+#include <string>
+
+#include "sim/config/scenario.h"
+#include "sim/config/section.h"
+
+namespace v4cap {
+
+const std::vector<KeySpec>& cluster_keys();
+
+// `ranks`: attention ranks of a replica. `file`: the scenario's, for errors.
+ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file);
+
+}  // namespace v4cap

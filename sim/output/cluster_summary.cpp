@@ -1,0 +1,243 @@
+#include "sim/output/cluster_summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/core/error.h"
+#include "sim/output/humanise.h"
+#include "sim/output/metrics.h"
+#include "sim/output/table.h"
+
+namespace v4cap {
+
+namespace {
+
+constexpr std::size_t kWindowsAfter = 6;
+constexpr std::size_t kReplicasShown = 12;
+constexpr std::int64_t kMostWindows = 100'000;
+
+// Sums over requests while they are added, one after the other.
+struct Sample {
+  std::int64_t requests = 0, finished = 0, retried = 0;
+  Tokens prompt, hit;
+  std::vector<double> ttft_ms;
+
+  void add(const RequestRecord& r) {
+    if (r.end == RequestEnd::refused) return;
+    ++requests;
+    retried += r.retries > 0 ? 1 : 0;
+    if (r.end != RequestEnd::finished) return;
+    ++finished;
+    prompt += r.prompt;
+    hit += r.hit;
+    if (const auto ttft = time_to_first_token_ms(r)) ttft_ms.push_back(*ttft);
+  }
+  std::optional<double> hit_rate() const {
+    if (prompt == Tokens{0}) return std::nullopt;
+    return static_cast<double>(hit.value) / static_cast<double>(prompt.value);
+  }
+};
+
+WindowSummary summary_of(Sample sample, Duration from, Duration to) {
+  return {.from_s = exact_ms(from) / 1e3,
+          .to_s = exact_ms(to) / 1e3,
+          .requests = sample.requests,
+          .retried = sample.retried,
+          .hit_rate = sample.hit_rate(),
+          .ttft_ms = describe(std::move(sample.ttft_ms))};
+}
+
+using ByArrival = std::vector<const RequestRecord*>;
+
+ByArrival by_arrival(const std::vector<RequestRecord>& records) {
+  ByArrival out;
+  for (const RequestRecord& r : records) out.push_back(&r);
+  std::ranges::stable_sort(out, {}, &RequestRecord::arrival);
+  return out;
+}
+
+// Requests that arrived in [from, to).
+std::pair<ByArrival::const_iterator, ByArrival::const_iterator> arrived(const ByArrival& requests,
+                                                                        SimTime from, SimTime to) {
+  return {std::ranges::lower_bound(requests, from, {}, &RequestRecord::arrival),
+          std::ranges::lower_bound(requests, to, {}, &RequestRecord::arrival)};
+}
+
+void add_after(const ClusterResult& cluster, const ByArrival& requests, ClusterSummary& out) {
+  std::vector<Sample> all(kWindowsAfter + 1), struck(kWindowsAfter + 1);
+  for (const ClusterEvent& event : cluster.events) {
+    if (!event.disturbs) continue;
+    ++out.disturbances;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const SimTime from = event.at + cluster.window * (static_cast<std::int64_t>(i) - 1);
+      const auto [begin, end] = arrived(requests, from, from + cluster.window);
+      for (auto it = begin; it != end; ++it) {
+        all[i].add(**it);
+        if (static_cast<std::size_t>((*it)->replica) == event.replica) struck[i].add(**it);
+      }
+    }
+  }
+  if (out.disturbances == 0) return;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Duration from = cluster.window * (static_cast<std::int64_t>(i) - 1);
+    out.after.push_back(summary_of(std::move(all[i]), from, from + cluster.window));
+    out.after_on_struck.push_back(summary_of(std::move(struck[i]), from, from + cluster.window));
+  }
+}
+
+void add_windows(const RunResult& result, const ByArrival& requests, ClusterSummary& out) {
+  const Duration window = result.cluster->window;
+  const SimTime first = result.totals.first_arrival;
+  const Duration span = result.totals.last_arrival - first;
+  for (std::int64_t i = 0; i <= std::min(span / window, kMostWindows - 1); ++i) {
+    const auto [begin, end] = arrived(requests, first + window * i, first + window * (i + 1));
+    Sample sample;
+    for (auto it = begin; it != end; ++it) sample.add(**it);
+    out.windows.push_back(summary_of(std::move(sample), window * i, window * (i + 1)));
+  }
+}
+
+void write_times(JsonWriter& json, const Distribution& ttft_ms) {
+  const auto if_any = [&](double value) {
+    return ttft_ms.count > 0 ? std::optional<double>{value} : std::nullopt;
+  };
+  json.member("ttft_p50_ms", if_any(ttft_ms.p50)).member("ttft_p99_ms", if_any(ttft_ms.p99));
+}
+
+std::string share_text(const std::optional<double>& share) {
+  return share ? fmt::format("{:.1f} %", 100 * *share) : "-";
+}
+
+std::string ms_text(const Distribution& d, double value) {
+  return d.count > 0 ? grouped(value, 0) : "-";
+}
+
+// 12.345678900 exactly: nanoseconds are whole.
+std::string seconds_text(SimTime at) {
+  const std::int64_t ns = at.time_since_epoch().count();
+  return fmt::format("{}.{:09}", ns / 1'000'000'000, ns % 1'000'000'000);
+}
+
+}  // namespace
+
+ClusterSummary summarise_cluster(const RunResult& result) {
+  V4CAP_CHECK(result.cluster.has_value(), "a run of one replica has no cluster");
+  const ClusterResult& cluster = *result.cluster;
+  ClusterSummary out;
+  std::vector<Sample> samples(cluster.replicas.size());
+  for (const RequestRecord& r : result.records) {
+    const auto n = static_cast<std::size_t>(r.replica);
+    V4CAP_CHECK(n < samples.size(), "a request ended on a replica that does not exist");
+    samples[n].add(r);
+    out.retried += r.retries > 0 ? 1 : 0;
+    out.failed += r.end == RequestEnd::failed ? 1 : 0;
+  }
+  const double gpus =
+      static_cast<double>(result.gpus) / static_cast<double>(cluster.replicas.size());
+  for (std::size_t n = 0; n < samples.size(); ++n) {
+    const ReplicaResult& r = cluster.replicas[n];
+    out.replicas.push_back({.requests = samples[n].requests,
+                            .finished = samples[n].finished,
+                            .hit_rate = samples[n].hit_rate(),
+                            .ttft_ms = describe(samples[n].ttft_ms),
+                            .steps = r.steps.steps,
+                            .lost_requests = r.lost_requests,
+                            .lost_tokens = r.lost_tokens,
+                            .busy_s = to_seconds(r.steps.busy),
+                            .up_s = to_seconds(r.up),
+                            .held_s = to_seconds(r.held),
+                            .lost = r.lost.total()});
+    out.lost_requests += r.lost_requests;
+    out.lost_tokens += r.lost_tokens;
+    out.gpu_hours += to_seconds(r.held) / 3600 * gpus;
+  }
+  const ByArrival requests = by_arrival(result.records);
+  add_after(cluster, requests, out);
+  add_windows(result, requests, out);
+  return out;
+}
+
+void write_cluster(JsonWriter& json, const ClusterSummary& cluster) {
+  json.begin_object();
+  json.member("gpu_hours", cluster.gpu_hours);
+  json.member("retried", cluster.retried).member("failed", cluster.failed);
+  json.member("lost_requests", cluster.lost_requests);
+  json.member("lost_tokens", cluster.lost_tokens.value);
+  json.member("disturbances", cluster.disturbances);
+  json.key("replicas").begin_array();
+  for (const ReplicaSummary& r : cluster.replicas) {
+    json.begin_object().member("requests", r.requests).member("finished", r.finished);
+    json.member("hit_rate", r.hit_rate);
+    write_times(json, r.ttft_ms);
+    json.member("steps", r.steps).member("busy_s", r.busy_s).member("up_s", r.up_s);
+    json.member("held_s", r.held_s).member("lost_requests", r.lost_requests);
+    json.member("lost_tokens", r.lost_tokens.value);
+    json.member("lost_kv_bytes", r.lost.value).end_object();
+  }
+  json.end_array();
+  json.key("after_disturbance").begin_array();
+  for (std::size_t i = 0; i < cluster.after.size(); ++i) {
+    const WindowSummary& all = cluster.after[i];
+    json.begin_object().member("from_s", all.from_s).member("to_s", all.to_s);
+    json.member("requests", all.requests).member("retried", all.retried);
+    json.member("hit_rate", all.hit_rate);
+    write_times(json, all.ttft_ms);
+    const WindowSummary& struck = cluster.after_on_struck[i];
+    json.key("struck").begin_object().member("requests", struck.requests);
+    json.member("hit_rate", struck.hit_rate);
+    write_times(json, struck.ttft_ms);
+    json.end_object().end_object();
+  }
+  json.end_array().end_object();
+}
+
+std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style) {
+  Table replicas({"replica", "requests", "hit", "TTFT p50 ms", "p99", "up", "busy", "lost"});
+  for (std::size_t n = 0; n < std::min(cluster.replicas.size(), kReplicasShown); ++n) {
+    const ReplicaSummary& r = cluster.replicas[n];
+    replicas.row({std::to_string(n), grouped(r.requests), share_text(r.hit_rate),
+                  ms_text(r.ttft_ms, r.ttft_ms.p50), ms_text(r.ttft_ms, r.ttft_ms.p99),
+                  human(duration_from_seconds(r.up_s)), human(duration_from_seconds(r.busy_s)),
+                  grouped(r.lost_requests)});
+  }
+  std::string out = replicas.text(style);
+  if (cluster.replicas.size() > kReplicasShown) {
+    out += fmt::format("and {} more\n", cluster.replicas.size() - kReplicasShown);
+  }
+  out +=
+      fmt::format("{:.2f} GPU hours held; {} requests sent again, {} failed, {} tokens lost\n",
+                  cluster.gpu_hours, cluster.retried, cluster.failed, human(cluster.lost_tokens));
+  if (cluster.after.empty()) return out;
+  Table after({"after a disturbance", "requests", "sent again", "hit", "TTFT p50 ms", "p99",
+               "hit where it struck"});
+  for (std::size_t i = 0; i < cluster.after.size(); ++i) {
+    const WindowSummary& w = cluster.after[i];
+    after.row({fmt::format("{:g} to {:g} s", w.from_s, w.to_s), grouped(w.requests),
+               grouped(w.retried), share_text(w.hit_rate), ms_text(w.ttft_ms, w.ttft_ms.p50),
+               ms_text(w.ttft_ms, w.ttft_ms.p99), share_text(cluster.after_on_struck[i].hit_rate)});
+  }
+  return out + '\n' + after.text(style);
+}
+
+void write_windows(const ClusterSummary& cluster, const TextSink& sink) {
+  sink("time_s,requests,retried,hit_rate,ttft_p50_ms,ttft_p99_ms\n");
+  for (const WindowSummary& w : cluster.windows) {
+    std::string line = fmt::format("{},{},{},", w.from_s, w.requests, w.retried);
+    if (w.hit_rate) line += fmt::format("{}", *w.hit_rate);
+    line += w.ttft_ms.count > 0 ? fmt::format(",{},{}\n", w.ttft_ms.p50, w.ttft_ms.p99) : ",,\n";
+    sink(line);
+  }
+}
+
+void write_cluster_events(const ClusterResult& cluster, const TextSink& sink) {
+  sink("time_s,replica,what,lost_requests\n");
+  for (const ClusterEvent& event : cluster.events) {
+    // What happened may have a comma in it.
+    sink(fmt::format("{},{},\"{}\",{}\n", seconds_text(event.at), event.replica, event.what,
+                     event.lost_requests));
+  }
+}
+
+}  // namespace v4cap

@@ -1,0 +1,65 @@
+// What is said about a run of several replicas beside what is said about every run: each replica,
+// and how the cluster did after faults.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/core/quantiles.h"
+#include "sim/output/json_writer.h"
+#include "sim/output/record.h"
+#include "sim/output/text_sink.h"
+
+namespace v4cap {
+
+struct TextStyle;
+
+struct ReplicaSummary {
+  std::int64_t requests = 0, finished = 0;  // that ended on it
+  std::optional<double> hit_rate;
+  Distribution ttft_ms;
+  std::int64_t steps = 0, lost_requests = 0;
+  Tokens lost_tokens;
+  double busy_s = 0, up_s = 0, held_s = 0;
+  Bytes lost;  // of its KV cache
+};
+
+// Requests that arrived in a window of time.
+struct WindowSummary {
+  double from_s = 0, to_s = 0;
+  std::int64_t requests = 0;  // not refused ones
+  std::int64_t retried = 0;   // of these
+  std::optional<double> hit_rate;
+  Distribution ttft_ms;
+};
+
+struct ClusterSummary {
+  std::vector<ReplicaSummary> replicas;
+  std::int64_t retried = 0, failed = 0;  // requests
+  std::int64_t lost_requests = 0;        // times that one was taken away from its replica
+  Tokens lost_tokens;                    // computed for them, for nothing
+  double gpu_hours = 0;                  // that GPUs were held
+  std::int64_t disturbances = 0;         // faults that struck, planned restarts
+  // After a disturbance, all of them taken together, in windows from its instant on; the first one
+  // is the window before. Of all replicas, and of the one that it struck.
+  std::vector<WindowSummary> after, after_on_struck;
+  std::vector<WindowSummary> windows;  // of the whole run, from its begin on
+};
+
+// `result.cluster` is there.
+ClusterSummary summarise_cluster(const RunResult& result);
+
+// The object behind "cluster" in summary.json.
+void write_cluster(JsonWriter& json, const ClusterSummary& cluster);
+// A table of replicas (the first twelve) and one of the windows after faults, if there were any.
+std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style);
+
+// windows.csv: time_s, requests, retried, hit_rate, ttft_p50_ms, ttft_p99_ms; empty where a window
+// has none.
+void write_windows(const ClusterSummary& cluster, const TextSink& sink);
+// cluster_events.csv: time_s, replica, what, lost_requests.
+void write_cluster_events(const ClusterResult& cluster, const TextSink& sink);
+
+}  // namespace v4cap
