@@ -9,6 +9,7 @@
 #include "sim/config/value.h"
 #include "sim/cost/flops.h"
 #include "sim/model/compression.h"
+#include "sim/output/metrics.h"
 
 namespace v4cap {
 
@@ -226,6 +227,20 @@ double requests_per_s(const RunResult& r, const FigureName&) {
   return real(r.totals.finished) / to_seconds(span);
 }
 
+// Mean time to the first token, of requests that have one.
+double ttft_mean_s(const RunResult& r, const FigureName&) {
+  double sum_ms = 0;
+  std::int64_t count = 0;
+  for (const RequestRecord& record : r.records) {
+    const auto ttft = time_to_first_token_ms(record);
+    if (!ttft) continue;
+    sum_ms += *ttft;
+    ++count;
+  }
+  if (count == 0) throw RunError("no request has a first token");
+  return sum_ms / 1e3 / real(count);
+}
+
 double rebuilt_tokens(const RunResult& r, const FigureName&) {
   return real(r.totals.rebuilt_tokens.value);
 }
@@ -311,6 +326,7 @@ const std::vector<FigureKind>& figure_kinds() {
       {"seconds_from", Part::none, true, "s",
        "from the arrival of the N-th request to the end of the last", nullptr, seconds_from},
       {"requests_per_s", Part::none, false, "", "finished, over the run", nullptr, requests_per_s},
+      {"ttft_mean_s", Part::none, false, "s", "mean time to the first token", nullptr, ttft_mean_s},
       {"refused", Part::none, false, "requests", "that never ran", nullptr, refused},
   };
   return kinds;
