@@ -62,6 +62,24 @@ std::int64_t block_count(std::span<const KeyRun> keys) {
   return n;
 }
 
+std::int64_t key_of_block(std::span<const KeyRun> keys, std::int64_t block) {
+  for (const KeyRun& run : keys) {
+    if (block < run.count) return run.first + block;
+    block -= run.count;
+  }
+  V4CAP_CHECK(false, "a block without a key");
+}
+
+void block_keys(std::span<const KeyRun> keys, std::int64_t blocks, std::vector<std::int64_t>& out) {
+  out.clear();
+  out.reserve(static_cast<std::size_t>(blocks));
+  for (const KeyRun& run : keys) {
+    const std::int64_t left = blocks - static_cast<std::int64_t>(out.size());
+    for (std::int64_t i = 0; i < std::min(run.count, left); ++i) out.push_back(run.first + i);
+  }
+  V4CAP_CHECK(static_cast<std::int64_t>(out.size()) == blocks, "a block without a key");
+}
+
 bool blocks_compatible(Tokens trace_block, Tokens engine_block) {
   if (trace_block.value == 0) return true;  // no ids to map
   return engine_block % trace_block == Tokens{0} || trace_block % engine_block == Tokens{0};

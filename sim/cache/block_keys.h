@@ -26,6 +26,10 @@ struct KeyRun {
 // Blocks that the runs name.
 std::int64_t block_count(std::span<const KeyRun> keys);
 
+// The key of one block, and of each of the first `blocks`. The runs must name them.
+std::int64_t key_of_block(std::span<const KeyRun> keys, std::int64_t block);
+void block_keys(std::span<const KeyRun> keys, std::int64_t blocks, std::vector<std::int64_t>& out);
+
 // True when every boundary of the larger block is one of the smaller.
 bool blocks_compatible(Tokens trace_block, Tokens engine_block);
 

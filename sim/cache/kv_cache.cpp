@@ -30,6 +30,7 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
 void KvCache::observe(CacheObserver* observer) {
   V4CAP_CHECK(running_ == 0 && in_use() == KindBytes{},
               "a cache is observed only after it was used");
+  V4CAP_CHECK(observer == nullptr || tiers_ == nullptr, "a cache with tiers is observed");
   index_.observe(observer);
   observer_ = observer;
 }
@@ -128,7 +129,10 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   // no trace in the order of eviction.
   const bool alone = in_use() == KindBytes{} && fits_alone(length, in_flight);
   if (!alone && !fits_beside(index_.unlocked_on_path(lookup.match), own)) return false;
+  const NodeId pin = sequence.cursor;
   sequence.cursor = index_.lock(lookup.match);
+  if (sequence.pinned) index_.release(pin);
+  sequence.pinned = false;
   // Told before room is made: the point that is resumed at may have to go for it.
   if (observer_ != nullptr) {
     const Resume& resume = lookup.resume;
@@ -150,6 +154,7 @@ bool KvCache::admit(CachedSequence& sequence, const Lookup& lookup, Tokens lengt
   index_.use_points(sequence.cursor, lookup.cached, lookup.resume.position,
                     policy_->points_a_hit());
   if (first) count_resume(lookup.resume);
+  if (tiers_ != nullptr) use_path(sequence, lookup);
   return true;
 }
 
@@ -248,6 +253,7 @@ void KvCache::place_point(CachedSequence& sequence, const OwnPoint& point) {
   if (observer_ != nullptr) observer_->point_kept(sequence.tag, point.position, kept);
   written_ += bytes;
   ++points_kept_;
+  if (tiers_ != nullptr) use_point(sequence, point.position);
 }
 
 // While a sequence decodes, the state at the last block boundary is copied aside: where its output
@@ -278,6 +284,7 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
     }
     own_ -= blocks_charge(begin, full);
     written_ += blocks_charge(begin + appended.adopted, full);
+    if (tiers_ != nullptr) use_blocks(sequence, begin + appended.adopted, full);
     sequence.cursor = appended.cursor;
     sequence.own -= full - begin;
     sequence.shared = full;
@@ -314,6 +321,7 @@ void KvCache::release(CachedSequence& sequence) {
 
 KindBytes KvCache::clear() {
   V4CAP_CHECK(running_ == 0, "a cache was cleared under running sequences");
+  if (tiers_ != nullptr) index_.on_leave([](const StoredObject&) {});
   const KindBytes lost = cached();
   while (index_.cached() != KindBytes{}) {
     const bool evicted = index_.evict(true);
@@ -335,9 +343,11 @@ void KvCache::check_drained() const {
   V4CAP_CHECK(own_ == KindBytes{} && reserved_ == KindBytes{},
               "bytes of sequences that are gone are still charged");
   V4CAP_CHECK(index_.in_use() == KindBytes{}, "blocks of sequences that are gone are still locked");
-  KindBytes balance = written_;
+  KindBytes balance = written_ + loaded_;
   balance -= index_.evicted();
-  V4CAP_CHECK(balance == index_.cached(), "bytes written, evicted and cached do not add up");
+  V4CAP_CHECK(balance == index_.cached(),
+              "bytes written, loaded, evicted and cached do not add up");
+  if (tiers_ != nullptr) tiers_->check();
 }
 
 }  // namespace v4cap

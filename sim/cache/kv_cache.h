@@ -7,6 +7,9 @@
 // uses, least recently used first to go. The SWA policy decides where points are kept and what a
 // hit costs, the layout what everything takes.
 //
+// Below GPU memory there may be tiers (sim/cache/tier_stack.h): what is computed or evicted is copied
+// there, and a prefix found there is loaded before its sequence is admitted.
+//
 // The cache knows neither clock nor device: a simulator and an executor drive it alike.
 #pragma once
 
@@ -22,6 +25,7 @@
 #include "sim/cache/point_scores.h"
 #include "sim/cache/prefix_index.h"
 #include "sim/cache/swa_policy.h"
+#include "sim/cache/tier_stack.h"
 
 namespace v4cap {
 
@@ -30,6 +34,15 @@ struct Lookup {
   PrefixIndex::Match match;
   Tokens cached;  // P: the compressed entries of this prefix are there
   Resume resume;  // R and what is rebuilt before it
+};
+
+// What of a waiting sequence's prefix lies below GPU memory, where that is worth being loaded.
+struct BelowGpu {
+  Lookup lookup;                  // what is on the GPU
+  Resume resume;                  // with all that is found anywhere
+  std::vector<LoadPiece> pieces;  // to be read for it
+  std::vector<Tokens> points;     // of these, where points are
+  std::vector<Tokens> tokens;     // by tier: whose blocks are read there
 };
 
 // A point that a sequence has made room for.
@@ -52,6 +65,7 @@ struct CachedSequence {
   std::optional<OwnPoint> output_end;  // copied at the last block boundary of the output so far
   KindBytes state;                     // what the running sequence takes beside blocks and points
   bool running = false;
+  bool pinned = false;  // loaded and not admitted yet: `cursor` is locked, and nothing else is held
 };
 
 class KvCache {
@@ -114,8 +128,35 @@ class KvCache {
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
-  // Nothing runs and all that is cached is lost. It counts as evicted and is returned.
+  // Nothing runs and all that is cached is lost. It counts as evicted and is returned. Tiers below are
+  // lost with it: nothing is copied there any more.
   KindBytes clear();
+
+  // Tiers below from now on. Nothing may be in the cache yet, nor may it be observed.
+  void attach(std::unique_ptr<TierStack> tiers);
+  // What blocks and points take in a tier. The cache must outlive it.
+  Tier::Measure stored() const;
+  TierStack* tiers() { return tiers_.get(); }  // null: there are none
+  const TierStack* tiers() const { return tiers_.get(); }
+
+  // What below GPU memory would save the sequence computing; nothing where no more is found there
+  // than on the GPU.
+  std::optional<BelowGpu> look_below(const CachedSequence& sequence, Tokens length);
+  // Makes room for what is loaded and orders it: `orders` says in how many parts. False: no room,
+  // nothing changed. `first`: what is found is counted.
+  bool begin_load(CachedSequence& sequence, const BelowGpu& below, bool first, int& orders);
+  // All of it is there: others see it, too. It stays locked until the sequence is admitted or
+  // unpin() lets it go.
+  void finish_load(CachedSequence& sequence);
+  void unpin(CachedSequence& sequence);
+  // What is loaded for it will not come.
+  void drop_load(CachedSequence& sequence);
+
+  // State that was loaded into GPU memory, over the run; by tier, tokens whose blocks first
+  // admissions had loaded from there, and points.
+  const KindBytes& loaded() const { return loaded_; }
+  const std::vector<Tokens>& tokens_below() const { return tokens_below_; }
+  const std::vector<std::int64_t>& points_below() const { return points_below_; }
 
   // Windows are read where they are stored; otherwise a hit copies its point back.
   bool keeps_windows_in_place() const { return window_ || windows_in_pool_; }
@@ -152,6 +193,11 @@ class KvCache {
   bool make_room_on_path(CachedSequence& sequence, const KindBytes& wanted);
   KindBytes blocks_charge(std::int64_t begin, std::int64_t end) const;
   void count_resume(const Resume& resume);
+  bool has_point(const Lookup& gpu, std::int64_t blocks);
+  Tokens last_point_anywhere(const Lookup& gpu, std::int64_t blocks);
+  void use_blocks(const CachedSequence& sequence, std::int64_t begin, std::int64_t end);
+  void use_point(const CachedSequence& sequence, Tokens position);
+  void use_path(const CachedSequence& sequence, const Lookup& lookup);
 
   std::unique_ptr<Layout> layout_;
   std::unique_ptr<SwaPolicy> policy_;
@@ -169,6 +215,11 @@ class KvCache {
   KindBytes written_, reused_, rebuilt_;
   std::size_t short_pool_ = 0;
   std::int64_t points_kept_ = 0, points_dropped_ = 0;
+  std::unique_ptr<TierStack> tiers_;
+  KindBytes loaded_;
+  std::vector<Tokens> tokens_below_;
+  std::vector<std::int64_t> points_below_;
+  std::vector<std::int64_t> keys_;  // of single blocks
 };
 
 }  // namespace v4cap

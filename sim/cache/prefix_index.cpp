@@ -1,6 +1,7 @@
 #include "sim/cache/prefix_index.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/cache/cache_observer.h"
 #include "sim/cache/point_scores.h"
@@ -81,6 +82,16 @@ PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window, PointR
 void PrefixIndex::observe(CacheObserver* observer) {
   V4CAP_CHECK(children_.empty(), "an index is observed only after blocks came into it");
   observer_ = observer;
+}
+
+void PrefixIndex::on_leave(OnLeave told) {
+  V4CAP_CHECK(children_.empty(), "an index is watched only after blocks came into it");
+  leaves_ = std::move(told);
+}
+
+// A block of the node, or the point at its end, goes.
+void PrefixIndex::tell_leaves(const Node& node, StoredKind kind, std::int64_t block) const {
+  leaves_({kind, KeyCursor(node.keys, block - node.begin).key(), block});
 }
 
 NodeId PrefixIndex::find_child(NodeId parent, std::int64_t key) const {
@@ -213,6 +224,7 @@ void PrefixIndex::evict_last_block(NodeId id) {
   cached_ -= bytes;
   evicted_ += bytes;
   if (observer_ != nullptr) observer_->block_evicted(id);
+  if (leaves_) tell_leaves(node, StoredKind::block, end - 1);
   if (node.count == 1) {
     const NodeId parent = node.parent;
     erase(id);

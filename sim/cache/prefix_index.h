@@ -23,11 +23,13 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "sim/cache/block_keys.h"
 #include "sim/cache/layout.h"
+#include "sim/cache/stored_object.h"
 #include "sim/model/cache_kind.h"
 
 namespace v4cap {
@@ -63,6 +65,10 @@ class PrefixIndex {
 
   // Is told of nodes and points that come and go from now on; null: nobody is. The index is empty.
   void observe(CacheObserver* observer);
+  // Is told of every block and kept point that goes, before it has gone. It must not touch the
+  // index, which is empty.
+  using OnLeave = std::function<void(const StoredObject&)>;
+  void on_leave(OnLeave told);
 
   // The longest known prefix of `keys`, at most `blocks` long. Changes nothing.
   struct Match {
@@ -174,6 +180,7 @@ class PrefixIndex {
   std::vector<PointId>::const_iterator first_after(const Node& node, std::int64_t position) const;
   void remove_point(Node& node, std::size_t at);
   void evict_last_block(NodeId id);
+  void tell_leaves(const Node& node, StoredKind kind, std::int64_t block) const;
   bool keep_again(PointId id, const KindBytes& bytes);
   void forget_window(PointId id);
   void evict_window(PointId id);
@@ -190,6 +197,7 @@ class PrefixIndex {
   PointRetention retention_;
   PointScores* scores_;
   CacheObserver* observer_ = nullptr;
+  OnLeave leaves_;
   std::vector<Node> nodes_;
   std::vector<NodeId> free_nodes_;
   boost::unordered_flat_map<ChildKey, NodeId, ChildKeyHash> children_;  // never iterated

@@ -126,6 +126,8 @@ void PrefixIndex::forget_window(PointId id) {
   --point_count_;
   point.kept = false;
   if (observer_ != nullptr) observer_->point_evicted(id);
+  if (leaves_)
+    tell_leaves(nodes_[point.node], StoredKind::point, (point.position - 1) / block_.value);
 }
 
 KindBytes PrefixIndex::points_on_path(NodeId cursor) const {

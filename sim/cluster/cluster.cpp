@@ -18,9 +18,17 @@ void add_life(StepTotals& all, const StepTotals& life) {
   for (std::size_t k = 0; k < kCacheKinds; ++k) {
     peak.bytes[k] = std::max(peak.bytes[k], all.kv_peak.bytes[k]);
   }
+  std::vector<Bytes> tier_peaks;
+  for (std::size_t i = 0; i < all.tiers.size(); ++i) {
+    tier_peaks.push_back(std::max(all.tiers[i].peak, life.tiers[i].peak));
+  }
   all += life;
   all.kv_peak = peak;
   all.kv_capacity = life.kv_capacity;
+  for (std::size_t i = 0; i < tier_peaks.size(); ++i) {
+    all.tiers[i].peak = tier_peaks[i];
+    all.tiers[i].capacity = life.tiers[i].capacity;
+  }
 }
 
 void add(ReplicaDriver::Integrals& all, const ReplicaDriver::Integrals& more) {
@@ -294,7 +302,7 @@ void Cluster::start(std::size_t n, SimTime now) {
   Unit& unit = units_[n];
   unit.own = parts_.make_replica();
   unit.rank_back.assign(unit.own->size(), kSimStart);
-  unit.driver = std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, kSamplesOfOne);
+  unit.driver = std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, kSamplesOfOne, now);
   unit.driver->begin(now);
   unit.driver->set_slow(slow_ranks(n));
   set_state(n, State::up, now);
@@ -561,7 +569,7 @@ ClusterResult Cluster::take_result(SimTime end) {
 void Cluster::check_drained() const {
   V4CAP_CHECK(held_ == 0, "requests wait for a replica that does not come");
   for (const Unit& unit : units_) {
-    if (unit.driver) unit.driver->replica().check_drained();
+    if (unit.driver) unit.driver->check_drained();
   }
 }
 

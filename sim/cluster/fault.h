@@ -35,6 +35,7 @@ class FaultTarget {
 struct FaultKind {
   std::string meaning;  // for people
   bool of_rank = false, has_factor = false;
+  bool loses_rank = false;  // while the others of its replica go on
   void (*strike)(FaultTarget& target, const Fault& fault, SimTime now) = nullptr;
 };
 using FaultKinds = Registry<FaultKind>;

@@ -9,6 +9,7 @@ namespace {
 const bool registered = FaultKinds::add(
     "rank_lost", {.meaning = "an attention rank is gone, its KV cache and requests lost",
                   .of_rank = true,
+                  .loses_rank = true,
                   .strike = [](FaultTarget& target, const Fault& f, SimTime now) {
                     target.lose_rank(f.replica, f.rank, now + f.lasts, now);
                   }});

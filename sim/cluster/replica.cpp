@@ -192,6 +192,10 @@ KindBytes Replica::rebuilt() const {
   return sum([](const KvCache& cache) { return cache.rebuilt(); });
 }
 
+KindBytes Replica::loaded() const {
+  return sum([](const KvCache& cache) { return cache.loaded(); });
+}
+
 void Replica::check_drained() const {
   for (const auto& rank : ranks_) rank->check_drained();
 }

@@ -94,6 +94,7 @@ class Replica {
   KindBytes written() const;
   KindBytes reused() const;
   KindBytes rebuilt() const;
+  KindBytes loaded() const;
 
   // Everything ended on every rank: all memory is free or cached, and the books balance.
   void check_drained() const;

@@ -16,11 +16,14 @@ void keep_peak(KindBytes& peak, const KindBytes& now) {
 }  // namespace
 
 ReplicaDriver::ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
-                             std::size_t samples)
+                             std::size_t samples, SimTime since)
     : replica_(replica), cost_(cost), host_(host), occupancy_(samples) {
   for (const PoolSpec& pool : replica.layout().pools()) {
     totals_.binding.memory_pools.emplace_back(pool.name, Duration{0});
     totals_.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
+  }
+  if (!host_.tiers.tiers.empty()) {
+    traffic_ = std::make_unique<TierTraffic>(replica, host_.tiers, since);
   }
 }
 
@@ -34,6 +37,19 @@ void ReplicaDriver::pass(SimTime now) {
   last_event_ = now;
 }
 
+// What was ordered until then is under way, and an event stands where the links change next. Orders
+// of a step's end and of the step that is planned at the same instant go together: this comes after
+// them, or before something else that happens at that instant.
+void ReplicaDriver::carry_on(SimTime now) {
+  if (traffic_ == nullptr) return;
+  traffic_->collect(now);
+  const auto next = traffic_->next_change();
+  if (!next || *next >= transfer_at_) return;
+  transfer_at_ = *next;
+  transfer_events_.push(*next);
+  ++events_;
+}
+
 void ReplicaDriver::push_step_end(SimTime at) {
   step_end_ = at;
   ++events_;
@@ -41,6 +57,7 @@ void ReplicaDriver::push_step_end(SimTime at) {
 
 void ReplicaDriver::submit(RequestSpec spec, SimTime sent, SimTime now,
                            std::vector<RequestRecord>& ended) {
+  carry_on(last_event_);
   pass(now);
   if (host_.prompt_token == Duration{0}) return give(std::move(spec), sent, now, ended);
   reader_free_ = std::max(reader_free_, now) + host_.prompt_token * spec.prompt.value;
@@ -56,12 +73,19 @@ void ReplicaDriver::give(RequestSpec spec, SimTime sent, SimTime now,
 }
 
 void ReplicaDriver::handle(SimTime now, std::vector<RequestRecord>& ended) {
+  const EarliestOf::Next coming = next();
+  carry_on(last_event_);
   pass(now);
-  if (step_end_ == now) return step_ended(now, ended);
-  Reading next = std::move(reading_.front());
+  if (coming.rank == static_cast<std::uint8_t>(EventKind::step_end)) return step_ended(now, ended);
+  if (coming.rank == static_cast<std::uint8_t>(EventKind::transfer)) {
+    transfer_events_.pop();
+    transfer_at_ = kNever;
+    return traffic_->advance(now);
+  }
+  Reading reading = std::move(reading_.front());
   reading_.pop_front();
-  reading_tokens_ -= next.spec.prompt;
-  give(std::move(next.spec), next.sent, now, ended);
+  reading_tokens_ -= reading.spec.prompt;
+  give(std::move(reading.spec), reading.sent, now, ended);
 }
 
 void ReplicaDriver::step_ended(SimTime now, std::vector<RequestRecord>& ended) {
@@ -92,19 +116,35 @@ void ReplicaDriver::see_tokens(SimTime now, std::vector<RequestRecord>& ended) {
 }
 
 bool ReplicaDriver::start_step(SimTime now) {
-  if (busy()) return false;
-  if (!replica_.has_work()) {
+  bool started = false;
+  if (!busy()) {
+    started = replica_.has_work() && launch(now);
     // Nothing is launched behind it: its tokens are seen when the GPU is done.
-    if (unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
+    if (!started && unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
+  }
+  carry_on(now);
+  return started;
+}
+
+bool ReplicaDriver::launch(SimTime now) {
+  const auto ranks = replica_.plan_step(now);
+  if (traffic_ != nullptr &&
+      std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) {
     return false;
   }
   totals_.binding.idle += now - idle_since_;
-  const auto ranks = replica_.plan_step(now);
-  const StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
+  StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
               "a step of " + std::to_string(time.total.count()) +
                   " ns is faster than its roofline of " +
                   std::to_string(time.roofline_floor.count()) + " ns");
+  if (traffic_ != nullptr) {
+    const Duration loads = traffic_->loads_end(ranks, now) - now;
+    const Duration wait = std::max(loads - time.total, Duration{0});
+    time.total += wait;
+    time.gpu += wait;
+    totals_.load_wait += wait;
+  }
   account_step(ranks, time);
   if (host_.step_timed) host_.step_timed(now, ranks, time);
   if (host_.explained != nullptr) explain(ranks, time);
@@ -162,10 +202,13 @@ KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
   unseen_ended_.clear();
   unseen_ = open_ = false;
   step_end_ = kNever;
+  if (traffic_ != nullptr) traffic_->lose(now);
+  transfer_events_ = {};
   return replica_.lose(lost);
 }
 
 KindBytes ReplicaDriver::lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost) {
+  V4CAP_CHECK(traffic_ == nullptr, "a rank with tiers was lost alone");
   pass(now);
   return replica_.lose_rank(rank, lost);
 }
@@ -222,6 +265,7 @@ StepTotals ReplicaDriver::counted() const {
   out.written = replica_.written();
   out.hit_bytes = replica_.reused();
   out.rebuilt_bytes = replica_.rebuilt();
+  out.loaded = replica_.loaded();
   out.decode_steps = replica_.decode_steps();
   out.decoded = replica_.decoded();
   return out;
@@ -237,6 +281,7 @@ void ReplicaDriver::begin_measuring(StepLedgers* explained) {
   integrals_ = {};
   events_ = 0;
   before_ = counted();
+  if (traffic_ != nullptr) traffic_->reset();
   host_.explained = explained;
 }
 
@@ -247,9 +292,16 @@ StepTotals ReplicaDriver::totals() const {
   out.written = after.written - before_.written;
   out.hit_bytes = after.hit_bytes - before_.hit_bytes;
   out.rebuilt_bytes = after.rebuilt_bytes - before_.rebuilt_bytes;
+  out.loaded = after.loaded - before_.loaded;
+  if (traffic_ != nullptr) out.tiers = traffic_->totals();
   out.decode_steps = after.decode_steps - before_.decode_steps;
   out.decoded = after.decoded - before_.decoded;
   return out;
+}
+
+void ReplicaDriver::check_drained() const {
+  replica_.check_drained();
+  if (traffic_ != nullptr) traffic_->check_drained();
 }
 
 }  // namespace v4cap

@@ -11,11 +11,14 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <queue>
 #include <span>
 #include <vector>
 
 #include "sim/cluster/occupancy.h"
 #include "sim/cluster/replica.h"
+#include "sim/cluster/tier_traffic.h"
 #include "sim/core/earliest_of.h"
 #include "sim/core/event_queue.h"
 #include "sim/cost/cost_model.h"
@@ -48,6 +51,7 @@ struct HostRules {
   // Called with every step, its begin and its time, before it ends.
   std::function<void(SimTime, std::span<const StepPlan* const>, const StepTime&)> step_timed{};
   std::int64_t steps_per_progress = 4096;  // between two calls of the progress function
+  TierLinks tiers{};                       // of the tiers below GPU memory; none: there are none
 };
 
 // A rank whose GPUs run slower than they should.
@@ -58,19 +62,24 @@ struct SlowRank {
 
 class ReplicaDriver final : public RouteTarget {
  public:
-  // All arguments must outlive the driver. `samples`: most of its time line that is kept.
+  // All arguments must outlive the driver. `samples`: most of its time line that is kept. `since`:
+  // when the replica came up.
   ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
-                std::size_t samples = OccupancyRecorder::kLimit);
+                std::size_t samples = OccupancyRecorder::kLimit, SimTime since = kSimStart);
 
   // A request arrives that its client sent at `sent`; its host reads it first. The record of one
   // that can never run is appended to `ended`.
   void submit(RequestSpec spec, SimTime sent, SimTime now, std::vector<RequestRecord>& ended);
   // The next instant at which something of its own happens, kNever where nothing does.
   EarliestOf::Next next() const {
-    if (!reading_.empty() && reading_.front().read < step_end_) {
-      return {reading_.front().read, static_cast<std::uint8_t>(EventKind::read)};
+    EarliestOf::Next first{step_end_, static_cast<std::uint8_t>(EventKind::step_end)};
+    if (!reading_.empty() && reading_.front().read < first.at) {
+      first = {reading_.front().read, static_cast<std::uint8_t>(EventKind::read)};
     }
-    return {step_end_, static_cast<std::uint8_t>(EventKind::step_end)};
+    if (!transfer_events_.empty() && transfer_events_.top() < first.at) {
+      first = {transfer_events_.top(), static_cast<std::uint8_t>(EventKind::transfer)};
+    }
+    return first;
   }
   // What happens then. Records of requests that ended are appended.
   void handle(SimTime now, std::vector<RequestRecord>& ended);
@@ -78,8 +87,10 @@ class ReplicaDriver final : public RouteTarget {
   // one did.
   bool start_step(SimTime now);
   bool busy() const { return step_end_ != kNever; }
-  // Nothing is in it any more, nor on its way out.
-  bool drained() const { return !busy() && !unseen_ && reading_.empty() && !replica_.has_work(); }
+  // No request is in it any more, nor on its way out. Copies to tiers may be.
+  bool drained() const { return !busy() && !unseen_ && requests() == 0; }
+  // Nothing is in it or under way, and the books of its memory balance.
+  void check_drained() const;
 
   // What it has to do, with prompts that its host has not read yet.
   std::size_t requests() const override { return replica_.requests() + reading_.size(); }
@@ -90,7 +101,7 @@ class ReplicaDriver final : public RouteTarget {
   // From the next step on the time of a step is at least that of each slow rank's part of it, run
   // alone, times its factor: the others wait for it.
   void set_slow(std::vector<SlowRank> slow) { slow_ = std::move(slow); }
-  // The replica is lost with everything in it; this driver drives it no more. What has ended on the
+  // The replica is lost with everything in it, its tiers included; this driver drives it no more. What has ended on the
   // GPU and was not seen is lost, too.
   KindBytes lose(SimTime now, std::vector<LostRequest>& lost);
   // As Replica::lose_rank(). The step that runs goes on without it.
@@ -121,7 +132,10 @@ class ReplicaDriver final : public RouteTarget {
     RequestSpec spec;
   };
   void pass(SimTime now);
+  void carry_on(SimTime now);
   StepTime time_of(std::span<const StepPlan* const> ranks) const;
+  // False: nothing can run before a load is there.
+  bool launch(SimTime now);
   void push_step_end(SimTime at);
   void give(RequestSpec spec, SimTime sent, SimTime now, std::vector<RequestRecord>& ended);
   void step_ended(SimTime now, std::vector<RequestRecord>& ended);
@@ -134,7 +148,12 @@ class ReplicaDriver final : public RouteTarget {
   Replica& replica_;
   const CostModel& cost_;
   HostRules host_;
-  SimTime step_end_ = kNever;  // of the step that runs
+  SimTime step_end_ = kNever;             // of the step that runs
+  std::unique_ptr<TierTraffic> traffic_;  // null: there are no tiers
+  // When the links may change; some of them were overtaken by others. The last one is in
+  // `transfer_at_` until it happens.
+  std::priority_queue<SimTime, std::vector<SimTime>, std::greater<>> transfer_events_;
+  SimTime transfer_at_ = kNever;
   // Overlapped: the step that was launched last, and whose tokens nobody has seen yet.
   bool open_ = false, unseen_ = false;
   SimTime gpu_free_, gpu_end_of_unseen_;

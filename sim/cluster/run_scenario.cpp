@@ -58,6 +58,37 @@ void check_drafts(const Scenario& scenario) {
   }
 }
 
+// As large as the scenario says, or so many times the KV memory of the ranks that it is for.
+TierSpec tier_spec(const TierConfig& config, const Replica& replica) {
+  TierSpec spec{.name = config.name,
+                .capacity = {},
+                .holds = {config.blocks, config.points},
+                .to_live = {config.blocks_live, config.points_live}};
+  if (config.capacity) {
+    spec.capacity = *config.capacity;
+    return spec;
+  }
+  Bytes memory;
+  for (const PoolSpec& pool : replica.layout().pools()) memory += pool.capacity;
+  const auto ranks = config.shared ? static_cast<double>(replica.size()) : 1.0;
+  spec.capacity = Bytes{std::llround(static_cast<double>(memory.value) * ranks * config.times_gpu)};
+  return spec;
+}
+
+// A rank that is lost takes its part of tiers with it, of which others may read meanwhile.
+void check_lost_ranks(const Scenario& scenario) {
+  if (scenario.kv_cache.below.tiers.empty() || scenario.deployment.data_parallel == 1) return;
+  for (const FaultConfig& fault : scenario.cluster.faults) {
+    const FaultKind* kind = FaultKinds::find(fault.kind);
+    if (kind == nullptr || !kind->loses_rank) continue;
+    throw InputError(
+        place_of(scenario, "cluster.faults"),
+        "cluster.faults: with tiers below GPU memory expected faults of whole replicas "
+        "or slow ranks, got " +
+            fault.kind);
+  }
+}
+
 }  // namespace
 
 void check_blocks(const Scenario& scenario, const Trace& trace) {
@@ -77,6 +108,7 @@ void check_blocks(const Scenario& scenario, const Trace& trace) {
 
 void check_can_run(const Scenario& scenario) {
   const Deployment& d = scenario.deployment;
+  check_lost_ranks(scenario);
   const auto refuse = [&](const std::string& key, const std::string& expected, std::int64_t got) {
     const std::string path = "deployment." + key;
     throw InputError(place_of(scenario, path),
@@ -119,6 +151,11 @@ void check_steps_one_by_one(const Scenario& scenario) {
                      "after the other, got true");
   }
   check_one_replica(scenario, "steps are performed and recorded for one");
+  if (!scenario.kv_cache.below.tiers.empty()) {
+    throw InputError(place_of(scenario, "kv_cache.tiers"),
+                     "kv_cache.tiers: expected none, steps are performed and recorded without "
+                     "tiers below GPU memory");
+  }
 }
 
 Trace load_workload(const Scenario& scenario) {
@@ -250,6 +287,36 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
       std::move(rules), kv.reuse_generated, acceptance);
 }
 
+void attach_tiers(const Scenario& scenario, Replica& replica) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  if (kv.below.tiers.empty()) return;
+  std::vector<std::shared_ptr<Tier>> shared(kv.below.tiers.size());
+  for (std::size_t rank = 0; rank < replica.size(); ++rank) {
+    const KvCache& cache = replica.rank(rank).cache();
+    std::vector<TierStack::Level> levels;
+    for (std::size_t i = 0; i < kv.below.tiers.size(); ++i) {
+      const TierConfig& config = kv.below.tiers[i];
+      std::shared_ptr<Tier> tier = config.shared ? shared[i] : nullptr;
+      if (tier == nullptr)
+        tier = std::make_shared<Tier>(tier_spec(config, replica), cache.stored());
+      if (config.shared) shared[i] = tier;
+      levels.push_back({std::move(tier), make_write_policy(config.write)});
+    }
+    replica.rank(rank).attach(std::make_unique<TierStack>(std::move(levels)));
+  }
+}
+
+TierLinks tier_links(const Scenario& scenario) {
+  const TiersConfig& below = scenario.kv_cache.below;
+  TierLinks links;
+  for (const TierConfig& tier : below.tiers) {
+    links.tiers.push_back(
+        {tier.read_bytes_per_s, tier.write_bytes_per_s, tier.latency, tier.shared, tier.drive});
+  }
+  if (below.layered) links.layers = static_cast<std::int64_t>(scenario.model.layers.size());
+  return links;
+}
+
 RankRules rank_rules(const Scenario& scenario) {
   const EngineConfig& e = scenario.engine;
   RankRules rules;
@@ -268,7 +335,10 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
   for (std::int64_t i = 0; i < scenario.deployment.data_parallel; ++i) {
     ranks.push_back(make_engine(scenario));
   }
-  return std::make_unique<Replica>(std::move(ranks), std::move(router), rank_rules(scenario));
+  auto replica =
+      std::make_unique<Replica>(std::move(ranks), std::move(router), rank_rules(scenario));
+  attach_tiers(scenario, *replica);
+  return replica;
 }
 
 namespace {
@@ -344,6 +414,7 @@ namespace {
 HostRules host_rules(const Scenario& scenario, HostRules host) {
   host.overlapped = scenario.engine.host.overlapped;
   host.prompt_token = scenario.engine.host.prompt_token;
+  host.tiers = tier_links(scenario);
   return host;
 }
 

@@ -50,8 +50,14 @@ StepSetting step_setting(const Scenario& scenario);
 // cache.
 std::unique_ptr<Engine> make_engine(const Scenario& scenario);
 
-// One replica: all attention ranks of the scenario's deployment, each such an engine, behind its router. Throws
-// like make_engine, and InputError for a router that does not exist.
+// Puts the scenario's tiers below the ranks of a replica: one for each rank, or one that all share.
+// Nothing happens where there are none. Each replica of a cluster has its own.
+void attach_tiers(const Scenario& scenario, Replica& replica);
+// The links of those tiers.
+TierLinks tier_links(const Scenario& scenario);
+
+// One replica: all attention ranks of the scenario's deployment, each such an engine, behind its
+// router, over its tiers. Throws like make_engine, and InputError for a router that does not exist.
 std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 
 // What a run models is a deployment within a node, with experts cut or spread over all its GPUs.
@@ -59,7 +65,8 @@ std::unique_ptr<Replica> make_replica(const Scenario& scenario);
 void check_can_run(const Scenario& scenario);
 
 // Performed and recorded steps are of engines that run one after the other: throws InputError for
-// several attention ranks, and for a host that launches steps while the one before runs.
+// several attention ranks, for a host that launches steps while the one before runs, and for tiers
+// below GPU memory.
 void check_steps_one_by_one(const Scenario& scenario);
 
 // How long steps take: from the scenario's profile, else from the roofline. A profile of another GPU

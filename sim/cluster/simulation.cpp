@@ -30,6 +30,10 @@ std::uint64_t hash_of(const RunResult& result) {
   }
   for (const std::int64_t bytes : result.totals.evicted.bytes) hash.add(bytes);
   for (const std::int64_t bytes : result.totals.written.bytes) hash.add(bytes);
+  for (const TierTotals& tier : result.totals.tiers) {
+    for (const std::int64_t bytes : tier.written.bytes) hash.add(bytes);
+    for (const std::int64_t bytes : tier.read.bytes) hash.add(bytes);
+  }
   hash.add(result.totals.steps);
   hash.add(result.totals.events);
   if (!result.cluster) return hash.value();

@@ -69,6 +69,27 @@ enum class TailStorage : std::uint8_t {
   none,    // only CSA's rows are kept: resume at multiples of 128
 };
 
+// A level of storage below GPU memory. Amounts are of what one GPU of a rank holds: its GPUs hold
+// the same, and one copy is kept for all of them.
+struct TierConfig {
+  std::string name;               // host, ssd or remote
+  std::optional<Bytes> capacity;  // empty: `times_gpu` times the KV memory that it stands below
+  double times_gpu = 1;
+  bool shared = false;                  // one for all attention ranks, else one for each
+  bool blocks = true, points = true;    // what it holds
+  std::string write = "write_through";  // name[=argument] in the registry of write policies
+  double read_bytes_per_s = 0, write_bytes_per_s = 0;
+  Duration latency{};
+  std::optional<Duration> blocks_live, points_live;  // since their last use; empty: for ever
+  std::optional<Bytes> drive;                        // size of the drives that it is on
+};
+
+struct TiersConfig {
+  std::vector<TierConfig> tiers{};  // from the fastest down; empty: there are none
+  // A request may start when the first layers of its prefix are loaded.
+  bool layered = true;
+};
+
 struct KvCacheConfig {
   std::string layout = "ideal";  // name in the layout registry
   std::string layout_version;    // release or date of the engine; "" = the layout has none
@@ -86,6 +107,7 @@ struct KvCacheConfig {
   bool reuse_generated = true;  // generated tokens stay cached for the session's next turn
   std::optional<Tokens>
       recompute_threshold;  // shorter hits are prefilled plainly; empty = 2 x layers x window
+  TiersConfig below;        // GPU memory
   Tokens rebuild_page{1};   // what is rebuilt is aligned to it: engines rebuild whole pages
 };
 

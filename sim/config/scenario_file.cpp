@@ -18,6 +18,7 @@
 #include "sim/config/scenario_parts.h"
 #include "sim/config/scheduler_section.h"
 #include "sim/config/section.h"
+#include "sim/config/tiers_section.h"
 #include "sim/config/workload_section.h"
 #include "sim/engine/scheduler.h"
 
@@ -317,6 +318,7 @@ KvCacheConfig read_kv_cache(Section section, const Scenario& s, const ModelData&
   kv.rebuild_page =
       section.optional<Tokens>("rebuild_page_tokens", kv.layout == "ideal" ? Tokens{1} : kv.block,
                                between(Tokens{1}, Tokens{65536}));
+  if (section.node("tiers") != nullptr) kv.below = read_tiers(section.child("tiers"));
   section.reject_unknown();
   check_kv_cache(section, s, kv);
   return kv;

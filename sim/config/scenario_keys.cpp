@@ -10,6 +10,7 @@
 #include "sim/config/expectation_section.h"
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
+#include "sim/config/tiers_section.h"
 #include "sim/config/workload_section.h"
 
 namespace v4cap {
@@ -86,7 +87,8 @@ const std::vector<KeySpec>& kv_cache_keys() {
       key_or<Tokens>("recompute_threshold_tokens", "auto",
                      "shorter hits are prefilled plainly; auto: 2 x layers x window")
           .within(0, kCountMax),
-      key<Tokens>("rebuild_page_tokens", "what is rebuilt is aligned to it").within(1, 65536)};
+      key<Tokens>("rebuild_page_tokens", "what is rebuilt is aligned to it").within(1, 65536),
+      section_key("tiers", tiers_keys, "storage below GPU memory")};
   return keys;
 }
 

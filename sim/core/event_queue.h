@@ -22,6 +22,7 @@ enum class EventKind : std::uint8_t {
   control = 1,   // target: what happens to a cluster, or is decided about it
   arrival = 2,   // target: request
   read = 3,      // target: replica, whose host has read a request's prompt
+  transfer = 4,  // something may have arrived over a link of a replica's tiers
 };
 
 struct Event {

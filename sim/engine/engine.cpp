@@ -104,9 +104,15 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
     }
     return plan_;
   }
-  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_, observer_);
+  TierStack* const tiers = cache_->tiers();
+  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_, observer_,
+              tiers == nullptr ? nullptr : &loading_);
   batch.allow_prefill(permit.prefill);
   batch.allow_decode(permit.decode);
+  if (tiers != nullptr) {
+    tiers->set_time(now);
+    if (permit.prefill) batch.load_heads();
+  }
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
   if (batch.preempted() > 0) {
@@ -114,7 +120,8 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
         running_, [&](RequestIndex slot) { return slots_[slot].state == RequestState::decoding; }));
   }
   wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
-  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed() || !batch.decode_allowed(),
+  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed() ||
+                  !batch.decode_allowed() || !loading_.empty(),
               "the scheduler is idle although requests wait");
   V4CAP_CHECK(waiting_.empty() || wait_reason_ != WaitReason::nothing_waits,
               "requests wait and the scheduler does not say why");
@@ -125,6 +132,7 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
 void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   V4CAP_CHECK(step_open_, "no step is open");
   V4CAP_CHECK(not_seen_.empty(), "a step was finished before the last one's tokens were seen");
+  if (cache_->tiers() != nullptr && now != kNotSeenYet) cache_->tiers()->set_time(now);
   for (const StepPiece& piece : plan_.pieces) finish_piece(piece, now, ended);
   step_open_ = false;
 }
@@ -137,6 +145,33 @@ void Engine::stamp(SimTime seen) {
     if (request.second_token == kNotSeenYet) request.second_token = seen;
   }
   not_seen_.clear();
+}
+
+void Engine::take_orders(std::vector<TransferOrder>& orders) {
+  if (cache_->tiers() != nullptr) cache_->tiers()->take_orders(orders);
+}
+
+void Engine::part_arrived(const TransferOrder& order) {
+  V4CAP_CHECK(order.load(), "a part of a store arrived on the GPU");
+  const RequestIndex slot = order.tag;
+  LiveRequest& request = slots_[slot];
+  V4CAP_CHECK(request.state == RequestState::loading && request.loads > 0,
+              "request " + std::to_string(request.id) + " waits for no load");
+  if (--request.loads > 0) return;
+  cache_->finish_load(request.sequence);
+  request.loaded = true;
+  advance(request, RequestState::waiting);
+  loading_.erase(std::find(loading_.begin(), loading_.end(), slot));
+  // Behind those that came to their turn before it.
+  const auto next = std::find_if(waiting_.begin(), waiting_.end(), [&](RequestIndex r) {
+    return !slots_[r].loaded && slots_[r].preemptions == 0;
+  });
+  waiting_.insert(next, slot);
+}
+
+void Engine::performed(OrderId order, SimTime now) {
+  cache_->tiers()->set_time(now);
+  cache_->tiers()->performed(order);
 }
 
 void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended) {
@@ -209,14 +244,21 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
   not_seen_.clear();
   const auto take = [&](RequestIndex slot) {
     LiveRequest& request = slots_[slot];
-    if (request.sequence.running) cache_->release(request.sequence);
+    if (request.state == RequestState::loading) {
+      cache_->drop_load(request.sequence);
+    } else if (request.sequence.running) {
+      cache_->release(request.sequence);
+    }
+    cache_->unpin(request.sequence);
     lost.push_back({request.id, request.arrival,
                     request.admitted_before ? request.reached - request.hit : Tokens{0}});
     free_slots_.push_back(slot);
   };
   for (const RequestIndex slot : running_) take(slot);
   for (const RequestIndex slot : waiting_) take(slot);
+  for (const RequestIndex slot : loading_) take(slot);
   running_.clear();
+  loading_.clear();
   waiting_.clear();
   decoding_ = 0;
   prompt_tokens_ = {};
@@ -226,7 +268,7 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
 }
 
 void Engine::check_drained() const {
-  V4CAP_CHECK(!has_work() && !step_open_, "the engine still has work");
+  V4CAP_CHECK(!has_work() && loading_.empty() && !step_open_, "the engine still has work");
   cache_->check_drained();
 }
 

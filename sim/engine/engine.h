@@ -6,6 +6,11 @@
 //   const StepPlan& plan = engine.plan_step(now);    // empty: nothing can run
 //   ... the plan is performed, in simulated or in real time ...
 //   engine.finish_step(now, ended);                  // which requests ended with it
+//
+// With tiers below GPU memory it also orders transfers, which the driver performs on links:
+//
+//   engine.take_orders(orders);                      // after plan_step() and finish_step()
+//   engine.part_arrived(order); engine.performed(order.id, now);
 #pragma once
 
 #include <cstdint>
@@ -53,6 +58,9 @@ class Engine final : public RouteTarget {
   // their request's slot, the RequestIndex of the plan's pieces.
   void observe(CacheObserver* observer) { cache_->observe(observer); }
 
+  // Tiers below GPU memory, before anything is submitted.
+  void attach(std::unique_ptr<TierStack> tiers) { cache_->attach(std::move(tiers)); }
+
   // A request arrives. False: it can never run here (longer than the context limit or than all
   // memory); its record is in `refused`.
   // `arrival`: when its client sent it, at most `now`.
@@ -73,14 +81,24 @@ class Engine final : public RouteTarget {
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
   void stamp(SimTime seen);
 
+  // What has to be moved between levels of memory, since the last call.
+  void take_orders(std::vector<TransferOrder>& orders);
+  // So much of a load is there that its request can start: all of it, or its first layers where
+  // the rest comes while they run.
+  void part_arrived(const TransferOrder& order);
+  // All bytes of an order have been moved.
+  void performed(OrderId order, SimTime now);
+
   // From now on `observer` (null: nobody) hears of every decision.
   void watch(EngineObserver* observer) { observer_ = observer; }
 
+  // Something runs or could be admitted, unless memory waits for loads.
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   std::size_t running() const { return running_.size(); }
-  std::size_t waiting() const { return waiting_.size(); }
-  std::size_t decoding() const { return decoding_; }  // running, with their prompt read
-  std::size_t requests() const override { return running_.size() + waiting_.size(); }
+  std::size_t waiting() const { return waiting_.size() + loading_.size(); }
+  std::size_t loading() const { return loading_.size(); }  // of those that wait
+  std::size_t decoding() const { return decoding_; }       // running, with their prompt read
+  std::size_t requests() const override { return running() + waiting(); }
   Tokens prompt_tokens() const override { return prompt_tokens_; }
   Tokens would_hit(const RequestSpec& spec) const override;
   WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
@@ -114,6 +132,7 @@ class Engine final : public RouteTarget {
   std::vector<RequestIndex> free_slots_;
   std::vector<RequestIndex> running_;  // in order of admission
   std::deque<RequestIndex> waiting_;
+  std::vector<RequestIndex> loading_;  // out of the queue until their prefix is there
   StepPlan plan_;
   std::vector<RequestIndex> not_seen_;  // running requests with a time to be stamped
   bool step_open_ = false;

@@ -7,8 +7,8 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames = {"waiting",  "rebuilding", "prefilling",
-                                                    "decoding", "finished",   "refused"};
+constexpr std::array<std::string_view, 7> kNames = {
+    "waiting", "rebuilding", "prefilling", "decoding", "finished", "refused", "loading"};
 
 constexpr unsigned bit(RequestState s) {
   return 1U << static_cast<unsigned>(s);
@@ -19,13 +19,15 @@ constexpr unsigned successors(RequestState s) {
   using enum RequestState;
   switch (s) {
     case waiting:
-      return bit(rebuilding) | bit(prefilling) | bit(refused);
+      return bit(rebuilding) | bit(prefilling) | bit(refused) | bit(loading);
     case rebuilding:
       return bit(prefilling) | bit(waiting);
     case prefilling:
       return bit(decoding) | bit(finished) | bit(waiting);
     case decoding:
       return bit(finished) | bit(waiting);
+    case loading:
+      return bit(waiting);
     case finished:
     case refused:
       return 0;

@@ -4,6 +4,7 @@
 //      ^                    |              |             |
 //      +-------------------preempt---------+-------------+        waiting --> refused (can never
 //      run)
+//   waiting --load--> loading --> waiting: its prefix is brought up from tiers below GPU memory
 //
 // rebuilding is skipped when the cache policy has nothing to rebuild. A preempted request waits at
 // the front of the queue and computes prompt and generated tokens again, as far as they are not
@@ -27,6 +28,7 @@ enum class RequestState : std::uint8_t {
   decoding,
   finished,
   refused,
+  loading,
 };
 
 std::string_view name_of(RequestState state);
@@ -58,6 +60,8 @@ struct LiveRequest {
   Tokens recomputed_after_preemption;  // run again below `reached`, rebuilds included
   std::int32_t preemptions = 0;
   bool admitted_before = false;
+  int loads = 0;        // parts that it still waits for
+  bool loaded = false;  // since it last began to wait: no more is looked for below the GPU
   SimTime arrival, submitted, admitted, first_token, second_token, ended;
 };
 

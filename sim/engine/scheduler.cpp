@@ -29,14 +29,30 @@ Tokens Batch::after_decode(const LiveRequest& request) const {
 
 bool Batch::make_room(RequestIndex r) {
   LiveRequest& request = slots_[r];
-  return cache_.grow(request.sequence, after_decode(request));
+  return grow(request, after_decode(request));
+}
+
+// What runs goes before what was loaded for somebody who waits.
+bool Batch::grow(LiveRequest& request, Tokens length) {
+  return cache_.grow(request.sequence, length) ||
+         (unpin_waiting() && cache_.grow(request.sequence, length));
+}
+
+bool Batch::unpin_waiting() {
+  bool any = false;
+  if (loading_ == nullptr) return any;
+  for (const RequestIndex r : waiting_) {
+    any = any || slots_[r].sequence.pinned;
+    cache_.unpin(slots_[r].sequence);
+  }
+  return any;
 }
 
 bool Batch::decode(RequestIndex r) {
   LiveRequest& request = slots_[r];
   const Tokens rows{1 + limits_.draft_tokens};
   const Tokens after = after_decode(request);
-  if (!cache_.grow(request.sequence, after)) return false;
+  if (!grow(request, after)) return false;
   reserve_points(request, after);
   plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, rows});
   budget_ -= rows;
@@ -94,6 +110,25 @@ void Batch::reserve_points(LiveRequest& request, Tokens after) {
   request.points_reserved = after;
 }
 
+void Batch::load_heads() {
+  if (loading_ == nullptr) return;
+  // Nobody runs or loads: whoever was loaded must not keep the head from the memory it needs.
+  if (running_.empty() && loading_->empty()) unpin_waiting();
+  while (!waiting_.empty()) {
+    const RequestIndex r = waiting_.front();
+    LiveRequest& head = slots_[r];
+    if (head.loaded || static_cast<std::int64_t>(running_.size()) >= limits_.max_running) return;
+    const auto below = cache_.look_below(head.sequence, head_target());
+    if (!below ||
+        !cache_.would_fit(below->lookup, head_target(), head_in_flight(below->lookup), {}))
+      return;
+    if (!cache_.begin_load(head.sequence, *below, !head.admitted_before, head.loads)) return;
+    waiting_.pop_front();
+    loading_->push_back(r);
+    advance(head, RequestState::loading);
+  }
+}
+
 bool Batch::admit_head(SimTime now, const Lookup& found) {
   const RequestIndex r = waiting_.front();
   LiveRequest& request = slots_[r];
@@ -122,6 +157,7 @@ bool Batch::admit_head(SimTime now, const Lookup& found) {
   advance(request,
           request.rebuild_left > Tokens{0} ? RequestState::rebuilding : RequestState::prefilling);
   if (observer_ != nullptr) observer_->admitted(r, request);
+  load_heads();
   return true;
 }
 
@@ -129,6 +165,7 @@ void Batch::preempt(RequestIndex r) {
   LiveRequest& request = slots_[r];
   cache_.release(request.sequence);
   request.computed = request.rebuild_left = request.points_reserved = {};
+  request.loaded = false;
   ++request.preemptions;
   advance(request, RequestState::waiting);
   running_.erase(std::find(running_.begin(), running_.end(), r));

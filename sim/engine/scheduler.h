@@ -40,7 +40,8 @@ class Batch {
  public:
   Batch(std::vector<LiveRequest>& slots, std::vector<RequestIndex>& running,
         std::deque<RequestIndex>& waiting, KvCache& cache, const EngineLimits& limits,
-        StepPlan& plan, EngineObserver* observer = nullptr)
+        StepPlan& plan, EngineObserver* observer = nullptr,
+        std::vector<RequestIndex>* loading = nullptr)
       : slots_(slots),
         running_(running),
         waiting_(waiting),
@@ -48,6 +49,7 @@ class Batch {
         limits_(limits),
         plan_(plan),
         observer_(observer),
+        loading_(loading),
         budget_(limits.step_tokens) {}
 
   // Running requests in order of admission, and the queue in order of arrival.
@@ -79,6 +81,11 @@ class Batch {
   // no more than `most`.
   void prefill(RequestIndex r, Tokens most = Tokens{std::numeric_limits<std::int64_t>::max()});
 
+  // Where there are tiers below GPU memory: while the head of the queue has more of its prefix
+  // there, and would fit, it leaves the queue to have it loaded. Called before the rules and after
+  // each admission.
+  void load_heads();
+
   // What the cache holds for the head of the queue.
   Lookup look_up_head() const;
   // Tokens that the head of the queue would run before its first new one.
@@ -101,6 +108,8 @@ class Batch {
   Tokens head_target() const;
   Tokens head_in_flight(const Lookup& found) const;
   void reserve_points(LiveRequest& request, Tokens after);
+  bool grow(LiveRequest& request, Tokens length);
+  bool unpin_waiting();
 
   std::vector<LiveRequest>& slots_;
   std::vector<RequestIndex>& running_;
@@ -108,7 +117,8 @@ class Batch {
   KvCache& cache_;
   const EngineLimits& limits_;
   StepPlan& plan_;
-  EngineObserver* observer_;  // may be null
+  EngineObserver* observer_;            // may be null
+  std::vector<RequestIndex>* loading_;  // null: there are no tiers
   Tokens budget_;
   std::size_t preempted_ = 0;
   bool prefill_allowed_ = true, decode_allowed_ = true;

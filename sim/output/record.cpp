@@ -21,6 +21,26 @@ void add(BindingTime& all, const BindingTime& more) {
 
 }  // namespace
 
+TierTotals& TierTotals::operator+=(const TierTotals& o) {
+  capacity += o.capacity;
+  hit_tokens += o.hit_tokens;
+  hit_points += o.hit_points;
+  written += o.written;
+  read += o.read;
+  evicted += o.evicted;
+  expired += o.expired;
+  refused += o.refused;
+  resident += o.resident;
+  peak += o.peak;
+  read_moved_bytes += o.read_moved_bytes;
+  read_offered_bytes += o.read_offered_bytes;
+  write_moved_bytes += o.write_moved_bytes;
+  write_offered_bytes += o.write_offered_bytes;
+  read_utilisation = read_offered_bytes > 0 ? read_moved_bytes / read_offered_bytes : 0;
+  write_utilisation = write_offered_bytes > 0 ? write_moved_bytes / write_offered_bytes : 0;
+  return *this;
+}
+
 StepTotals& StepTotals::operator+=(const StepTotals& o) {
   steps += o.steps;
   sequences += o.sequences;
@@ -36,6 +56,13 @@ StepTotals& StepTotals::operator+=(const StepTotals& o) {
   add(binding, o.binding);
   decode_steps += o.decode_steps;
   decoded += o.decoded;
+  if (tiers.empty()) {
+    tiers = o.tiers;
+  } else {
+    for (std::size_t i = 0; i < o.tiers.size(); ++i) tiers[i] += o.tiers[i];
+  }
+  loaded += o.loaded;
+  load_wait += o.load_wait;
   return *this;
 }
 

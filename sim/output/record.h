@@ -33,6 +33,28 @@ struct BindingTime {
   Duration idle{};
 };
 
+// What a tier below GPU memory did over a run. Bytes are of one GPU of each attention rank, summed
+// over the ranks: its GPUs share one copy.
+struct TierTotals {
+  std::string name, policy;  // of writing
+  Bytes capacity;
+  Tokens hit_tokens;  // prompt tokens whose blocks first admissions had loaded from here
+  std::int64_t hit_points = 0;
+  KindBytes written;  // copied here
+  KindBytes read;     // for GPU memory
+  KindBytes evicted, expired, refused;
+  KindBytes resident;  // at the end
+  Bytes peak;
+  double read_utilisation = 0, write_utilisation = 0;  // of its links, 0 to 1
+  // What these are of: bytes that the links moved, and could have moved.
+  double read_moved_bytes = 0, read_offered_bytes = 0;
+  double write_moved_bytes = 0, write_offered_bytes = 0;
+  std::optional<Bytes> drive;  // size of the drives that it is on, for their wear
+
+  // The same tier of another replica, or of another life of it.
+  TierTotals& operator+=(const TierTotals& o);
+};
+
 // What the steps of a replica add up to, or of all replicas. Amounts of memory are of one GPU of
 // each attention rank, summed over the ranks.
 struct StepTotals {
@@ -52,6 +74,9 @@ struct StepTotals {
   // Decode steps of single requests, and the tokens that they yielded.
   std::int64_t decode_steps = 0;
   Tokens decoded;
+  std::vector<TierTotals> tiers;  // from the fastest down; empty without any
+  KindBytes loaded;               // from tiers into GPU memory
+  Duration load_wait{};           // by which steps became longer, waiting for layers to be loaded
 
   StepTotals& operator+=(const StepTotals& o);
 };

@@ -49,6 +49,17 @@ std::optional<double> accepted_length_mean(const RunTotals& totals) {
   return static_cast<double>(totals.decoded.value) / static_cast<double>(totals.decode_steps);
 }
 
+std::optional<double> per_output_token(const KindBytes& bytes, Tokens output) {
+  if (output == Tokens{0}) return std::nullopt;
+  return static_cast<double>(bytes.total().value) / static_cast<double>(output.value);
+}
+
+std::optional<double> drive_writes_per_day(const TierTotals& tier, Duration duration) {
+  if (!tier.drive || duration <= Duration{0}) return std::nullopt;
+  const double a_second = static_cast<double>(tier.written.total().value) / to_seconds(duration);
+  return a_second * 86400 / static_cast<double>(tier.drive->value);
+}
+
 std::string hash_text(std::uint64_t hash) {
   return fmt::format("{:016x}", hash);
 }

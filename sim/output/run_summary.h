@@ -47,6 +47,11 @@ TimeShareFractions fractions(const TimeShare& share);
 // last step of an output counts what was left of it.
 std::optional<double> accepted_length_mean(const RunTotals& totals);
 
+// What a tier had written or read for each generated token; empty when there was none.
+std::optional<double> per_output_token(const KindBytes& bytes, Tokens output);
+// How often a day what was written to a tier fills its drives; empty without drives or duration.
+std::optional<double> drive_writes_per_day(const TierTotals& tier, Duration duration);
+
 // 16 hexadecimal digits.
 std::string hash_text(std::uint64_t hash);
 

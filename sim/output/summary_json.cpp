@@ -71,6 +71,42 @@ void write_memory(JsonWriter& json, const RunTotals& totals) {
   by_kind("evicted_bytes", totals.evicted);
 }
 
+// Bytes per generated token, and how often a day what is written would fill the drives.
+void write_tier(JsonWriter& json, const TierTotals& tier, const Metrics& metrics) {
+  const auto by_kind = [&](std::string_view name, const KindBytes& bytes) {
+    json.key(name).begin_object();
+    for (const CacheKind kind : all_cache_kinds()) json.member(name_of(kind), bytes[kind]);
+    json.end_object();
+  };
+  json.key(tier.name).begin_object();
+  json.member("write", tier.policy).member("capacity_gib", to_gib(tier.capacity));
+  json.member("peak_gib", to_gib(tier.peak));
+  json.member("hit_tokens", tier.hit_tokens.value).member("hit_points", tier.hit_points);
+  by_kind("written_bytes", tier.written);
+  by_kind("read_bytes", tier.read);
+  by_kind("evicted_bytes", tier.evicted);
+  by_kind("expired_bytes", tier.expired);
+  by_kind("refused_bytes", tier.refused);
+  json.member("written_bytes_per_output_token", per_output_token(tier.written, metrics.output));
+  json.member("read_bytes_per_output_token", per_output_token(tier.read, metrics.output));
+  json.member("read_utilisation", tier.read_utilisation);
+  json.member("write_utilisation", tier.write_utilisation);
+  json.member("drive_writes_per_day", drive_writes_per_day(tier, metrics.duration));
+  json.end_object();
+}
+
+void write_tiers(JsonWriter& json, const RunSummary& summary) {
+  const RunTotals& totals = summary.totals;
+  if (totals.tiers.empty()) return;
+  Tokens below;
+  for (const TierTotals& tier : totals.tiers) below += tier.hit_tokens;
+  json.key("tiers").begin_object();
+  json.member("gpu_hit_tokens", (summary.metrics.hit - below).value);
+  json.member("load_wait_s", to_seconds(totals.load_wait));
+  for (const TierTotals& tier : totals.tiers) write_tier(json, tier, summary.metrics);
+  json.end_object();
+}
+
 void write_findings(JsonWriter& json, const RunSummary& summary) {
   json.member("binding_constraint", summary.verdict.binding);
   json.member("binding_share", summary.verdict.share);
@@ -103,6 +139,7 @@ void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_ti
   write_latency(json, "e2el_ms", summary.metrics.request_latency_ms);
   write_rates(json, summary.metrics);
   write_memory(json, summary.totals);
+  write_tiers(json, summary);
   write_findings(json, summary);
   if (summary.cluster) write_cluster(json.key("cluster"), *summary.cluster);
   if (wall_time == WallTime::included) json.member("wall_s", summary.totals.wall_s);

@@ -136,6 +136,44 @@ void memory_rows(Rows& rows) {
                   [](const RunSummary& r) { return r.totals.evicted.total().value; });
 }
 
+// A group for each tier below GPU memory.
+void tier_rows(Rows& rows, const std::vector<RunSummary>& runs) {
+  for (std::size_t i = 0; i < runs.front().totals.tiers.size(); ++i) {
+    // Compared runs are of one scenario: they have the same tiers.
+    const auto tier = [i](const RunSummary& r) -> const TierTotals& { return r.totals.tiers[i]; };
+    const TierTotals& first = tier(runs.front());
+    rows.group(
+        fmt::format("Tier {}, {:.0f} GiB, {}", first.name, to_gib(first.capacity), first.policy));
+    rows.count("hit, tokens", [=](const RunSummary& r) { return tier(r).hit_tokens.value; });
+    rows.count_if_any("hit, points", [=](const RunSummary& r) { return tier(r).hit_points; });
+    const auto gib = [&](const char* title, Bytes (*of)(const TierTotals&)) {
+      rows.gib_if_any(title, [=](const RunSummary& r) { return of(tier(r)).value; });
+    };
+    gib("peak, GiB", [](const TierTotals& t) { return t.peak; });
+    gib("written, GiB", [](const TierTotals& t) { return t.written.total(); });
+    gib("read, GiB", [](const TierTotals& t) { return t.read.total(); });
+    gib("evicted, GiB", [](const TierTotals& t) { return t.evicted.total(); });
+    gib("expired, GiB", [](const TierTotals& t) { return t.expired.total(); });
+    gib("refused, GiB", [](const TierTotals& t) { return t.refused.total(); });
+    const auto per_token = [](const KindBytes& bytes, const RunSummary& r) {
+      const auto all = per_output_token(bytes, r.metrics.output);
+      return all ? std::optional<double>{*all / 1e3} : std::nullopt;
+    };
+    rows.figure("written per output token, KB",
+                [=](const RunSummary& r) { return per_token(tier(r).written, r); });
+    rows.figure("read per output token, KB",
+                [=](const RunSummary& r) { return per_token(tier(r).read, r); });
+    rows.figure("link up used, %",
+                [=](const RunSummary& r) { return percent(tier(r).read_utilisation); });
+    rows.figure("link down used, %",
+                [=](const RunSummary& r) { return percent(tier(r).write_utilisation); });
+    if (!first.drive) continue;
+    rows.figure("drive writes per day", [=](const RunSummary& r) {
+      return drive_writes_per_day(tier(r), r.metrics.duration);
+    });
+  }
+}
+
 void verdict_rows(Rows& rows) {
   rows.group("Verdict");
   rows.cells("binds", [](const RunSummary& r) { return r.verdict.binding; });
@@ -180,6 +218,7 @@ std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& sty
   latency_rows(rows, mark);
   throughput_rows(rows, mark);
   memory_rows(rows);
+  tier_rows(rows, runs);
   verdict_rows(rows);
   std::string text = table.text(style);
   if (!note.empty()) text += '\n' + style.dim(note);

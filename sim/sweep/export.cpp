@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "sim/config/tiers_section.h"
 #include "sim/config/value.h"
 #include "sim/sweep/figures.h"
+#include "sim/sweep/sweep_file.h"
 
 namespace v4cap {
 
@@ -64,10 +66,32 @@ std::string csv_row(const SweepPlan& plan, std::size_t position, const PointResu
 
 }  // namespace
 
+namespace {
+
+// Tiers below GPU memory that some point may have.
+std::vector<std::string> tiers_of(const SweepPlan& plan) {
+  const YamlNode base = base_tree(plan.base_text, plan.base_file, plan.set);
+  const YamlNode* cache = base.find("kv_cache");
+  const YamlNode* tiers = cache == nullptr ? nullptr : cache->find("tiers");
+  const std::vector<std::string> axes = paths_of_axes(plan);
+  std::vector<std::string> out;
+  for (const std::string& tier : tier_names()) {
+    const std::string path = "kv_cache.tiers." + tier + ".";
+    const bool there = tiers != nullptr && tiers->find(tier) != nullptr;
+    if (there || std::ranges::any_of(
+                     axes, [&](const std::string& axis) { return axis.starts_with(path); })) {
+      out.push_back(tier);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 std::vector<std::string> figure_columns(const SweepPlan& plan) {
   const std::vector<std::string> axes = paths_of_axes(plan);
   std::vector<std::string> columns;
-  for (const std::string& name : figure_names()) {
+  for (const std::string& name : figure_names(tiers_of(plan))) {
     if (std::ranges::find(axes, name) == axes.end()) columns.push_back(name);
   }
   return columns;

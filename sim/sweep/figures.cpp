@@ -43,16 +43,15 @@ Figures figures_of(std::string_view summary) {
   return out;
 }
 
-const std::vector<std::string>& figure_names() {
-  static const std::vector<std::string> names = [] {
-    // A run of nothing has them all.
-    JsonWriter json;
-    write_summary(json, summarise(RunResult{}, RunIdentity{}), WallTime::left_out);
-    std::vector<std::string> out;
-    for (const auto& [name, value] : figures_of(json.text())) out.push_back(name);
-    return out;
-  }();
-  return names;
+std::vector<std::string> figure_names(const std::vector<std::string>& tiers) {
+  // A run of nothing has them all.
+  RunResult nothing;
+  for (const std::string& tier : tiers) nothing.totals.tiers.emplace_back().name = tier;
+  JsonWriter json;
+  write_summary(json, summarise(nothing, RunIdentity{}), WallTime::left_out);
+  std::vector<std::string> out;
+  for (const auto& [name, value] : figures_of(json.text())) out.push_back(name);
+  return out;
 }
 
 }  // namespace v4cap

@@ -9,8 +9,9 @@
 
 namespace v4cap {
 
-// Every number, truth value and name that a summary holds, in its order.
-const std::vector<std::string>& figure_names();
+// Every number, truth value and name that a summary of a run with these tiers below GPU memory
+// holds, in its order.
+std::vector<std::string> figure_names(const std::vector<std::string>& tiers = {});
 
 // The same of one summary (a JSON object on one line): values as they are written there, texts
 // without quotes, "" for null.

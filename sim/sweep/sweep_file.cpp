@@ -6,6 +6,7 @@
 
 #include "sim/config/scenario_file.h"
 #include "sim/config/section.h"
+#include "sim/config/tiers_section.h"
 #include "sim/sweep/figures.h"
 
 namespace v4cap {
@@ -175,7 +176,7 @@ void check_constraint(const Condition& constraint, const SweepFile& sweep, const
 }
 
 void check_threshold(const Condition& threshold, const std::vector<std::string>& further) {
-  std::vector<std::string> known = figure_names();
+  std::vector<std::string> known = figure_names(tier_names());
   known.insert(known.end(), further.begin(), further.end());
   const auto refuse = [&](const std::string& message) {
     throw InputError(threshold.place(), shown(threshold.text()) + ": " + message);

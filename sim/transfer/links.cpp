@@ -24,7 +24,7 @@ double bytes_of(Int128 shares) {
 std::int64_t rate_of(const std::string& name, double bytes_per_s) {
   V4CAP_CHECK(std::isfinite(bytes_per_s) && bytes_per_s >= kLeastBandwidth,
               "bandwidth of link " + name);
-  const double rate = bytes_per_s * 1e-9 * kSharesPerByte;
+  const double rate = bytes_per_s * kSharesPerByte / 1e9;
   V4CAP_CHECK(rate < static_cast<double>(std::numeric_limits<std::int64_t>::max()),
               "bandwidth of link " + name);
   return static_cast<std::int64_t>(std::floor(rate));
@@ -43,7 +43,7 @@ LinkId Links::add(LinkSpec spec) {
   return static_cast<LinkId>(links_.size() - 1);
 }
 
-TransferId Links::start(std::span<const LinkId> path, Bytes bytes, SimTime now) {
+TransferId Links::start(std::span<const LinkId> path, Bytes bytes, SimTime now, bool follows) {
   V4CAP_CHECK(!path.empty() && bytes >= Bytes{0}, "a transfer of nothing or over no link");
   advance(now, early_);
   Transfer transfer{
@@ -54,7 +54,7 @@ TransferId Links::start(std::span<const LinkId> path, Bytes bytes, SimTime now) 
                     path.begin() + static_cast<std::ptrdiff_t>(i),
                 "a transfer goes twice over link " + links_[path[i]].spec.name);
     Link& link = links_[path[i]];
-    transfer.moves_at += link.spec.latency;
+    if (!follows) transfer.moves_at += link.spec.latency;
     ++link.transfers;
     link.asked += bytes;
   }
@@ -65,6 +65,21 @@ TransferId Links::start(std::span<const LinkId> path, Bytes bytes, SimTime now) 
 bool Links::under_way(TransferId id) const {
   const auto is_it = [&](const Transfer& transfer) { return transfer.id == id; };
   return std::ranges::any_of(waiting_, is_it) || std::ranges::any_of(moving_, is_it);
+}
+
+SimTime Links::end_if_nothing_changes(TransferId id) const {
+  for (const Transfer& transfer : moving_) {
+    if (transfer.id == id) return end_of(transfer);
+  }
+  for (const Transfer& transfer : waiting_) {
+    if (transfer.id != id) continue;
+    // It has no share yet; alone it would have the least of its links.
+    std::int64_t rate = std::numeric_limits<std::int64_t>::max();
+    for (const LinkId link : transfer.path) rate = std::min(rate, links_[link].rate);
+    return transfer.moves_at +
+           Duration{static_cast<std::int64_t>((transfer.left + rate - 1) / rate)};
+  }
+  V4CAP_CHECK(false, "a transfer that is not under way has no end");
 }
 
 void Links::cancel(TransferId id, SimTime now) {

@@ -60,11 +60,15 @@ class Links {
   std::size_t size() const { return links_.size(); }
   const LinkSpec& link(LinkId id) const { return links_[id].spec; }
 
-  // Bytes begin to move over all links of `path` (at least one, none twice) after their latencies.
-  TransferId start(std::span<const LinkId> path, Bytes bytes, SimTime now);
+  // Bytes begin to move over all links of `path` (at least one, none twice) after their latencies,
+  // or at once where they follow others that have just arrived.
+  TransferId start(std::span<const LinkId> path, Bytes bytes, SimTime now, bool follows = false);
   // It is not delivered. It must be under way.
   void cancel(TransferId id, SimTime now);
   bool under_way(TransferId id) const;
+  // When a transfer under way ends if all shares stay as they are; the largest time there is while
+  // it waits for its turn.
+  SimTime end_if_nothing_changes(TransferId id) const;
   std::size_t under_way() const { return waiting_.size() + moving_.size(); }
 
   // From now on a link has another bandwidth: it has become slow, or is well again.

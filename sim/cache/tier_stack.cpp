@@ -1,0 +1,164 @@
+#include "sim/cache/tier_stack.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/core/error.h"
+#include "sim/core/hash.h"
+
+namespace v4cap {
+
+namespace {
+
+std::size_t at(int tier) {
+  return static_cast<std::size_t>(tier);
+}
+
+}  // namespace
+
+std::size_t TierStack::KeyHash::operator()(std::int64_t key) const noexcept {
+  return mix64(static_cast<std::uint64_t>(key));
+}
+
+TierStack::TierStack(std::vector<Level> levels) : levels_(std::move(levels)) {
+  V4CAP_CHECK(!levels_.empty(), "a stack without a tier");
+}
+
+// The next tier below a level that holds such objects.
+std::optional<int> TierStack::next_holder(int level, StoredKind kind) const {
+  for (int tier = level + 1; tier < static_cast<int>(levels_.size()); ++tier) {
+    if (levels_[at(tier)].tier->holds(kind)) return tier;
+  }
+  return std::nullopt;
+}
+
+// An object was used at a level for the so-manyth time: is it copied to the next one?
+void TierStack::consider(int level, const StoredObject& object, std::int64_t uses) {
+  const auto below = next_holder(level, object.kind);
+  if (!below || !levels_[at(*below)].policy->on_use(uses)) return;
+  if (!levels_[at(*below)].tier->knows(object.kind, object.key)) copy_down(level, *below, object);
+}
+
+void TierStack::used(const StoredObject& object) {
+  std::uint32_t& uses = uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key];
+  consider(kGpuLevel, object, ++uses);
+  for (int tier = 0; tier < static_cast<int>(levels_.size()); ++tier) {
+    const std::int64_t below = levels_[at(tier)].tier->use(object.kind, object.key, now_);
+    if (below > 0) consider(tier, object, below);
+  }
+}
+
+void TierStack::left(const StoredObject& object) {
+  auto& uses = uses_on_gpu_[static_cast<std::size_t>(object.kind)];
+  const auto it = uses.find(object.key);
+  V4CAP_CHECK(it != uses.end(), "what was never used left GPU memory");
+  const std::int64_t count = it->second;
+  uses.erase(it);
+  const auto below = next_holder(kGpuLevel, object.kind);
+  if (below && levels_[at(*below)].policy->on_leave(count) &&
+      !levels_[at(*below)].tier->knows(object.kind, object.key)) {
+    copy_down(kGpuLevel, *below, object);
+  }
+}
+
+// Room in a tier, for which others may have to go further down.
+bool TierStack::expect(int tier, const StoredObject& object) {
+  std::vector<Tier::Gone> gone;
+  gone.swap(gone_);  // its memory; what goes further down needs another
+  gone.clear();
+  const bool room = levels_[at(tier)].tier->expect(object, now_, gone);
+  for (const Tier::Gone& one : gone) {
+    const auto below = next_holder(tier, one.object.kind);
+    if (below && levels_[at(*below)].policy->on_leave(one.uses) &&
+        !levels_[at(*below)].tier->knows(one.object.kind, one.object.key)) {
+      copy_down(tier, *below, one.object);
+    }
+  }
+  gone_.swap(gone);
+  return room;
+}
+
+void TierStack::copy_down(int from, int to, const StoredObject& object) {
+  if (!expect(to, object)) return;
+  Batch& batch = going_down_[{from, to}];
+  batch.objects.push_back(object);
+  batch.bytes += levels_[at(to)].tier->bytes_of(object);
+}
+
+std::optional<int> TierStack::find(StoredKind kind, std::int64_t key) {
+  for (int tier = 0; tier < static_cast<int>(levels_.size()); ++tier) {
+    if (levels_[at(tier)].tier->has(kind, key, now_)) return tier;
+  }
+  return std::nullopt;
+}
+
+int TierStack::load(std::uint32_t tag, const std::vector<LoadPiece>& pieces) {
+  int orders = 0;
+  // All are held before anything that is promoted can push one of them out.
+  for (const LoadPiece& piece : pieces) {
+    levels_[at(piece.tier)].tier->hold(piece.object.kind, piece.object.key, piece.read);
+  }
+  for (int tier = 0; tier < static_cast<int>(levels_.size()); ++tier) {
+    Open open;
+    for (const LoadPiece& piece : pieces) {
+      if (piece.tier != tier) continue;
+      open.objects.push_back(piece.object);
+      open.order.bytes += piece.read.total();
+      for (int above = 0; above < tier; ++above) {
+        const Tier& other = *levels_[at(above)].tier;
+        if (!other.holds(piece.object.kind) || other.knows(piece.object.kind, piece.object.key))
+          continue;
+        if (expect(above, piece.object)) open.promoted.emplace_back(above, piece.object);
+      }
+    }
+    if (open.objects.empty()) continue;
+    open.order.id = next_id_++;
+    open.order.from = tier;
+    open.order.tag = tag;
+    new_loads_.push_back(open.order);
+    open_.emplace(open.order.id, std::move(open));
+    ++orders;
+  }
+  return orders;
+}
+
+void TierStack::take_orders(std::vector<TransferOrder>& out) {
+  out.insert(out.end(), new_loads_.begin(), new_loads_.end());
+  new_loads_.clear();
+  for (auto& [levels, batch] : going_down_) {
+    Open open;
+    open.order = {next_id_++, levels.first, levels.second, batch.bytes.total(), 0};
+    open.objects = std::move(batch.objects);
+    out.push_back(open.order);
+    open_.emplace(open.order.id, std::move(open));
+  }
+  going_down_.clear();
+}
+
+void TierStack::performed(OrderId id) {
+  const auto it = open_.find(id);
+  V4CAP_CHECK(it != open_.end(), "an order was performed that nobody gave");
+  const Open open = std::move(it->second);
+  open_.erase(it);
+  if (!open.order.load()) {
+    // The end of a prefix becomes the oldest, so that it goes first.
+    for (auto object = open.objects.rbegin(); object != open.objects.rend(); ++object) {
+      levels_[at(open.order.to)].tier->arrived(*object, now_);
+      consider(open.order.to, *object, 1);
+    }
+    return;
+  }
+  for (auto object = open.objects.rbegin(); object != open.objects.rend(); ++object) {
+    levels_[at(open.order.from)].tier->release(object->kind, object->key, now_);
+  }
+  for (auto one = open.promoted.rbegin(); one != open.promoted.rend(); ++one) {
+    levels_[at(one->first)].tier->arrived(one->second, now_);
+    consider(one->first, one->second, 1);
+  }
+}
+
+void TierStack::check() const {
+  for (const Level& level : levels_) level.tier->check();
+}
+
+}  // namespace v4cap

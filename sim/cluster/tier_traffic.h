@@ -1,0 +1,97 @@
+// Moves what engines order between GPU memory and the tiers below it: the links of the tiers, the
+// transfers on them, and who is told when one is done.
+//
+// Tier k is reached over its own link and those of all tiers above it, each with one direction up
+// (read) and one down (write). A tier's link belongs to one attention rank (PCIe of its GPU) or is
+// shared by all (an SSD, a network card).
+//
+// Loads may overlap with computing: the request may start when the first of its layers are there,
+// and the step that first runs it lasts at least until the rest is, as far as the links' shares at
+// its start say.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/cluster/replica.h"
+#include "sim/output/record.h"
+#include "sim/transfer/links.h"
+
+namespace v4cap {
+
+struct TierLink {
+  double read_bytes_per_s = 0, write_bytes_per_s = 0;
+  Duration latency{};
+  bool shared = false;  // by all attention ranks; so is the tier
+  std::optional<Bytes> drive{};
+};
+
+struct TierLinks {
+  std::vector<TierLink> tiers{};  // as in the stacks of the engines; empty: there are none
+  // Layers over which a load is spread evenly; 1: a request starts when all of it is there.
+  std::int64_t layers = 1;
+};
+
+class TierTraffic {
+ public:
+  // The replica must outlive it; every rank has such tiers. Links are there since `since`.
+  TierTraffic(Replica& replica, const TierLinks& links, SimTime since = kSimStart);
+
+  // Starts what the engines have ordered.
+  void collect(SimTime now);
+  std::optional<SimTime> next_change() const { return links_.next_change(); }
+  // Time passes up to `now`; engines hear of what is done.
+  void advance(SimTime now);
+  // The step of these plans runs requests whose loads are not complete: when they will be.
+  SimTime loads_end(std::span<const StepPlan* const> ranks, SimTime now);
+
+  bool idle() const { return links_.under_way() == 0; }
+  // What the tiers did since the run began, or since `reset`: their totals until then are taken off.
+  std::vector<TierTotals> totals() const;
+  void reset() { before_ = counted(); }
+  // The replica is lost with its tiers and all that was on its way: what they held counts as
+  // evicted. Nothing but totals() is asked from now on.
+  void lose(SimTime now);
+  // Nothing is under way and the books of links and tiers balance.
+  void check_drained() const;
+
+ private:
+  struct Transfer {
+    std::size_t rank;
+    TransferOrder order;
+    Bytes rest;  // follows when this is delivered
+    bool first;  // its end lets the request start
+  };
+  // A load whose request may run while it comes.
+  struct Open {
+    std::size_t rank;
+    std::uint32_t slot;
+    TransferId transfer;
+  };
+  struct Counted {
+    std::vector<TierTotals> tiers;
+    std::vector<LinkBooks> read, write;  // by tier, summed over its links
+  };
+
+  std::vector<LinkId> path(std::size_t rank, const TransferOrder& order) const;
+  void delivered(TransferId id, SimTime now);
+  Counted counted() const;
+  LinkBooks sum(const std::vector<LinkId>& links) const;
+
+  Replica& replica_;
+  TierLinks spec_;
+  Links links_;
+  std::vector<std::vector<LinkId>> read_, write_;  // by tier and rank; one where it is shared
+  std::map<TransferId, Transfer> transfers_;
+  std::vector<Open> open_;
+  Counted before_;
+  bool lost_ = false;
+  std::vector<TransferOrder> orders_;  // scratch
+  std::vector<TransferId> delivered_;
+};
+
+}  // namespace v4cap

@@ -1,0 +1,105 @@
+// Tiers below GPU memory, as a person would ask for them: what a summary, a table and a sweep say.
+#include <doctest/doctest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/sim/app/program_run.h"
+#include "tests/temp_dir.h"
+
+namespace v4cap {
+namespace {
+
+const std::string kSource = V4CAP_SOURCE_DIR;
+
+// The bundled sessions on GPUs with room for a few of them, over host memory and an SSD.
+std::vector<std::string> asked(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {"simulate", kSource + "/scenarios/quickstart.yaml",
+                                        "--quiet"};
+  std::vector<std::string> sets = {"profile=none", "kv_cache.memory=8 GiB"};
+  for (const std::string tier : {"host", "ssd"}) {
+    sets.push_back("kv_cache.tiers." + tier + ".read_bandwidth=50 GB/s");
+    sets.push_back("kv_cache.tiers." + tier + ".write_bandwidth=50 GB/s");
+  }
+  sets.emplace_back("kv_cache.tiers.ssd.drive=10 TB");
+  sets.insert(sets.end(), more.begin(), more.end());
+  for (const std::string& set : sets) {
+    arguments.emplace_back("--set");
+    arguments.push_back(set);
+  }
+  return arguments;
+}
+
+boost::json::value summary_of(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = asked(more);
+  arguments.emplace_back("--json");
+  const ProgramRun run = run_v4cap(arguments);
+  CAPTURE(run.err);
+  REQUIRE(run.code == ExitCode::done);
+  return boost::json::parse(run.out);
+}
+
+std::int64_t sum_of(const boost::json::value& kinds) {
+  std::int64_t sum = 0;
+  for (const auto& kind : kinds.as_object()) sum += kind.value().as_int64();
+  return sum;
+}
+
+TEST_CASE("tiers: a summary says what each had hit, read and written, and a table does") {
+  const boost::json::value s = summary_of({});
+  const auto& tiers = s.at("tiers");
+  CHECK(tiers.at("gpu_hit_tokens").as_int64() + tiers.at("host").at("hit_tokens").as_int64() +
+            tiers.at("ssd").at("hit_tokens").as_int64() ==
+        s.at("hit_tokens").as_int64());
+  CHECK(tiers.at("host").at("hit_tokens").as_int64() > 0);
+  for (const std::string name : {"host", "ssd"}) {
+    const auto& tier = tiers.at(name);
+    const std::int64_t written = sum_of(tier.at("written_bytes"));
+    CHECK(written > 0);
+    CHECK(tier.at("written_bytes_per_output_token").as_double() ==
+          doctest::Approx(static_cast<double>(written) /
+                          static_cast<double>(s.at("output_tokens").as_int64())));
+    CHECK(tier.at("read_utilisation").as_double() <= 1);
+    CHECK(tier.at("write_utilisation").as_double() > 0);
+  }
+  CHECK(tiers.at("host").at("drive_writes_per_day").is_null());
+  const auto& ssd = tiers.at("ssd");
+  CHECK(ssd.at("drive_writes_per_day").as_double() ==
+        doctest::Approx(static_cast<double>(sum_of(ssd.at("written_bytes"))) /
+                        s.at("duration_s").as_double() * 86400 / 10e12));
+
+  const ProgramRun text = run_v4cap(asked({}));
+  CHECK(text.out.find("Tier host, 8 GiB, write_through") != std::string::npos);
+  CHECK(text.out.find("drive writes per day") != std::string::npos);
+}
+
+TEST_CASE("tiers: full store writes several times the bytes of the other policies") {
+  const auto written = [](const std::string& policy) {
+    return sum_of(summary_of({"kv_cache.swa_policy=" + policy, "kv_cache.tiers.host.times_gpu=50"})
+                      .at("tiers")
+                      .at("host")
+                      .at("written_bytes"));
+  };
+  const auto compressed = static_cast<double>(written("recompute"));
+  // 35,624 B of windows a token beside 5,511 B of entries.
+  CHECK(static_cast<double>(written("full")) / compressed == doctest::Approx(7.46).epsilon(0.05));
+  CHECK(static_cast<double>(written("checkpoint=2048")) / compressed < 2);
+}
+
+TEST_CASE("tiers: without any a run is what it was, and says nothing of them") {
+  const ProgramRun run = run_v4cap({"simulate", kSource + "/scenarios/quickstart.yaml", "--json",
+                                    "--set", "workload.max_requests=20"});
+  CHECK(run.out.find("tiers") == std::string::npos);
+}
+
+TEST_CASE("tiers: a run with them is the same on every build") {
+  CHECK(
+      std::string(
+          summary_of({"kv_cache.swa_policy=checkpoint=2048+ends"}).at("result_hash").as_string()) ==
+      "3e6629f3ed99e062");
+}
+
+}  // namespace
+}  // namespace v4cap

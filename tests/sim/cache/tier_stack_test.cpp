@@ -1,0 +1,152 @@
+// Tiers below one another: what is copied down when, what a load reads and leaves on its way.
+#include "sim/cache/tier_stack.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace v4cap {
+namespace {
+
+KindBytes ten(StoredKind, std::int64_t) {
+  KindBytes bytes;
+  bytes[CacheKind::csa] = 10;
+  return bytes;
+}
+
+StoredObject block(std::int64_t key) {
+  return {StoredKind::block, key, key};
+}
+
+// Host memory for three blocks over an SSD for a hundred.
+struct Two {
+  std::shared_ptr<Tier> host, ssd;
+  TierStack stack;
+
+  Two(const std::string& to_host, const std::string& to_ssd,
+      std::array<bool, kStoredKinds> in_host = {true, true})
+      : host(std::make_shared<Tier>(
+            TierSpec{.name = "host", .capacity = Bytes{30}, .holds = in_host}, ten)),
+        ssd(std::make_shared<Tier>(TierSpec{.name = "ssd", .capacity = Bytes{1000}}, ten)),
+        stack(levels(to_host, to_ssd)) {}
+
+  // Performs what was ordered, and what that orders; all orders in turn.
+  std::vector<TransferOrder> perform() {
+    std::vector<TransferOrder> all, now;
+    do {
+      now.clear();
+      stack.take_orders(now);
+      for (const TransferOrder& order : now) stack.performed(order.id);
+      all.insert(all.end(), now.begin(), now.end());
+    } while (!now.empty());
+    stack.check();
+    return all;
+  }
+
+ private:
+  std::vector<TierStack::Level> levels(const std::string& to_host, const std::string& to_ssd) {
+    std::vector<TierStack::Level> out;
+    out.push_back({host, make_write_policy(to_host)});
+    out.push_back({ssd, make_write_policy(to_ssd)});
+    return out;
+  }
+};
+
+TEST_CASE("tier stack: write through goes all the way down, once") {
+  Two two("write_through", "write_through");
+  two.stack.used(block(1));
+  const auto orders = two.perform();
+  REQUIRE(orders.size() == 2);
+  CHECK(orders[0].from == kGpuLevel);
+  CHECK(orders[0].to == 0);
+  CHECK(orders[0].bytes == Bytes{10});
+  CHECK(orders[1].from == 0);
+  CHECK(orders[1].to == 1);
+  two.stack.used(block(1));
+  two.stack.left(block(1));
+  CHECK(two.perform().empty());
+  CHECK(two.stack.find(StoredKind::block, 1) == 0);
+}
+
+TEST_CASE("tier stack: write back copies what leaves, and evicted blocks go further down") {
+  Two two("write_back", "write_back");
+  for (std::int64_t key = 1; key <= 5; ++key) two.stack.used(block(key));
+  CHECK(two.perform().empty());
+  for (std::int64_t key = 1; key <= 3; ++key) two.stack.left(block(key));
+  REQUIRE(two.perform().size() == 1);
+  CHECK(two.ssd->objects() == 0);
+  // Blocks that came in one order were used in the order of a prefix: its end is the oldest.
+  two.stack.left(block(4));
+  const auto orders = two.perform();
+  REQUIRE(orders.size() == 2);
+  CHECK(orders[1].from == 0);
+  CHECK(orders[1].to == 1);
+  CHECK(two.stack.find(StoredKind::block, 3) == 1);
+  CHECK(two.stack.find(StoredKind::block, 4) == 0);
+  CHECK_FALSE(two.stack.has(StoredKind::block, 5));
+}
+
+TEST_CASE("tier stack: selective copies with the second use and forgets what is used once") {
+  Two two("selective=2", "write_back");
+  two.stack.used(block(1));
+  two.stack.used(block(2));
+  two.stack.used(block(2));
+  const auto orders = two.perform();
+  REQUIRE(orders.size() == 1);
+  CHECK(orders[0].bytes == Bytes{10});
+  CHECK(two.stack.has(StoredKind::block, 2));
+  two.stack.left(block(1));
+  two.stack.used(block(1));  // its first use again
+  CHECK(two.perform().empty());
+}
+
+TEST_CASE("tier stack: an object passes a tier that does not hold its kind") {
+  Two two("write_through", "write_through", {false, true});
+  two.stack.used(block(1));
+  two.stack.used({StoredKind::point, 1, 1});
+  const auto orders = two.perform();
+  REQUIRE(orders.size() == 3);
+  CHECK(orders[0].to == 0);  // the point
+  CHECK(orders[1].from == kGpuLevel);
+  CHECK(orders[1].to == 1);  // the block, over both links
+  CHECK(orders[2].from == 0);
+  CHECK(two.stack.find(StoredKind::block, 1) == 1);
+  CHECK(two.stack.find(StoredKind::point, 1) == 0);
+}
+
+TEST_CASE("tier stack: a load reads each tier at once and leaves copies on the way up") {
+  Two two("write_back", "write_back");
+  for (std::int64_t key = 1; key <= 4; ++key) {
+    two.stack.used(block(key));
+    two.stack.left(block(key));
+    two.perform();
+  }
+  REQUIRE(two.stack.find(StoredKind::block, 1) == 1);
+  REQUIRE(two.stack.find(StoredKind::block, 2) == 0);
+  KindBytes half;
+  half[CacheKind::csa] = 5;
+  CHECK(two.stack.load(7, {{block(1), 1, half}, {block(2), 0, ten({}, 0)}}) == 2);
+  std::vector<TransferOrder> orders;
+  two.stack.take_orders(orders);
+  // Block 1 takes the place of block 3 in host memory, the oldest that is not read, which goes down.
+  REQUIRE(orders.size() == 3);
+  CHECK(orders[0].load());
+  CHECK(orders[0].from == 0);
+  CHECK(orders[0].tag == 7);
+  CHECK(orders[1].from == 1);
+  CHECK(orders[1].bytes == Bytes{5});
+  CHECK(orders[2].from == 0);
+  CHECK(orders[2].to == 1);
+  CHECK(two.stack.find(StoredKind::block, 1) == 1);  // not there yet
+  for (const TransferOrder& order : orders) two.stack.performed(order.id);
+  CHECK(two.stack.find(StoredKind::block, 1) == 0);
+  CHECK(two.stack.find(StoredKind::block, 3) == 1);
+  CHECK(two.ssd->books().read.total() == Bytes{5});
+  CHECK(two.stack.open_orders() == 0);
+  two.stack.check();
+}
+
+}  // namespace
+}  // namespace v4cap

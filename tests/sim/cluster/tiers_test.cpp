@@ -1,0 +1,194 @@
+// Tiers below GPU memory in the simulated world: requests wait for what is loaded, links take time,
+// nothing is lost whatever the policies, and more memory below finds more.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/cluster/random_sessions.h"
+
+namespace v4cap {
+namespace {
+
+struct ToyTiers {
+  std::int64_t host = 600, ssd = 3000;  // bytes
+  std::string to_host = "write_through", to_ssd = "write_back";
+  double host_bytes_per_s = 1e9, ssd_bytes_per_s = 1e8;
+  Duration latency{1000};
+  bool shared = false;
+  std::int64_t layers = 1;
+  std::array<std::array<bool, kStoredKinds>, 2> holds{{{true, true}, {true, true}}};
+  std::array<std::optional<Duration>, kStoredKinds> to_live{};
+
+  void attach(Replica& replica) const {
+    std::shared_ptr<Tier> shared_ssd;
+    for (std::size_t rank = 0; rank < replica.size(); ++rank) {
+      const Tier::Measure measure = replica.rank(rank).cache().stored();
+      const TierSpec host_spec{"host", Bytes{host}, holds[0], to_live};
+      const TierSpec ssd_spec{"ssd", Bytes{ssd}, holds[1], to_live};
+      if (shared_ssd == nullptr || !shared) shared_ssd = std::make_shared<Tier>(ssd_spec, measure);
+      std::vector<TierStack::Level> levels;
+      levels.push_back({std::make_shared<Tier>(host_spec, measure), make_write_policy(to_host)});
+      levels.push_back({shared_ssd, make_write_policy(to_ssd)});
+      replica.rank(rank).attach(std::make_unique<TierStack>(std::move(levels)));
+    }
+  }
+  HostRules rules() const {
+    HostRules rules;
+    rules.tiers.layers = layers;
+    rules.tiers.tiers.push_back({host_bytes_per_s, host_bytes_per_s, latency, false, {}});
+    rules.tiers.tiers.push_back({ssd_bytes_per_s, ssd_bytes_per_s, latency, shared, {}});
+    return rules;
+  }
+};
+
+RunResult play_with(const ToyTiers& tiers, const Trace& trace, const WorkloadConfig& config,
+                    const ToyEngine& settings, std::size_t ranks = 1, bool overlapped = false) {
+  Replica replica = toy_ranks(settings, ranks);
+  tiers.attach(replica);
+  HostRules host = tiers.rules();
+  host.overlapped = overlapped;
+  return play_on(replica, trace, config, LinearCost{}, 1, host);
+}
+
+TEST_CASE("tiers: nothing is lost under memory pressure, with every policy") {
+  std::int64_t hits = 0, loaded = 0, evicted = 0, expired = 0;
+  for (const std::string policy : {"full", "checkpoint=128", "checkpoint=128+ends", "tail",
+                                   "recompute", "replay", "pool=0.3", "reuse=0.5"}) {
+    for (const std::string write : {"write_through", "write_back", "selective=2"}) {
+      for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        CAPTURE(policy);
+        CAPTURE(write);
+        CAPTURE(seed);
+        ToyTiers tiers;
+        tiers.to_host = write;
+        tiers.to_ssd = seed % 2 == 0 ? "write_back" : write;
+        tiers.layers = seed % 3 == 0 ? 4 : 1;
+        tiers.shared = seed % 2 == 1;
+        if (seed == 5) tiers.to_live = {Duration{80'000'000}, Duration{30'000'000}};
+        if (seed == 6) tiers.holds = {{{false, true}, {true, false}}};
+        ToyEngine settings = tight_engine(policy);
+        if (seed == 2) settings.scheduler = "vllm";
+        const Trace trace = random_sessions(seed, 60);
+        const WorkloadConfig config = seed % 2 == 0 ? closed_loop(12) : WorkloadConfig{};
+        const std::size_t ranks = seed % 2 == 1 ? 2 : 1;
+        const RunResult result = play_with(tiers, trace, config, settings, ranks, seed == 4);
+        const RunTotals& t = result.totals;
+        CHECK(t.finished + t.refused == t.requests);
+        CHECK((seed == 4 || t.busy + t.binding.idle == t.last_finish - t.first_arrival));
+        REQUIRE(t.tiers.size() == 2);
+        KindBytes read;
+        Tokens below;
+        for (const TierTotals& tier : t.tiers) {
+          CHECK(tier.written == tier.resident + tier.evicted + tier.expired);
+          CHECK(tier.peak <= tier.capacity);
+          CHECK(tier.read_utilisation <= 1);
+          CHECK(tier.write_utilisation <= 1);
+          read += tier.read;
+          below += tier.hit_tokens;
+          evicted += tier.evicted.total().value;
+          expired += tier.expired.total().value;
+        }
+        hits += below.value;
+        loaded += t.loaded.total().value;
+        if (policy == "recompute") CHECK(read[CacheKind::swa] == 0);
+        CHECK(play_with(tiers, trace, config, settings, ranks, seed == 4).totals.result_hash ==
+              t.result_hash);
+      }
+    }
+  }
+  CHECK(hits > 10'000);
+  CHECK(loaded > 0);
+  CHECK(evicted > 0);
+  CHECK(expired > 0);
+}
+
+// Two turns of one session, with another session between them that takes all GPU memory.
+Trace two_visits() {
+  Trace trace;
+  trace.block = Tokens{64};
+  std::int64_t at_ms = 0;
+  for (const std::int64_t first : {0, 5000, 0}) {
+    TraceRequest& r = add_request(trace, 64 * 8 + 1, 1, kSimStart + Duration{1'000'000} * at_ms);
+    trace.runs.push_back({first, 8});
+    r.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+    at_ms += 1000;
+  }
+  trace.next_free_id = 10'000;
+  return trace;
+}
+
+ToyEngine small_engine() {
+  ToyEngine settings;
+  settings.policy = "full";
+  settings.costs = {10'000 * 11, 10'000, 0, 0, 0};
+  settings.step_tokens = Tokens{1024};
+  return settings;
+}
+
+TEST_CASE("tiers: the time of a load is its latency and its bytes, by the slowest of its links") {
+  ToyTiers tiers;
+  tiers.host = 80'000 * 3;
+  tiers.latency = Duration{500'000};
+  const Trace trace = two_visits();
+  const RunResult with = play_with(tiers, trace, {}, small_engine());
+  // Blocks [3, 8) of the third request were evicted: 50,000 bytes at a byte a nanosecond.
+  const RequestRecord& third = with.records[2];
+  CHECK(third.hit == Tokens{512});
+  CHECK(with.totals.tiers[0].hit_tokens == Tokens{64 * 6});
+  CHECK((third.admitted - third.arrival) == Duration{500'000 + 60'000});
+  CHECK((third.first_token - third.admitted) == Duration{1'001'000});
+
+  // From the SSD it takes both latencies, and ten times as long on its link.
+  tiers.holds[0] = {false, false};
+  const RunResult slow = play_with(tiers, trace, {}, small_engine());
+  CHECK(slow.totals.tiers[1].hit_tokens == Tokens{0});  // write_back: nothing left the GPU before
+}
+
+TEST_CASE("tiers: with its first layers there a request starts, and its step waits for the rest") {
+  ToyTiers tiers;
+  tiers.host = 80'000 * 3;
+  tiers.latency = Duration{500'000};
+  // 60,000 bytes at one in 128 ns take 7.68 ms, a step of one token 1.001 ms.
+  tiers.host_bytes_per_s = 1e9 / 128;
+  tiers.layers = 60;
+  const RunResult run = play_with(tiers, two_visits(), {}, small_engine());
+  const RequestRecord& third = run.records[2];
+  CHECK((third.admitted - third.arrival) == Duration{500'000 + 128'000});
+  CHECK((third.first_token - third.arrival) == Duration{500'000 + 7'680'000});
+  CHECK(run.totals.load_wait == Duration{7'552'000 - 1'001'000});
+}
+
+TEST_CASE("tiers: with room for everything hits are those of an endless GPU") {
+  std::int64_t more = 0;
+  for (const std::string policy : {"full", "checkpoint=128+ends", "recompute"}) {
+    CAPTURE(policy);
+    const Trace trace = random_sessions(3, 60);
+    ToyEngine tight = tight_engine(policy), endless = tight;
+    endless.costs.capacity = 1'000'000;
+    ToyTiers tiers;
+    tiers.host = 1'000'000;
+    tiers.host_bytes_per_s = 1e12;
+    tiers.latency = Duration{0};
+    WorkloadConfig one = closed_loop(1);
+    const auto hit = [](const RunResult& result) {
+      std::int64_t sum = 0;
+      for (const RequestRecord& r : result.records) {
+        if (r.end == RequestEnd::finished && r.preemptions == 0) sum += r.hit.value;
+      }
+      return sum;
+    };
+    const RunResult without = play(trace, one, tight, LinearCost{});
+    const RunResult with = play_with(tiers, trace, one, tight);
+    const RunResult best = play(trace, one, endless, LinearCost{});
+    CHECK(hit(with) >= hit(without));
+    more += hit(with) - hit(without);
+    CHECK(hit(with) <= hit(best));
+    CHECK(static_cast<double>(hit(with)) > 0.97 * static_cast<double>(hit(best)));
+  }
+  CHECK(more > 0);
+}
+
+}  // namespace
+}  // namespace v4cap
