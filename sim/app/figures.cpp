@@ -209,6 +209,12 @@ double ideal_hit_rate(const RunResult& r, const FigureName&) {
   return *r.totals.ideal_hit_rate;
 }
 
+double hit_rate_of_ideal(const RunResult& r, const FigureName& name) {
+  const double ideal = ideal_hit_rate(r, name);
+  if (ideal <= 0) throw RunError("the workload has no prefix that comes again");
+  return hit_rate(r, name) / ideal;
+}
+
 // From the arrival of the N-th request to the end of the last.
 double seconds_from(const RunResult& r, const FigureName& name) {
   SimTime first = SimTime::max(), last = kSimStart;
@@ -321,6 +327,8 @@ const std::vector<FigureKind>& figure_kinds() {
       {"hit_rate_from", Part::none, true, "", "the same from the N-th request on", nullptr,
        hit_rate_from},
       {"ideal_hit_rate", Part::none, false, "", "of an infinite cache", nullptr, ideal_hit_rate},
+      {"hit_rate_of_ideal", Part::none, false, "", "hit rate over that", nullptr,
+       hit_rate_of_ideal},
       {"rebuilt_tokens", Part::none, false, "tokens", "run again to restore windows", nullptr,
        rebuilt_tokens},
       {"seconds_from", Part::none, true, "s",

@@ -13,6 +13,8 @@
 
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
+#include "sim/output/metrics.h"
+#include "tests/data.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
@@ -240,6 +242,33 @@ TEST_CASE(
   CHECK(found(results, 6) == doctest::Approx(0.7405).epsilon(0.001));
 }
 
+// Incident i1: matched without points of its own, further than measured with them, and faster in
+// the measured order.
+DATA_TEST_CASE(
+    "a store of prefixes: hits end where no window is kept, and checkpoints lengthen them") {
+  const std::string path = kScenarios + "incidents/checkpointed_store.yaml";
+  ScenarioOptions options;
+  options.trace_dir = (data_dir() / "traces").string();
+  std::vector<Metrics> runs;
+  const auto results = find_expected(load_checked_scenario(path, options),
+                                     scenario_loader(path, options), [&](const Scenario& s) {
+                                       RunResult result = run_scenario(s, load_workload(s));
+                                       runs.push_back(compute_metrics(result));
+                                       return result;
+                                     });
+  CHECK(missed(results) == std::set<std::size_t>{2});
+  CHECK(found(results, 1) == doctest::Approx(0.693).epsilon(0.005));
+  CHECK(found(results, 2) == doctest::Approx(0.953).epsilon(0.005));
+  REQUIRE(runs.size() == 2);
+  const auto faster = [&](const Distribution& before, const Distribution& after) {
+    CHECK(after.p50 < before.p50);
+    CHECK(after.p90 < before.p90);
+    CHECK(after.p99 < before.p99);
+  };
+  faster(runs[0].time_to_first_token_ms, runs[1].time_to_first_token_ms);
+  CHECK(runs[1].inter_token_latency_ms.mean < runs[0].inter_token_latency_ms.mean);
+}
+
 // Incident i6.
 TEST_CASE("prefill reserve: both logged sizes within 5 % from the issue's own memory") {
   const auto results = results_of("incidents/prefill_reserve.yaml");
@@ -260,9 +289,9 @@ TEST_CASE("long prompts: eight ranks hold what one engine does eightfold, and an
 
 TEST_CASE("no scenario of claims and incidents is left without a test") {
   const std::set<std::string> tested = {
-      "retention",      "retention_sglang",   "against_v32",    "compression",     "baselines",
-      "strategies",     "window_pool",        "sparse_windows", "prefill_reserve", "rebuild",
-      "window_rebuild", "decode_against_v32", "long_prompts"};
+      "retention",      "retention_sglang",   "against_v32",        "compression",     "baselines",
+      "strategies",     "window_pool",        "sparse_windows",     "prefill_reserve", "rebuild",
+      "window_rebuild", "decode_against_v32", "checkpointed_store", "long_prompts"};
   std::set<std::string> files;
   for (const std::string folder : {"claims", "incidents"}) {
     for (const auto& entry : std::filesystem::directory_iterator(kScenarios + folder)) {
