@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -148,11 +149,9 @@ void Links::advance(SimTime now, std::vector<TransferId>& delivered) {
       delivered.push_back(transfer.id);
       return true;
     });
-    std::erase_if(waiting_, [&](Transfer& transfer) {
-      if (transfer.moves_at > next) return false;
-      moving_.push_back(std::move(transfer));
-      return true;
-    });
+    const auto comes = [next](const Transfer& transfer) { return transfer.moves_at <= next; };
+    std::ranges::copy_if(waiting_, std::back_inserter(moving_), comes);
+    std::erase_if(waiting_, comes);
     share();
   }
   go_to(now);
