@@ -81,6 +81,29 @@ TEST_CASE("sweep: one thread and two give the same bytes") {
   CHECK(rows[3].find("infeasible,\"deepseek-v4-pro does not fit") != std::string::npos);
 }
 
+TEST_CASE(
+    "sweep: figures of tiers are columns where there are some, and thresholds may ask for them") {
+  const TempDir dir;
+  const std::string text =
+      "base: " + kSource +
+      "/scenarios/quickstart.yaml\n"
+      "axes:\n  workload.max_requests: [100]\n  profile: [none]\n  kv_cache.memory: [4 GiB]\n"
+      "  kv_cache.tiers.host.read_bandwidth: [50 GB/s]\n"
+      "  kv_cache.tiers.host.write_bandwidth: [50 GB/s]\n"
+      "  kv_cache.tiers.host.times_gpu: [1, 100]\n"
+      "thresholds:\n  - tiers.host.hit_tokens >= ";
+  const std::string sweep = dir.write("tiers.yaml", text + "1\n");
+  REQUIRE(run_v4cap({"sweep", sweep, "--out", dir / "s"}).code == ExitCode::done);
+  const auto rows = rows_of(dir / "s/points.csv");
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].find(",tiers.gpu_hit_tokens,") != std::string::npos);
+  CHECK(rows[0].find(",tiers.host.written_bytes_per_output_token,") != std::string::npos);
+  CHECK(rows[0].find(",tiers.ssd.") == std::string::npos);
+  CHECK(rows[2].find(",done,,true,") != std::string::npos);
+  const std::string never = dir.write("never.yaml", text + "1e15\n");
+  CHECK(run_v4cap({"sweep", never, "--out", dir / "n"}).code == ExitCode::slo_missed);
+}
+
 TEST_CASE("sweep: a point is what simulate gives for it") {
   const TempDir dir;
   REQUIRE(run_v4cap({"sweep", small_sweep(dir), "--out", dir / "s"}).code == ExitCode::done);
