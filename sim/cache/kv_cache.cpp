@@ -321,7 +321,7 @@ void KvCache::release(CachedSequence& sequence) {
 
 KindBytes KvCache::clear() {
   V4CAP_CHECK(running_ == 0, "a cache was cleared under running sequences");
-  if (tiers_ != nullptr) index_.on_leave([](const StoredObject&) {});
+  tiers_lost_ = true;
   const KindBytes lost = cached();
   while (index_.cached() != KindBytes{}) {
     const bool evicted = index_.evict(true);

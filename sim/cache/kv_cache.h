@@ -128,8 +128,8 @@ class KvCache {
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
-  // Nothing runs and all that is cached is lost. It counts as evicted and is returned. Tiers below are
-  // lost with it: nothing is copied there any more.
+  // Nothing runs and all that is cached is lost. It counts as evicted and is returned. Tiers below
+  // are lost with it: nothing is copied there any more.
   KindBytes clear();
 
   // Tiers below from now on. Nothing may be in the cache yet, nor may it be observed.
@@ -216,6 +216,7 @@ class KvCache {
   std::size_t short_pool_ = 0;
   std::int64_t points_kept_ = 0, points_dropped_ = 0;
   std::unique_ptr<TierStack> tiers_;
+  bool tiers_lost_ = false;  // with what was on the GPU
   KindBytes loaded_;
   std::vector<Tokens> tokens_below_;
   std::vector<std::int64_t> points_below_;

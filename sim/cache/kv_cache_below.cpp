@@ -14,7 +14,9 @@ void KvCache::attach(std::unique_ptr<TierStack> tiers) {
   tiers_ = std::move(tiers);
   tokens_below_.resize(tiers_->size());
   points_below_.resize(tiers_->size());
-  index_.on_leave([this](const StoredObject& object) { tiers_->left(object); });
+  index_.on_leave([this](const StoredObject& object) {
+    if (!tiers_lost_) tiers_->left(object);
+  });
 }
 
 Tier::Measure KvCache::stored() const {

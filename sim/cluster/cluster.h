@@ -8,9 +8,10 @@
 //                            up --> draining --> down --> up      a planned restart
 //   starting, up, draining --> down --> up                        lost, with all that was in it
 //
-// Whoever comes up has an empty cache and empty tiers below it: both are of one replica, and lost with
-// it, whatever they are made of. What a tier held then counts as evicted from it. Requests of a replica that is lost are sent again, whole:
-// tokens that their client had seen are computed once more, and their record is of the last time.
+// Whoever comes up has an empty cache and empty tiers below it: both are of one replica, and lost
+// with it, whatever they are made of. What a tier held then counts as evicted from it. Requests of a
+// replica that is lost are sent again, whole: tokens that their client had seen are computed once
+// more, and their record is of the last time.
 #pragma once
 
 #include <cstdint>

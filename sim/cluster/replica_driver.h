@@ -101,8 +101,8 @@ class ReplicaDriver final : public RouteTarget {
   // From the next step on the time of a step is at least that of each slow rank's part of it, run
   // alone, times its factor: the others wait for it.
   void set_slow(std::vector<SlowRank> slow) { slow_ = std::move(slow); }
-  // The replica is lost with everything in it, its tiers included; this driver drives it no more. What has ended on the
-  // GPU and was not seen is lost, too.
+  // The replica is lost with everything in it, its tiers included; this driver drives it no more.
+  // What has ended on the GPU and was not seen is lost, too.
   KindBytes lose(SimTime now, std::vector<LostRequest>& lost);
   // As Replica::lose_rank(). The step that runs goes on without it.
   KindBytes lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sim/cache/block_keys.h"
+#include "sim/cluster/fault.h"
 #include "sim/config/data_files.h"
 #include "sim/config/profile_file.h"
 #include "sim/config/transferred_profile.h"

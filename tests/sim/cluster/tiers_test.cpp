@@ -160,6 +160,93 @@ TEST_CASE("tiers: with its first layers there a request starts, and its step wai
   CHECK(run.totals.load_wait == Duration{7'552'000 - 1'001'000});
 }
 
+// The same tiers below each replica of a cluster.
+RunResult play_cluster(const ToyTiers& tiers, const Trace& trace, const WorkloadConfig& config,
+                       const ToyEngine& settings, const ClusterConfig& cluster, std::size_t ranks,
+                       bool overlapped = false) {
+  Workload world(trace, config, 1);
+  const LinearCost cost;
+  HostRules host = tiers.rules();
+  host.overlapped = overlapped;
+  const auto make_replica = [&] {
+    auto replica = std::make_unique<Replica>(toy_ranks(settings, ranks));
+    tiers.attach(*replica);
+    return replica;
+  };
+  return Simulation(trace, world, {make_replica, &cost, cluster, 1}, host).run();
+}
+
+TEST_CASE("tiers: one replica in a cluster moves what that replica alone does") {
+  const Trace trace = random_sessions(7, 60);
+  const ToyEngine settings = tight_engine("checkpoint=128");
+  ClusterConfig cluster;
+  cluster.router = "round_robin";
+  for (const std::int64_t layers : {1, 4}) {
+    ToyTiers tiers;
+    tiers.layers = layers;
+    const RunTotals one = play_with(tiers, trace, closed_loop(12), settings, 2).totals;
+    const RunTotals many = play_cluster(tiers, trace, closed_loop(12), settings, cluster, 2).totals;
+    CHECK(one.loaded.total() > Bytes{0});
+    CHECK(many.events == one.events);
+    CHECK(many.busy == one.busy);
+    CHECK(many.load_wait == one.load_wait);
+    CHECK(many.loaded == one.loaded);
+    REQUIRE(many.tiers.size() == one.tiers.size());
+    for (std::size_t i = 0; i < one.tiers.size(); ++i) {
+      CHECK(many.tiers[i].written == one.tiers[i].written);
+      CHECK(many.tiers[i].read == one.tiers[i].read);
+      CHECK(many.tiers[i].hit_tokens == one.tiers[i].hit_tokens);
+      CHECK(many.tiers[i].read_utilisation == one.tiers[i].read_utilisation);
+    }
+  }
+}
+
+TEST_CASE("tiers: replicas are lost with theirs, and every request is answered") {
+  std::int64_t loaded = 0, lost = 0;
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    CAPTURE(seed);
+    ToyTiers tiers;
+    tiers.layers = seed % 3 == 0 ? 4 : 1;
+    tiers.shared = seed % 2 == 1;
+    // Slow links: loads and copies are under way when a replica is lost.
+    if (seed % 4 == 0) tiers.host_bytes_per_s = tiers.ssd_bytes_per_s = 1e6;
+    ToyEngine settings = tight_engine(seed % 2 == 0 ? "full" : "checkpoint=128+ends");
+    ClusterConfig cluster;
+    cluster.replicas = 2;
+    cluster.router = "round_robin";
+    cluster.window = Duration{100'000'000};
+    for (const std::string kind : {"replica_lost", "restart", "slow_rank"}) {
+      FaultConfig fault;
+      fault.kind = kind;
+      fault.mtbf = Duration{60'000'000};
+      fault.lasts = Duration{20'000'000};
+      fault.factor = 3;
+      cluster.faults.push_back(fault);
+    }
+    const Trace trace = random_sessions(seed, 80);
+    const WorkloadConfig config = seed % 2 == 0 ? closed_loop(12) : WorkloadConfig{};
+    const auto run = [&] {
+      return play_cluster(tiers, trace, config, settings, cluster, 1 + seed % 2, seed % 5 == 0);
+    };
+    const RunResult result = run();
+    const RunTotals& t = result.totals;
+    CHECK(t.finished + t.refused + t.failed == t.requests);
+    REQUIRE(t.tiers.size() == 2);
+    for (const TierTotals& tier : t.tiers) {
+      CHECK(tier.written == tier.resident + tier.evicted + tier.expired);
+      CHECK(tier.peak <= tier.capacity);
+      CHECK(tier.read_utilisation <= 1);
+    }
+    // Two replicas' own: neither more lives nor more losses make them larger.
+    CHECK(t.tiers[0].capacity == Bytes{tiers.host * static_cast<std::int64_t>(2 * (1 + seed % 2))});
+    for (const ReplicaResult& replica : result.cluster->replicas) lost += replica.lost_requests;
+    loaded += t.loaded.total().value;
+    CHECK(run().totals.result_hash == t.result_hash);
+  }
+  CHECK(loaded > 0);
+  CHECK(lost > 0);
+}
+
 TEST_CASE("tiers: with room for everything hits are those of an endless GPU") {
   std::int64_t more = 0;
   for (const std::string policy : {"full", "checkpoint=128+ends", "recompute"}) {
