@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/random/exponential_distribution.hpp>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -37,13 +36,13 @@ void add(ReplicaDriver::Integrals& all, const ReplicaDriver::Integrals& more) {
   all.decoding_ns += more.decoding_ns;
 }
 
-constexpr std::size_t kSamplesOfOne = 512;  // of many replicas
-
 }  // namespace
 
 Cluster::Cluster(Replica& only, const CostModel& cost, const HostRules& host)
     : host_(host), one_(true), units_(1), drivers_(1) {
-  units_[0].driver = std::make_unique<ReplicaDriver>(only, cost, host);
+  units_[0].driver = std::make_unique<ReplicaDriver>(
+      only, cost, host,
+      ReplicaDriver::Samples{OccupancyRecorder::kLimit, samples_of_each(only.size())});
   units_[0].state = State::up;
   up_.push_back({0, units_[0].driver.get()});
 }
@@ -302,7 +301,8 @@ void Cluster::start(std::size_t n, SimTime now) {
   Unit& unit = units_[n];
   unit.own = parts_.make_replica();
   unit.rank_back.assign(unit.own->size(), kSimStart);
-  unit.driver = std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, kSamplesOfOne, now);
+  unit.driver =
+      std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, samples(*unit.own), now);
   unit.driver->begin(now);
   unit.driver->set_slow(slow_ranks(n));
   set_state(n, State::up, now);
@@ -326,10 +326,26 @@ void Cluster::retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost)
   add_life(unit.totals, unit.driver->totals());
   add(unit.integrals, unit.driver->integrals());
   unit.events += unit.driver->events();
-  std::ranges::move(unit.driver->take_occupancy(), std::back_inserter(unit.result.occupancy));
+  take_life(unit);
   drivers_.set(n, {});
   unit.driver.reset();
   unit.own.reset();
+}
+
+ReplicaDriver::Samples Cluster::samples(const Replica& replica) const {
+  return {samples_of_each(units_.size()), samples_of_each(units_.size() * replica.size())};
+}
+
+// Time lines of the driver, which go on where those of its earlier lives ended.
+void Cluster::take_life(Unit& unit) {
+  const ReplicaDriver::Samples limits = samples(unit.driver->replica());
+  constexpr std::size_t kLives = 4;  // as long as the longest line of one life
+  append_life(unit.result.occupancy, unit.driver->take_occupancy(), kLives * limits.all);
+  const auto ranks = unit.driver->take_rank_occupancy();
+  unit.result.ranks.resize(ranks.size());
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    append_life(unit.result.ranks[rank], ranks[rank], kLives * limits.rank);
+  }
 }
 
 void Cluster::drained(std::size_t n, SimTime now) {
@@ -355,6 +371,7 @@ void Cluster::lose_replica(std::size_t n, SimTime back, SimTime now) {
   if (unit.driver) retire(n, now, lost);
   note(now, n, "lost", true, static_cast<std::int64_t>(lost.size()));
   if (stops) {
+    note(now, n, "stopped");
     set_state(n, State::stopped, now);
   } else {
     come_back(n, State::down, back, now);
@@ -545,6 +562,11 @@ std::vector<OccupancySample> Cluster::take_occupancy() {
   return one_ ? units_.front().driver->take_occupancy() : occupancy_.take();
 }
 
+std::vector<std::vector<OccupancySample>> Cluster::take_rank_occupancy() {
+  if (!one_) return {};
+  return units_.front().driver->take_rank_occupancy();
+}
+
 ClusterResult Cluster::take_result(SimTime end) {
   ClusterResult out = std::move(result_);
   out.window = parts_.config.window;
@@ -558,9 +580,7 @@ ClusterResult Cluster::take_result(SimTime end) {
     }
     if (unit.state != State::stopped) result.held += since(unit.held_since);
     result.steps = totals_of(unit);
-    if (unit.driver) {
-      std::ranges::move(unit.driver->take_occupancy(), std::back_inserter(result.occupancy));
-    }
+    if (unit.driver) take_life(unit);
     out.replicas.push_back(std::move(result));
   }
   return out;

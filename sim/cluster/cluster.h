@@ -77,6 +77,8 @@ class Cluster final : private FaultTarget {
   std::int64_t events() const;
   ReplicaDriver::Integrals integrals() const;
   std::vector<OccupancySample> take_occupancy();
+  // Of the ranks of a single replica; empty where it has one or there are several replicas.
+  std::vector<std::vector<OccupancySample>> take_rank_occupancy();
   // Of several replicas; nothing is in them. Up to `end`, the end of the run.
   ClusterResult take_result(SimTime end);
   // Nothing is in any replica, and the books of their memory balance.
@@ -152,6 +154,8 @@ class Cluster final : private FaultTarget {
   // The driver and its replica are gone; what they counted is kept.
   void retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost);
   void touch(std::size_t n);
+  ReplicaDriver::Samples samples(const Replica& replica) const;
+  void take_life(Unit& unit);
   void sample(SimTime now);
   std::vector<SlowRank> slow_ranks(std::size_t n) const;
   void strike(std::size_t entry, std::size_t replica, SimTime now);

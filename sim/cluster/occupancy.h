@@ -3,6 +3,8 @@
 // chance.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -27,5 +29,17 @@ class OccupancyRecorder {
   std::int64_t step_ = 0, stride_ = 1;
   std::vector<OccupancySample> samples_;
 };
+
+// Most samples of each of so many time lines, of replicas or ranks: together they are a file of a
+// few megabytes.
+constexpr std::size_t samples_of_each(std::size_t lines) {
+  constexpr std::size_t kAll = 32'768, kFewest = 32, kMost = 512;
+  return std::clamp(kAll / std::max<std::size_t>(lines, 1), kFewest, kMost);
+}
+
+// A replica that was lost comes back with a new time line: appends it, and drops every second sample
+// of all while they are more than `limit`.
+void append_life(std::vector<OccupancySample>& all, const std::vector<OccupancySample>& life,
+                 std::size_t limit);
 
 }  // namespace v4cap

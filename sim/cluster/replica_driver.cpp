@@ -16,8 +16,11 @@ void keep_peak(KindBytes& peak, const KindBytes& now) {
 }  // namespace
 
 ReplicaDriver::ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
-                             std::size_t samples, SimTime since)
-    : replica_(replica), cost_(cost), host_(host), occupancy_(samples) {
+                             Samples samples, SimTime since)
+    : replica_(replica), cost_(cost), host_(host), occupancy_(samples.all) {
+  if (replica.size() > 1) {
+    rank_occupancy_.assign(replica.size(), OccupancyRecorder(samples.rank));
+  }
   for (const PoolSpec& pool : replica.layout().pools()) {
     totals_.binding.memory_pools.emplace_back(pool.name, Duration{0});
     totals_.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
@@ -150,10 +153,7 @@ bool ReplicaDriver::launch(SimTime now) {
   if (host_.explained != nullptr) explain(ranks, time);
   const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
   keep_peak(totals_.kv_peak, in_use + cached);
-  if (occupancy_.due()) {
-    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
-                    static_cast<std::int64_t>(replica_.waiting())});
-  }
+  sample(now, in_use, cached);
   if (!host_.overlapped) {
     push_step_end(now + time.total);
     return true;
@@ -165,6 +165,26 @@ bool ReplicaDriver::launch(SimTime now) {
   open_ = true;
   push_step_end(next_launch);
   return true;
+}
+
+void ReplicaDriver::sample(SimTime now, const KindBytes& in_use, const KindBytes& cached) {
+  if (occupancy_.due()) {
+    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
+                    static_cast<std::int64_t>(replica_.waiting())});
+  }
+  for (std::size_t rank = 0; rank < rank_occupancy_.size(); ++rank) {
+    if (!rank_occupancy_[rank].due()) continue;
+    const Engine& engine = replica_.rank(rank);
+    rank_occupancy_[rank].add({now, engine.cache().in_use(), engine.cache().cached(),
+                               static_cast<std::int64_t>(engine.running()),
+                               static_cast<std::int64_t>(engine.waiting())});
+  }
+}
+
+std::vector<std::vector<OccupancySample>> ReplicaDriver::take_rank_occupancy() {
+  std::vector<std::vector<OccupancySample>> out;
+  for (OccupancyRecorder& rank : rank_occupancy_) out.push_back(rank.take());
+  return out;
 }
 
 StepTime ReplicaDriver::time_of(std::span<const StepPlan* const> ranks) const {
@@ -278,6 +298,7 @@ void ReplicaDriver::begin_measuring(StepLedgers* explained) {
   for (auto& pool : fresh.binding.memory_pools) pool.second = Duration{0};
   totals_ = std::move(fresh);
   occupancy_.restart();
+  for (OccupancyRecorder& rank : rank_occupancy_) rank.restart();
   integrals_ = {};
   events_ = 0;
   before_ = counted();

@@ -62,10 +62,13 @@ struct SlowRank {
 
 class ReplicaDriver final : public RouteTarget {
  public:
-  // All arguments must outlive the driver. `samples`: most of its time line that is kept. `since`:
-  // when the replica came up.
-  ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
-                std::size_t samples = OccupancyRecorder::kLimit, SimTime since = kSimStart);
+  // All arguments must outlive the driver. `samples`: most of its time line that is kept, and of
+  // each rank's. `since`: when the replica came up.
+  struct Samples {
+    std::size_t all = OccupancyRecorder::kLimit, rank = samples_of_each(1);
+  };
+  ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host, Samples samples,
+                SimTime since = kSimStart);
 
   // A request arrives that its client sent at `sent`; its host reads it first. The record of one
   // that can never run is appended to `ended`.
@@ -123,6 +126,8 @@ class ReplicaDriver final : public RouteTarget {
   };
   const Integrals& integrals() const { return integrals_; }
   std::vector<OccupancySample> take_occupancy() { return occupancy_.take(); }
+  // Of each rank; empty where there is only one.
+  std::vector<std::vector<OccupancySample>> take_rank_occupancy();
 
   const Replica& replica() const { return replica_; }
 
@@ -141,6 +146,7 @@ class ReplicaDriver final : public RouteTarget {
   void step_ended(SimTime now, std::vector<RequestRecord>& ended);
   void see_tokens(SimTime now, std::vector<RequestRecord>& ended);
   void explain(std::span<const StepPlan* const> ranks, const StepTime& time);
+  void sample(SimTime now, const KindBytes& in_use, const KindBytes& cached);
   void account_step(std::span<const StepPlan* const> ranks, const StepTime& time);
   // What the replica has counted over all its life.
   StepTotals counted() const;
@@ -168,6 +174,7 @@ class ReplicaDriver final : public RouteTarget {
   StepTotals totals_;
   StepTotals before_;  // counted when the warm-up was over
   OccupancyRecorder occupancy_;
+  std::vector<OccupancyRecorder> rank_occupancy_;  // sampled together; none with a single rank
 };
 
 }  // namespace v4cap

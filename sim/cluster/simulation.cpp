@@ -251,6 +251,7 @@ void Simulation::finish(RunResult& result) {
   totals.saturated =
       totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
   result.occupancy = cluster_->take_occupancy();
+  result.ranks = cluster_->take_rank_occupancy();
   if (many_) result.cluster = cluster_->take_result(totals.last_finish);
   totals.result_hash = hash_of(result);
 }

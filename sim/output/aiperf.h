@@ -37,12 +37,18 @@ inline constexpr const char* kFailedMessage =
 // AIPerf's benchmark_phase. Warm-up requests are in no summary.
 enum class BenchmarkPhase : std::uint8_t { warmup, profiling };
 
+// Records of a cluster say which replica ended a request and how often it was sent again, as
+// metrics of our own.
+enum class RecordOf : std::uint8_t { replica, cluster };
+
 // One line of profile_export.jsonl, without the newline.
 std::string aiperf_record(const RequestRecord& record,
-                          BenchmarkPhase phase = BenchmarkPhase::profiling);
+                          BenchmarkPhase phase = BenchmarkPhase::profiling,
+                          RecordOf of = RecordOf::replica);
 
 void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink,
-                          BenchmarkPhase phase = BenchmarkPhase::profiling);
+                          BenchmarkPhase phase = BenchmarkPhase::profiling,
+                          RecordOf of = RecordOf::replica);
 
 // The whole of profile_export_aiperf.json. `std` is the sample standard deviation, as AIPerf
 // defines it.

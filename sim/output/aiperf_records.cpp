@@ -83,13 +83,17 @@ void write_error(JsonWriter& json, RequestEnd end) {
 
 }  // namespace
 
-std::string aiperf_record(const RequestRecord& record, BenchmarkPhase phase) {
+std::string aiperf_record(const RequestRecord& record, BenchmarkPhase phase, RecordOf of) {
   JsonWriter json;
   json.begin_object();
   write_metadata(json, record, phase);
   json.key("metrics").begin_object();
   if (record.end == RequestEnd::finished) {
     write_finished(json, record);
+    if (of == RecordOf::cluster) {
+      write_metric(json, "replica", record.replica, "replica");
+      write_metric(json, "retries", record.retries, "retries");
+    }
     json.end_object().member("error", nullptr);
   } else {
     write_metric(json, "error_isl", record.prompt.value, "tokens");
@@ -101,8 +105,8 @@ std::string aiperf_record(const RequestRecord& record, BenchmarkPhase phase) {
 }
 
 void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink,
-                          BenchmarkPhase phase) {
-  for (const RequestRecord& record : records) sink(aiperf_record(record, phase) + '\n');
+                          BenchmarkPhase phase, RecordOf of) {
+  for (const RequestRecord& record : records) sink(aiperf_record(record, phase, of) + '\n');
 }
 
 }  // namespace v4cap

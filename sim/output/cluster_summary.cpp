@@ -232,11 +232,11 @@ void write_windows(const ClusterSummary& cluster, const TextSink& sink) {
 }
 
 void write_cluster_events(const ClusterResult& cluster, const TextSink& sink) {
-  sink("time_s,replica,what,lost_requests\n");
+  sink("time_s,replica,what,lost_requests,disturbs\n");
   for (const ClusterEvent& event : cluster.events) {
     // What happened may have a comma in it.
-    sink(fmt::format("{},{},\"{}\",{}\n", seconds_text(event.at), event.replica, event.what,
-                     event.lost_requests));
+    sink(fmt::format("{},{},\"{}\",{},{}\n", seconds_text(event.at), event.replica, event.what,
+                     event.lost_requests, event.disturbs ? 1 : 0));
   }
 }
 

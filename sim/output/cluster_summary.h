@@ -59,7 +59,8 @@ std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style
 // windows.csv: time_s, requests, retried, hit_rate, ttft_p50_ms, ttft_p99_ms; empty where a window
 // has none.
 void write_windows(const ClusterSummary& cluster, const TextSink& sink);
-// cluster_events.csv: time_s, replica, what, lost_requests.
+// cluster_events.csv: time_s, replica, what, lost_requests, disturbs (1: what follows is worth a
+// look, as of ClusterEvent).
 void write_cluster_events(const ClusterResult& cluster, const TextSink& sink);
 
 }  // namespace v4cap

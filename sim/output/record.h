@@ -110,6 +110,7 @@ struct ReplicaResult {
   Tokens lost_tokens;              // computed for them, for nothing
   KindBytes lost;  // of its KV cache, by faults and shutting down; in `evicted`, too
   std::vector<OccupancySample> occupancy;
+  std::vector<std::vector<OccupancySample>> ranks{};  // of each; empty with a single rank
 };
 
 // Something that happened to a replica.
@@ -131,6 +132,8 @@ struct RunResult {
   std::vector<RequestRecord> records;      // by id; a client's warm-up is not among them
   std::vector<RequestRecord> warmup;       // in order of their end; in no total and no metric
   std::vector<OccupancySample> occupancy;  // at most a few thousand, evenly thinned
+  // Of one replica with several attention ranks: the same of each, of one of its GPUs.
+  std::vector<std::vector<OccupancySample>> ranks{};
   RunTotals totals;
   std::int64_t gpus = 1;                   // of a cluster: of all replicas that there can be
   std::optional<ClusterResult> cluster{};  // of several replicas

@@ -6,7 +6,7 @@
 //   profile_export.jsonl         one request a line (aiperf.h)
 //   profile_export_aiperf.json   the summary in AIPerf's form (aiperf.h)
 //   summary.json                 the summary in ours, without wall time (summary_json.h)
-//   timeline.csv                 occupancy over time (timeline.h)
+//   timeline.csv                 occupancy over time (timeline.h); timeline_ranks.csv that of ranks
 //
 // A run of which every step is kept has further ones, written while it goes on, each as
 // name.partial until the run is complete:

@@ -12,14 +12,19 @@ std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summar
       {"scenario.resolved.yaml", [&](const TextSink& sink) { sink(resolved_yaml); }},
       {"profile_export.jsonl",
        [&](const TextSink& sink) {
-         write_aiperf_records(result.warmup, sink, BenchmarkPhase::warmup);
-         write_aiperf_records(result.records, sink);
+         const RecordOf of = result.cluster ? RecordOf::cluster : RecordOf::replica;
+         write_aiperf_records(result.warmup, sink, BenchmarkPhase::warmup, of);
+         write_aiperf_records(result.records, sink, BenchmarkPhase::profiling, of);
        }},
       {"profile_export_aiperf.json", [&](const TextSink& sink) { sink(aiperf_summary(summary)); }},
       {"summary.json",
        [&](const TextSink& sink) { sink(summary_json(summary, WallTime::left_out)); }},
       {"timeline.csv", [&](const TextSink& sink) { write_timeline(result.occupancy, sink); }},
   };
+  if (has_rank_timelines(result)) {
+    files.push_back(
+        {"timeline_ranks.csv", [&](const TextSink& sink) { write_rank_timelines(result, sink); }});
+  }
   if (!result.cluster) return files;
   files.push_back({"timeline_replicas.csv",
                    [&](const TextSink& sink) { write_timelines(result.cluster->replicas, sink); }});

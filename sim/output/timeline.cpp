@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <string>
 
@@ -41,6 +42,27 @@ void write_timelines(const std::vector<ReplicaResult>& replicas, const TextSink&
     for (const OccupancySample& sample : replicas[n].occupancy) {
       sink(fmt::format("{},", n) + line_of(sample));
     }
+  }
+}
+
+bool has_rank_timelines(const RunResult& result) {
+  if (!result.cluster) return !result.ranks.empty();
+  return std::ranges::any_of(result.cluster->replicas,
+                             [](const ReplicaResult& replica) { return !replica.ranks.empty(); });
+}
+
+void write_rank_timelines(const RunResult& result, const TextSink& sink) {
+  sink("replica,rank," + header());
+  const auto write = [&](std::size_t n, const std::vector<std::vector<OccupancySample>>& ranks) {
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+      for (const OccupancySample& sample : ranks[rank]) {
+        sink(fmt::format("{},{},", n, rank) + line_of(sample));
+      }
+    }
+  };
+  if (!result.cluster) return write(0, result.ranks);
+  for (std::size_t n = 0; n < result.cluster->replicas.size(); ++n) {
+    write(n, result.cluster->replicas[n].ranks);
   }
 }
 

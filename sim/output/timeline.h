@@ -18,4 +18,9 @@ void write_timeline(const std::vector<OccupancySample>& samples, const TextSink&
 // timeline_replicas.csv, of a cluster: the same of every replica, whose number is the first column.
 void write_timelines(const std::vector<ReplicaResult>& replicas, const TextSink& sink);
 
+// timeline_ranks.csv, where replicas have several attention ranks: the same of each rank, of one of
+// its GPUs. Replica and rank are the first columns.
+void write_rank_timelines(const RunResult& result, const TextSink& sink);
+bool has_rank_timelines(const RunResult& result);
+
 }  // namespace v4cap

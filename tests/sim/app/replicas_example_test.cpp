@@ -31,7 +31,8 @@ TEST_CASE("cluster: a run writes what each replica did, and the same bytes twice
     CHECK(text == file_text(dir.path() + "/b/" + file));
   }
   CHECK(file_text(dir.path() + "/a/cluster_events.csv")
-            .find("150.000000000,1,\"lost\",3\n210.000000000,1,\"up\",0\n") != std::string::npos);
+            .find("150.000000000,1,\"lost\",3,1\n210.000000000,1,\"up\",0,0\n") !=
+        std::string::npos);
   CHECK(file_text(dir.path() + "/a/summary.json").find("\"lost_requests\": 3") !=
         std::string::npos);
   CHECK(file_text(dir.path() + "/a/timeline_replicas.csv").find("\n3,") != std::string::npos);

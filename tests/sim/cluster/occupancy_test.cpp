@@ -24,5 +24,26 @@ TEST_CASE("occupancy: at most the limit, evenly spaced, from the first step on")
   }
 }
 
+TEST_CASE("occupancy: many time lines together are bounded, each has some samples") {
+  CHECK(samples_of_each(0) == 512);
+  CHECK(samples_of_each(8) == 512);
+  CHECK(samples_of_each(64) == 512);
+  CHECK(samples_of_each(256) == 128);
+  CHECK(samples_of_each(100'000) == 32);
+}
+
+TEST_CASE("occupancy: lives of a replica are one line, in order and not too long") {
+  std::vector<OccupancySample> all;
+  for (std::int64_t life = 0; life < 20; ++life) {
+    std::vector<OccupancySample> samples;
+    for (std::int64_t i = 0; i < 8; ++i) samples.push_back({SimTime{Duration{8 * life + i}}});
+    append_life(all, samples, 16);
+    CHECK(all.size() <= 16);
+    CHECK(all.size() > 8 - (life == 0 ? 1 : 0));
+    CHECK(std::ranges::is_sorted(all, {}, &OccupancySample::at));
+    CHECK(all.front().at == kSimStart);
+  }
+}
+
 }  // namespace
 }  // namespace v4cap
