@@ -11,10 +11,11 @@ namespace v4cap {
 
 namespace {
 
-std::string little_endian(const std::vector<float>& figures) {
+std::string little_endian(const std::vector<double>& figures) {
   std::string bytes;
   bytes.reserve(4 * figures.size());
-  for (const float figure : figures) {
+  for (const double exact : figures) {
+    const auto figure = static_cast<float>(exact);
     // One pattern for all NaN, so that equal columns are equal bytes.
     const auto bits =
         figure != figure ? std::uint32_t{0x7fc00000} : std::bit_cast<std::uint32_t>(figure);
@@ -67,7 +68,7 @@ std::string base64(std::string_view bytes) {
   return text;
 }
 
-std::string packed_column(const std::vector<float>& figures) {
+std::string packed_column(const std::vector<double>& figures) {
   return base64(gzipped(little_endian(figures)));
 }
 

@@ -12,6 +12,6 @@ namespace v4cap {
 std::string base64(std::string_view bytes);
 
 // NaN stands for a figure that is not there.
-std::string packed_column(const std::vector<float>& figures);
+std::string packed_column(const std::vector<double>& figures);
 
 }  // namespace v4cap

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -16,6 +17,12 @@ namespace v4cap {
 namespace {
 
 constexpr int kProcess = 1, kStepTrack = 1;
+
+// Microseconds as the viewers count them, whole nanoseconds: parts of one that are left over would
+// make a slice reach into the one after it.
+double whole_ns_us(double at_s) {
+  return std::round(1e9 * at_s) / 1e3;
+}
 
 std::optional<double> seconds_of(std::string_view text) {
   while (text.starts_with(' ')) text.remove_prefix(1);
@@ -40,9 +47,15 @@ class TraceWriter {
     return to_s >= window_.from_s && from_s <= window_.to_s;
   }
 
-  void name(const char* what, int track, std::string_view name) {
+  // Of the process (track 0) or of a track.
+  void name(const char* what, std::int64_t track, std::string_view name) {
     json_.begin_object().member("ph", "M").member("pid", kProcess).member("tid", track);
-    json_.member("name", what).key("args").begin_object().member("name", name).end_object();
+    json_.member("ts", 0)
+        .member("name", what)
+        .key("args")
+        .begin_object()
+        .member("name", name)
+        .end_object();
     json_.end_object();
   }
   void counter(std::string_view name, double at_s, double value) {
@@ -59,9 +72,10 @@ class TraceWriter {
     edge("b", name, id, from_s);
     edge("e", name, id, to_s);
   }
-  void step(std::string_view name, double from_s, double ms, double decode, double prefill,
-            double rebuild) {
-    begin("X", name, from_s).member("dur", 1e3 * ms).key("args").begin_object();
+  void step(std::string_view name, std::int64_t track, double from_s, double to_s, double decode,
+            double prefill, double rebuild) {
+    const double ns = std::round(1e9 * to_s) - std::round(1e9 * from_s);
+    begin("X", name, from_s, track).member("dur", ns / 1e3).key("args").begin_object();
     json_.member("decode_tokens", decode).member("prefill_tokens", prefill);
     json_.member("rebuild_tokens", rebuild).end_object().end_object();
   }
@@ -73,10 +87,10 @@ class TraceWriter {
   }
 
  private:
-  JsonWriter& begin(const char* phase, std::string_view name, double at_s) {
+  JsonWriter& begin(const char* phase, std::string_view name, double at_s, std::int64_t track = 0) {
     ++events_;
-    json_.begin_object().member("ph", phase).member("pid", kProcess).member("tid", kStepTrack);
-    return json_.member("name", name).member("ts", 1e6 * at_s);
+    json_.begin_object().member("ph", phase).member("pid", kProcess).member("tid", track);
+    return json_.member("name", name).member("ts", whole_ns_us(at_s));
   }
 
   TraceWindow window_;
@@ -90,12 +104,11 @@ void write_requests(const ColumnSet& requests, TraceWriter& trace) {
   const auto &queue = *requests.find("queue_ms"), &first = *requests.find("ttft_ms"),
              &all = *requests.find("e2el_ms");
   for (std::size_t i = 0; i < start.size(); ++i) {
-    const double from = static_cast<double>(start[i]);
-    const double end = from + static_cast<double>(all[i]) / 1e3;
+    const double from = start[i];
+    const double end = from + all[i] / 1e3;
     if (!std::isfinite(end) || !trace.overlaps(from, end)) continue;
-    const double token = from + static_cast<double>(first[i]) / 1e3;
-    const double admitted =
-        std::isfinite(queue[i]) ? from + static_cast<double>(queue[i]) / 1e3 : from;
+    const double token = from + first[i] / 1e3;
+    const double admitted = std::isfinite(queue[i]) ? from + queue[i] / 1e3 : from;
     const auto id = static_cast<std::int64_t>(i);
     const std::string name = fmt::format("request {}", i);
     trace.edge("b", name, id, from);
@@ -109,33 +122,42 @@ void write_requests(const ColumnSet& requests, TraceWriter& trace) {
 }
 
 void write_timeline(const ColumnSet& timeline, TraceWriter& trace) {
-  const std::vector<float>* const time = timeline.find("time_s");
+  const std::vector<double>* const time = timeline.find("time_s");
   if (time == nullptr) return;
   for (const ColumnSet::Column& column : timeline.columns) {
     if (column.name == "time_s") continue;
     for (std::size_t i = 0; i < time->size(); ++i) {
-      const double at = static_cast<double>((*time)[i]);
-      if (trace.overlaps(at, at))
-        trace.counter(column.name, at, static_cast<double>(column.figures[i]));
+      const double at = (*time)[i];
+      if (trace.overlaps(at, at)) trace.counter(column.name, at, column.figures[i]);
     }
   }
 }
 
 void write_steps(const ColumnSet& steps, TraceWriter& trace) {
   if (steps.columns.empty()) return;
-  trace.name("thread_name", kStepTrack, "steps");
+  // Slices of one track may not overlap: a step that is launched while the one before runs goes to
+  // the next track.
+  std::vector<double> free_s;
   const auto &begin = *steps.find("begin_s"), &ms = *steps.find("time_ms"),
              &decode = *steps.find("decode_tokens"), &prefill = *steps.find("prefill_tokens"),
              &rebuild = *steps.find("rebuild_tokens");
   for (std::size_t i = 0; i < begin.size(); ++i) {
-    const double from = static_cast<double>(begin[i]), time = static_cast<double>(ms[i]);
-    if (!trace.overlaps(from, from + time / 1e3)) continue;
+    const double from = begin[i], to = from + ms[i] / 1e3;
+    if (!trace.overlaps(from, to)) continue;
+    const auto before = [&](double free) {
+      return std::round(1e9 * free) <= std::round(1e9 * from);
+    };
+    auto track = std::ranges::find_if(free_s, before) - free_s.begin();
+    if (track == std::ssize(free_s)) {
+      free_s.push_back(to);
+      trace.name("thread_name", kStepTrack + track, track == 0 ? "steps" : "steps launched ahead");
+    }
+    free_s[static_cast<std::size_t>(track)] = to;
     const char* const name = rebuild[i] > 0                    ? "rebuild"
                              : prefill[i] > 0 && decode[i] > 0 ? "mixed"
                              : prefill[i] > 0                  ? "prefill"
                                                                : "decode";
-    trace.step(name, from, time, static_cast<double>(decode[i]), static_cast<double>(prefill[i]),
-               static_cast<double>(rebuild[i]));
+    trace.step(name, kStepTrack + track, from, to, decode[i], prefill[i], rebuild[i]);
   }
 }
 

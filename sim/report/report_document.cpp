@@ -175,7 +175,17 @@ void write_run(JsonWriter& json, const ReportRun& run) {
   write_profile(json, run.profile);
   write_columns(json, "requests", run.requests);
   write_columns(json, "timeline", run.timeline);
+  write_columns(json, "replicas", run.replicas);
+  write_columns(json, "ranks", run.ranks);
+  write_columns(json, "windows", run.windows);
   write_columns(json, "steps", run.steps);
+  json.key("events").begin_array();
+  for (const ReportEvent& event : run.events) {
+    json.begin_object().member("time_s", event.time_s).member("replica", event.replica);
+    json.member("what", event.what).member("disturbs", event.disturbs);
+    json.member("lost_requests", event.lost_requests).end_object();
+  }
+  json.end_array().member("events_left_out", run.events_left_out);
   json.end_object();
 }
 
@@ -189,7 +199,7 @@ void write_measured(JsonWriter& json, const MeasuredRun& run) {
   for (const Latency latency : kLatencies) {
     const std::vector<double>& sample = run.sample(latency);
     if (sample.empty()) continue;
-    json.member(name_of(latency), packed_column({sample.begin(), sample.end()}));
+    json.member(name_of(latency), packed_column(sample));
   }
   json.end_object().end_object();
 }

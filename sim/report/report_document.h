@@ -3,12 +3,14 @@
 //   report_version, simulator_version
 //   runs       [{label, path, summary (summary.json as text), scenario (YAML), comparison
 //              (compare.json as text), steady {holds, why}, slo {ttft_p99_ms, tpot_p99_ms},
-//              profile {name, device, date, source, families [...]}, requests, timeline, steps}]
+//              profile {name, device, date, source, families [...]}, requests, timeline, replicas,
+//              ranks, windows, steps, events [{time_s, replica, what, disturbs, lost_requests}],
+//              events_left_out}]
 //   measured   [{label, path, format, notes, figures {name: value}, samples {ttft: column, ...}}]
 //   comparisons [{label, text (compare.json)}]
 //   sweeps     [{label, path, rows, columns [{name, axis, values}]}]
 //
-// requests, timeline and steps are {rows, kept, columns {name: packed column}}, see packed_column.h.
+// requests, timeline, replicas, ranks, windows and steps are {rows, kept, columns {name: packed column}}, see packed_column.h.
 // A sweep is one row a point: columns of the axes, then those of the figures.
 #pragma once
 

@@ -28,7 +28,7 @@ std::vector<double> occupied_bytes(const ColumnSet& timeline) {
   for (const ColumnSet::Column& column : timeline.columns) {
     if (!column.name.ends_with("_bytes")) continue;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
-      bytes[i] += static_cast<double>(column.figures[i]);
+      bytes[i] += column.figures[i];
     }
   }
   return bytes;
@@ -37,13 +37,13 @@ std::vector<double> occupied_bytes(const ColumnSet& timeline) {
 std::string occupancy_line(const ReportRun& run) {
   static constexpr const char* kLevels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const std::vector<double> bytes = occupied_bytes(run.timeline);
-  const std::vector<float>* const time = run.timeline.find("time_s");
+  const std::vector<double>* const time = run.timeline.find("time_s");
   if (bytes.empty() || time == nullptr) return "";
-  const double begin = static_cast<double>(time->front()), end = static_cast<double>(time->back());
+  const double begin = time->front(), end = time->back();
   // The largest sample of each cell; a cell without one goes on as the last was.
   std::vector<double> cells(kLineCells, -1);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const double at = end > begin ? (static_cast<double>((*time)[i]) - begin) / (end - begin) : 0;
+    const double at = end > begin ? ((*time)[i] - begin) / (end - begin) : 0;
     const auto cell = std::min(kLineCells - 1, static_cast<std::size_t>(at * kLineCells));
     cells[cell] = std::max(cells[cell], bytes[i]);
   }
@@ -149,7 +149,12 @@ std::vector<ParetoPoint> pareto_points(const Report& report) {
 std::string occupancy_lines(const std::vector<ReportRun>& runs) {
   std::string lines;
   for (const ReportRun& run : runs) lines += occupancy_line(run);
-  return lines.empty() ? "" : "KV memory of one GPU over the run\n" + lines;
+  if (lines.empty()) return "";
+  const bool several = std::ranges::any_of(
+      runs, [](const ReportRun& run) { return run.replicas.kept > 0 || run.ranks.kept > 0; });
+  return fmt::format("KV memory of one GPU over the run{}\n",
+                     several ? ", summed over replicas and attention ranks" : "") +
+         lines;
 }
 
 std::string pareto_chart(const std::vector<ParetoPoint>& points) {

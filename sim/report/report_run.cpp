@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <set>
 
@@ -23,18 +24,14 @@ namespace v4cap {
 namespace {
 
 constexpr double kFigureMax = 1e18;
-constexpr float kNothing = std::numeric_limits<float>::quiet_NaN();
-
-float as_float(double figure) {
-  return static_cast<float>(figure);
-}
+constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 // Keeps every k-th row.
 void thin(ColumnSet& set) {
   const std::int64_t stride =
       std::max<std::int64_t>(1, (set.rows + kReportRowsMax - 1) / kReportRowsMax);
   for (ColumnSet::Column& column : set.columns) {
-    std::vector<float> kept;
+    std::vector<double> kept;
     for (std::size_t i = 0; i < column.figures.size(); i += static_cast<std::size_t>(stride)) {
       kept.push_back(column.figures[i]);
     }
@@ -143,7 +140,9 @@ constexpr RequestColumn kRequestColumns[] = {{"queue_ms", "request_queue_time"},
                                              {"hit", "hit_tokens"},
                                              {"computed", "computed_tokens"},
                                              {"rebuilt", "rebuilt_tokens"},
-                                             {"preemptions", "preemptions"}};
+                                             {"preemptions", "preemptions"},
+                                             {"replica", "replica"},
+                                             {"retries", "retries"}};
 
 // First start, last start, last start of a session and last end, in seconds.
 struct RequestSpan {
@@ -151,9 +150,9 @@ struct RequestSpan {
   std::int64_t finished = 0;
 };
 
-float metric_at(JsonValue metrics, const char* tag) {
+double metric_at(JsonValue metrics, const char* tag) {
   const JsonValue metric = metrics.find(tag);
-  return metric ? as_float(metric.at("value").number(0, kFigureMax)) : kNothing;
+  return metric ? metric.at("value").number(0, kFigureMax) : kNothing;
 }
 
 void add_request(JsonValue line, ColumnSet& set, RequestSpan& span) {
@@ -172,16 +171,15 @@ void add_request(JsonValue line, ColumnSet& set, RequestSpan& span) {
     span.last_session = std::max(span.last_session, start);
   }
   auto column = set.columns.begin();
-  (column++)->figures.push_back(as_float(start));
+  (column++)->figures.push_back(start);
   const bool failed = static_cast<bool>(line.find("error"));
   for (const RequestColumn& wanted : kRequestColumns) {
     (column++)->figures.push_back(failed ? kNothing : metric_at(metrics, wanted.tag));
   }
   if (failed) set.columns[5].figures.back() = metric_at(metrics, "error_isl");
   const JsonValue session = metadata.find("session_num");
-  column->figures.push_back(session && session.kind() == JsonKind::integer
-                                ? as_float(session.number(0, kFigureMax))
-                                : kNothing);
+  column->figures.push_back(
+      session && session.kind() == JsonKind::integer ? session.number(0, kFigureMax) : kNothing);
   ++set.rows;
   if (failed) return;
   ++span.finished;
@@ -200,6 +198,11 @@ RequestSpan read_requests(const std::string& path, ColumnSet& set) {
     add_request(parse_json_object(line, file.line(), file.place(), !file.line_is_terminated()), set,
                 span);
   }
+  // A run of one replica says nothing of replicas.
+  std::erase_if(set.columns, [](const ColumnSet::Column& column) {
+    return (column.name == "replica" || column.name == "retries") &&
+           std::ranges::all_of(column.figures, [](double x) { return std::isnan(x); });
+  });
   thin(set);
   return span;
 }
@@ -234,14 +237,14 @@ SteadyState steady_state(bool saturated, const std::string& arrivals, const Requ
   return {};
 }
 
-// timeline.csv and steps.csv ----------------------------------------------------------------------
+// Files over time ----------------------------------------------------------------------
 
 constexpr std::int64_t kFileRowsMax = 50'000'000;
 
 void add_column(ColumnSet& set, std::string name, const DataColumn& column, double factor) {
-  std::vector<float> figures;
+  std::vector<double> figures;
   figures.reserve(column.numbers.size());
-  for (const double number : column.numbers) figures.push_back(as_float(number * factor));
+  for (const double number : column.numbers) figures.push_back(number * factor);
   set.columns.push_back({std::move(name), std::move(figures)});
 }
 
@@ -253,15 +256,47 @@ const DataColumn& number_column(const DataTable& table, const char* name, const 
   return *column;
 }
 
-void read_timeline(const std::string& path, ColumnSet& set) {
+void read_timeline(const std::string& path, ColumnSet& set,
+                   std::initializer_list<const char*> also = {}) {
   const DataTable table =
       read_number_table(path, kFileRowsMax, [](std::string_view) { return true; });
   number_column(table, "time_s", path);
+  for (const char* const name : also) number_column(table, name, path);
   for (const DataColumn& column : table.columns) {
     add_column(set, column.name, column, 1);
   }
   set.rows = table.rows;
   thin(set);
+}
+
+const DataColumn& text_column(const DataTable& table, const char* name, const std::string& path) {
+  const DataColumn* const column = table.find(name);
+  if (column == nullptr || column->is_number) {
+    throw InputError(Place{path, 1, 0}, fmt::format("expected a column '{}' of texts", name));
+  }
+  return *column;
+}
+
+void read_events(const std::string& path, ReportRun& run) {
+  const DataTable table = read_data_table(path, kFileRowsMax);
+  if (table.rows == 0) return;
+  const auto numbers = [&](const char* name) -> const std::vector<double>& {
+    const DataColumn& column = number_column(table, name, path);
+    if (!column.is_number) {
+      throw InputError(Place{path, 1, 0}, fmt::format("expected a column '{}' of numbers", name));
+    }
+    return column.numbers;
+  };
+  const auto &time = numbers("time_s"), &replica = numbers("replica"),
+             &lost = numbers("lost_requests"), &disturbs = numbers("disturbs");
+  const DataColumn& what = text_column(table, "what", path);
+  const auto rows = static_cast<std::size_t>(table.rows);
+  for (std::size_t i = 0; i < std::min(rows, kReportEventsMax); ++i) {
+    run.events.push_back({time[i], static_cast<std::int64_t>(replica[i]),
+                          static_cast<std::int64_t>(lost[i]), valid_utf8(what.texts[i]),
+                          disturbs[i] > 0});
+  }
+  run.events_left_out = table.rows - static_cast<std::int64_t>(run.events.size());
 }
 
 void read_steps(const std::string& path, ColumnSet& set) {
@@ -281,7 +316,7 @@ void read_steps(const std::string& path, ColumnSet& set) {
 
 }  // namespace
 
-const std::vector<float>* ColumnSet::find(std::string_view name) const {
+const std::vector<double>* ColumnSet::find(std::string_view name) const {
   const auto it = std::ranges::find(columns, name, &Column::name);
   return it == columns.end() ? nullptr : &it->figures;
 }
@@ -302,6 +337,14 @@ ReportRun read_report_run(const std::string& directory) {
     run.steady = steady_state(true, run.arrivals, {});
   }
   if (there("timeline.csv")) read_timeline(file("timeline.csv"), run.timeline);
+  if (there("timeline_replicas.csv")) {
+    read_timeline(file("timeline_replicas.csv"), run.replicas, {"replica"});
+  }
+  if (there("timeline_ranks.csv")) {
+    read_timeline(file("timeline_ranks.csv"), run.ranks, {"replica", "rank"});
+  }
+  if (there("windows.csv")) read_timeline(file("windows.csv"), run.windows);
+  if (there("cluster_events.csv")) read_events(file("cluster_events.csv"), run);
   if (there("steps.csv")) read_steps(file("steps.csv"), run.steps);
   if (there("compare.json")) run.comparison_json = read_document(file("compare.json"));
   return run;

@@ -13,16 +13,27 @@ namespace v4cap {
 struct ColumnSet {
   struct Column {
     std::string name{};
-    std::vector<float> figures{};  // NaN: not there
+    std::vector<double> figures{};  // NaN: not there
   };
   std::vector<Column> columns{};
   std::int64_t rows = 0;  // of the file
   std::int64_t kept = 0;  // in the columns
 
-  const std::vector<float>* find(std::string_view name) const;  // null when there is none
+  const std::vector<double>* find(std::string_view name) const;  // null when there is none
 };
 
 inline constexpr std::int64_t kReportRowsMax = 1'000'000;
+
+// What happened to a replica of a cluster (cluster_events.csv).
+struct ReportEvent {
+  double time_s = 0;
+  std::int64_t replica = 0, lost_requests = 0;
+  std::string what{};
+  bool disturbs = false;  // a fault or a planned restart
+};
+
+// More are left out, the later ones: nobody looks at so many.
+inline constexpr std::size_t kReportEventsMax = 20'000;
 
 // Whether figures of the whole run are those of a steady state. They are not
 //   - when the run was saturated: its queue grew as long as requests came;
@@ -62,9 +73,15 @@ struct ReportRun {
   std::string comparison_json{};  // compare.json, "" when it is not there
   std::optional<ProfileErrors> profile{};
   // Of profile_export.jsonl, warm-up left out: start_s, queue_ms, ttft_ms, tpot_ms, e2el_ms, isl,
-  // osl, hit, computed, rebuilt, preemptions, session. A refused request has its start and isl.
+  // osl, hit, computed, rebuilt, preemptions, session, and of a cluster replica and retries. A
+  // refused request has its start and isl.
   ColumnSet requests{};
   ColumnSet timeline{};  // of timeline.csv, as it is
+  // The same of each replica and of each attention rank, as they are; none where there is but one.
+  ColumnSet replicas{}, ranks{};
+  ColumnSet windows{};  // of a cluster's windows.csv, as it is
+  std::vector<ReportEvent> events{};
+  std::int64_t events_left_out = 0;
   // Of steps.csv: begin_s, time_ms, decode_tokens, decode_past, prefill_tokens, rebuild_tokens.
   ColumnSet steps{};
   SteadyState steady{};

@@ -4,13 +4,20 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
 
 #include "sim/core/error.h"
+#include "sim/report/report_lines.h"
+#include "tests/sim/app/program_run.h"
 #include "tests/sim/report/run_folder.h"
 
 using namespace v4cap;
 
 namespace {
+
+const std::string kSource = V4CAP_SOURCE_DIR;
 
 std::vector<std::string> labels(const std::vector<std::string>& folders) {
   std::vector<ReportRun> runs;
@@ -28,7 +35,7 @@ TEST_CASE("report run: columns of requests and of the time line") {
   const ReportRun run = read_report_run(write_folder(dir, "run", {}));
   CHECK(run.requests.rows == 40);
   CHECK(run.requests.kept == 40);
-  CHECK(run.requests.find("start_s")->at(3) == 1.5F);
+  CHECK(run.requests.find("start_s")->at(3) == 1.5);
   CHECK(run.requests.find("ttft_ms")->at(3) == 103);
   CHECK(run.requests.find("hit")->at(3) == 50);
   CHECK(std::isnan(run.requests.find("queue_ms")->at(3)));
@@ -86,6 +93,74 @@ TEST_CASE("report run: the SLO and the profile come from the resolved scenario")
   CHECK(run.profile->families.size() > 5);
 }
 
+TEST_CASE("report run: time lines of attention ranks add up to that of the run") {
+  const TempDir dir;
+  const ProgramRun simulated = run_v4cap(
+      {"simulate", kSource + "/scenarios/quickstart.yaml", "--quiet", "--out", dir / "run", "--set",
+       "deployment.tensor_parallel=2", "--set", "deployment.data_parallel=4"});
+  REQUIRE(simulated.code == ExitCode::done);
+  const ReportRun run = read_report_run(dir / "run");
+  CHECK(run.replicas.kept == 0);
+  CHECK(run.events.empty());
+  CHECK(run.requests.find("replica") == nullptr);
+  // Both are thinned evenly, the ranks more: their instants are among those of the run.
+  std::map<double, double> run_bytes, rank_bytes;
+  std::map<double, std::set<double>> ranks_at;
+  const auto bytes = [](const ColumnSet& set, std::size_t i) {
+    double sum = 0;
+    for (const ColumnSet::Column& column : set.columns) {
+      if (column.name.ends_with("_bytes")) sum += column.figures[i];
+    }
+    return sum;
+  };
+  const std::vector<double>&times = *run.timeline.find("time_s"), &at = *run.ranks.find("time_s"),
+        &rank = *run.ranks.find("rank");
+  for (std::size_t i = 0; i < times.size(); ++i) run_bytes[times[i]] = bytes(run.timeline, i);
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    rank_bytes[at[i]] += bytes(run.ranks, i);
+    CHECK(ranks_at[at[i]].insert(rank[i]).second);
+  }
+  CHECK(rank_bytes.size() > 200);
+  CHECK(rank_bytes.size() <= 512);
+  std::size_t shared = 0;
+  for (const auto& [time, sum] : rank_bytes) {
+    CHECK(ranks_at.at(time).size() == 4);
+    const auto whole = run_bytes.find(time);
+    if (whole == run_bytes.end()) continue;
+    ++shared;
+    CHECK(sum == whole->second);
+  }
+  CHECK(shared > 100);
+}
+
+TEST_CASE("report run: replicas of a cluster, what happened to them, and who ended a request") {
+  const TempDir dir;
+  const ProgramRun simulated = run_v4cap(
+      {"simulate", kSource + "/scenarios/fleet_faults.yaml", "--quiet", "--out", dir / "run"});
+  REQUIRE(simulated.code == ExitCode::done);
+  const ReportRun run = read_report_run(dir / "run");
+  const std::vector<double>& replica = *run.replicas.find("replica");
+  CHECK(std::set<double>(replica.begin(), replica.end()) == std::set<double>{0, 1, 2, 3});
+  CHECK(run.ranks.kept == 0);
+  CHECK(run.windows.find("hit_rate")->size() > 10);
+  REQUIRE(run.events.size() == 5);
+  CHECK(run.events[0].what == "lost");
+  CHECK(run.events[0].time_s == 150);
+  CHECK(run.events[0].replica == 1);
+  CHECK(run.events[0].lost_requests == 3);
+  CHECK(run.events[0].disturbs);
+  CHECK(run.events[1].what == "up");
+  CHECK_FALSE(run.events[1].disturbs);
+  std::map<double, int> ended;
+  for (const double n : *run.requests.find("replica")) ++ended[n];
+  CHECK(ended == std::map<double, int>{{0, 264}, {1, 173}, {2, 175}, {3, 217}});
+  double retries = 0;
+  for (const double n : *run.requests.find("retries")) retries += n;
+  CHECK(retries == 3);
+  const Report report{.runs = {run}};
+  CHECK(occupancy_lines(report.runs).find("summed over replicas") != std::string::npos);
+}
+
 TEST_CASE("report run: labels say what differs") {
   const TempDir dir;
   const std::string a = write_folder(dir, "a", {}),
@@ -115,6 +190,16 @@ TEST_CASE("report run: a broken file is refused with its place") {
   CHECK(refused("timeline.csv", "running\n1\n").find("expected a column 'time_s'") !=
         std::string::npos);
   dir.write("run/timeline.csv", kTimeline);
+  CHECK(refused("timeline_replicas.csv", kTimeline).find("expected a column 'replica'") !=
+        std::string::npos);
+  std::filesystem::remove(folder + "/timeline_replicas.csv");
+  CHECK(refused("cluster_events.csv", "time_s,replica,what,lost_requests\n1,0,lost,0\n")
+            .find("expected a column 'disturbs'") != std::string::npos);
+  CHECK(refused("cluster_events.csv", "time_s,replica,what,lost_requests,disturbs\nx,0,lost,0,1\n")
+            .find("expected a column 'time_s' of numbers") != std::string::npos);
+  CHECK(refused("cluster_events.csv", "time_s,replica,what,lost_requests,disturbs\n") ==
+        "accepted");
+  std::filesystem::remove(folder + "/cluster_events.csv");
   CHECK(refused("summary.json", "[1]").find("expected the summary of a run") != std::string::npos);
   CHECK(refused("summary.json", "{\"scenario\": ").find("summary.json:2:1: expected") !=
         std::string::npos);

@@ -15,6 +15,7 @@ struct RunText {
   std::string scenario = "chat", policy = "full";
   bool saturated = false;
   double tpot_ms = 20, output_tok_s_per_gpu = 100;
+  std::string more = "";  // members of summary.json, each after a comma
 };
 
 // What the report reads of summary.json.
@@ -27,9 +28,9 @@ inline std::string summary_text(const RunText& run) {
       R"( "tpot_ms": {{"p50": {}, "p99": 40, "mean": 22}}, "tok_s_per_gpu": {{"cached": 10,)"
       R"( "computed": 10, "output": {}}}, "kv_capacity_gib": 2.0,)"
       R"( "kv_peak_gib": {{"csa": 0.5, "hca": 0, "indexer": 0, "swa": 1, "tails": 0, "kv": 0}}, "saturated": {},)"
-      R"( "binding_constraint": "prefill", "binding_share": 0.5, "verdict": "Prefill binds."}})",
+      R"( "binding_constraint": "prefill", "binding_share": 0.5, "verdict": "Prefill binds."{}}})",
       json_quoted(run.scenario), json_quoted(run.policy), run.tpot_ms, run.output_tok_s_per_gpu,
-      run.saturated);
+      run.saturated, run.more);
 }
 
 // 40 requests, one every `gap_s`, that take a second each.
