@@ -184,16 +184,20 @@ function mixed(from, to, share) {
 
 // A chart over time, of uPlot. `series`: [{label, values, color, pale, filled, dash, width,
 // shown}], all over `times` in seconds; a stacked one is `filled` down to 0, drawn before those
-// below it, and has what is said of it in `shown`. `write` makes texts of values, `tick` those of
-// the axis. Dragging zooms, a double click shows everything.
+// below it, and has what is said of it in `shown`; a `stepped` one holds each value until the next.
+// `write` makes texts of values, `tick` those of the axis. `paint` draws in place of the series, on
+// `rows` where they are names from the top down; `probe(time, y)` says what is under the pointer.
+// `marks`: times at which something happened. Dragging zooms, a double click shows everything.
 function timeChart(
   host,
   height,
   description,
-  {times, series, write, tick = short, yLabel, range, paint},
+  {times, series, write, tick = short, yLabel, range, paint, rows, probe, marks = []},
 ) {
   const box = el('div', {class: 'chart time', role: 'img', 'aria-label': description});
+  const said = probe ? el('p', {class: 'note probe'}, '\u00a0') : null;
   host.append(box);
+  if (said !== null) host.append(said);
   let plot = null;
   return keep({
     host: box,
@@ -215,7 +219,22 @@ function timeChart(
           legend: {show: !paint || series.length > 1, live: !paint},
           scales: {x: {time: false}, y: {range}},
           cursor: {drag: {x: true, y: false}, points: {show: !paint}},
-          hooks: paint ? {draw: [(u) => paint(u, t)]} : {},
+          hooks: {
+            draw: [
+              (u) => {
+                if (paint) paint(u, t);
+                drawMarks(u, t, marks);
+              },
+            ],
+            setCursor: [
+              (u) => {
+                if (said === null) return;
+                const {left, top} = u.cursor;
+                said.textContent =
+                  (left >= 0 && probe(u.posToVal(left, 'x'), u.posToVal(top, 'y'))) || '\u00a0';
+              },
+            ],
+          },
           axes: [
             {
               ...axisStyle,
@@ -230,6 +249,7 @@ function timeChart(
               label: yLabel,
               labelSize: 22,
               size: 56,
+              ...(rows ? rowAxis(rows, height) : {}),
             },
           ],
           series: [
@@ -248,6 +268,7 @@ function timeChart(
                 fill: s.filled ? mixed(stroke, t.back, 0.15) : undefined,
                 value: (u, v, _, i) => (v == null ? '–' : write(s.shown ? s.shown[i] : v)),
                 ...(paint ? {paths: () => null} : {}),
+                ...(s.stepped ? {paths: Charts.uPlot.paths.stepped({align: 1})} : {}),
               };
             }),
           ],
@@ -261,6 +282,70 @@ function timeChart(
     },
   });
 }
+
+// Row i of names lies between n - 1 - i and n - i of the y axis; as many are written as fit.
+function rowAxis(rows, height) {
+  const every = Math.max(1, Math.ceil((18 * rows.length) / height));
+  const named = rows.map((_, i) => i).filter((i) => i % every === 0);
+  return {
+    splits: () => named.map((i) => rows.length - 0.5 - i),
+    values: () => named.map((i) => rows[i]),
+    grid: {show: false},
+  };
+}
+
+// A dashed line at each time, with a small triangle on top.
+function drawMarks(u, t, marks) {
+  if (marks.length === 0) return;
+  const {left, top, width, height} = u.bbox,
+    size = 4 * devicePixelRatio,
+    {ctx} = u;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top - 2 * size, width, height + 2 * size);
+  ctx.clip();
+  ctx.fillStyle = t.text;
+  ctx.globalAlpha = marks.length > 60 ? 0.3 : 0.7;
+  for (const time of marks) {
+    const x = Math.round(u.valToPos(time, 'x', true)) + 0.5;
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    // Dashes of one colour on a line of the other are seen on whatever is painted below.
+    for (const [ink, dash] of [
+      [t.back, []],
+      [t.text, [size, size]],
+    ]) {
+      ctx.strokeStyle = ink;
+      ctx.lineWidth = devicePixelRatio;
+      ctx.setLineDash(dash);
+      ctx.stroke();
+    }
+    ctx.beginPath();
+    ctx.moveTo(x - size, top - 1.5 * size);
+    ctx.lineTo(x + size, top - 1.5 * size);
+    ctx.lineTo(x, top);
+    ctx.fill();
+  }
+  ctx.restore();
+}
+
+// The colour of a share between 0 and 1 on the ramp.
+function rampColor(share) {
+  const place = Math.min(1, Math.max(0, share)) * (RAMP.length - 1),
+    step = Math.min(RAMP.length - 2, Math.floor(place));
+  return mixed(RAMP[step], RAMP[step + 1], place - step);
+}
+
+// What the ends of the ramp stand for.
+const rampLegend = (low, high) =>
+  el(
+    'div',
+    {class: 'ramp-legend'},
+    el('span', {}, low),
+    el('i', {class: 'ramp'}),
+    el('span', {}, high),
+  );
 
 // Dots over time for any number of points: each small square of the chart is drawn once, the
 // stronger the more dots are on it, so a million points take as long as the squares that they

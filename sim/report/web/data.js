@@ -34,18 +34,20 @@ async function openSet(set) {
 const parsed = (text) => (text === '' ? null : JSON.parse(text));
 
 async function openRun(run, place) {
-  const [requests, timeline, steps] = await Promise.all(
-    [run.requests, run.timeline, run.steps].map(openSet),
-  );
-  return {
+  const names = ['requests', 'timeline', 'replicas', 'ranks', 'windows', 'steps'];
+  const sets = await Promise.all(names.map((name) => openSet(run[name])));
+  const opened = {
     ...run,
     place,
     summary: JSON.parse(run.summary),
     comparison: parsed(run.comparison),
-    requests,
-    timeline,
-    steps,
+    ...Object.fromEntries(names.map((name, i) => [name, sets[i]])),
   };
+  opened.span = spanOf(opened);
+  opened.lives = livesOf(opened);
+  opened.marks = marksOf(opened);
+  opened.units = unitsOf(opened);
+  return opened;
 }
 
 async function openMeasured(run) {

@@ -39,6 +39,9 @@ views.push({
       for (const [key, name] of [
         ['requests', 'requests'],
         ['timeline', 'timeline'],
+        ['replicas', 'replicas'],
+        ['ranks', 'ranks'],
+        ['windows', 'windows'],
         ['steps', 'steps'],
       ]) {
         if (run[key] === null) continue;
@@ -52,6 +55,18 @@ views.push({
           ),
         );
       }
+    }
+    for (const run of report.runs.filter((r) => r.events.length > 0)) {
+      const names = ['time_s', 'replica', 'what', 'disturbs', 'lost_requests'];
+      list.append(
+        button(`events of ${run.label}`, () =>
+          downloadCsv(
+            `${fileName(run.label)}.events.csv`,
+            names,
+            run.events.map((event) => names.map((name) => event[name])),
+          ),
+        ),
+      );
     }
     for (const sweep of report.sweeps) {
       list.append(

@@ -141,6 +141,7 @@ function drawOverTime(host, run, name, title) {
     tick: (v) => (Number.isInteger(v) ? shownMs(10 ** v) : ''),
     series: [{label: `${title} of ${run.label}`, values: sorted, color: run.place}],
     paint: dots([{values: sorted, color: run.place}], times),
+    marks: run.marks,
   });
   if (run.requests.kept < run.requests.rows) {
     host.append(

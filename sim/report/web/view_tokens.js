@@ -94,6 +94,7 @@ function drawTokensOverTime(host, run) {
     yLabel: 'tok/s',
     write: (v) => `${shown(v)} tok/s`,
     range: (u, low, high) => [0, high * 1.05],
+    marks: run.marks,
   });
 }
 

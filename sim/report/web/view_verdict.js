@@ -83,7 +83,7 @@ function tiles(run) {
       isNumber(s.ideal_hit_rate) ? `${shown(100 * s.ideal_hit_rate)} % with an infinite cache` : '',
     ),
     tile(
-      'KV memory of a GPU',
+      run.units.length > 0 ? 'KV memory of all, summed' : 'KV memory of a GPU',
       isNumber(peak) ? `${shown(peak)} GiB` : '–',
       isNumber(s.kv_capacity_gib) ? `at most, of ${shown(s.kv_capacity_gib)} GiB` : '',
     ),

@@ -8,8 +8,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
+#include "sim/output/humanise.h"
 #include "sim/report/report_page.h"
 #include "tests/golden.h"
 #include "tests/sim/app/program_run.h"
@@ -66,10 +68,14 @@ std::string written_report(const TempDir& dir, std::vector<std::string> argument
   return page;
 }
 
-// Of every canvas whether anything is on it.
+// Of every canvas whether anything is on it. A copy is read: a canvas that is read often would say so
+// on the console.
 constexpr const char* kDrawnCanvases =
-    R"([...document.querySelectorAll('canvas')].filter((c) => c.width > 0)
-  .map((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b > 0)))";
+    R"([...document.querySelectorAll('canvas')].filter((c) => c.width > 0).map((c) => {
+  const copy = new OffscreenCanvas(c.width, c.height).getContext('2d', {willReadFrequently: true});
+  copy.drawImage(c, 0, 0);
+  return copy.getImageData(0, 0, c.width, c.height).data.some((b) => b > 0);
+}))";
 
 // What a name must not be able to do. Each sets window.hit if it can.
 const std::vector<std::string> kAttempts = {
@@ -94,6 +100,27 @@ const std::vector<std::string> kAttempts = {
     "{a|<b>window.hit=19</b>}{@x}",
     "__proto__ <math><mtext><style><img src onerror=window.hit=20>"};
 
+std::string csv_quoted(std::string field) {
+  for (std::size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2)
+    field.insert(at, "\"");
+  return '"' + field + '"';
+}
+
+// How many colours a canvas has, the first one below an element.
+std::string colours_of(const std::string& selector) {
+  return "((c) => { const copy = new OffscreenCanvas(c.width, c.height).getContext('2d', "
+         "{willReadFrequently: true}); copy.drawImage(c, 0, 0); return new Set(new "
+         "Uint32Array(copy.getImageData(0, 0, c.width, c.height).data.buffer)).size; "
+         "})(document.querySelector('" +
+         selector + " canvas'))";
+}
+
+// Chooses in a list as a person would.
+std::string chosen(const std::string& selector, const std::string& value) {
+  return "(() => { const s = document.querySelector('" + selector + "'); s.value = '" + value +
+         "'; s.dispatchEvent(new Event('change')); return s.value; })()";
+}
+
 }  // namespace
 
 TEST_CASE("browser: a comparison of runs is drawn, in the light, in the dark and on a phone") {
@@ -117,6 +144,132 @@ TEST_CASE("browser: a comparison of runs is drawn, in the light, in the dark and
     for (const auto& drawn : visit.at("values").at(1).as_array()) CHECK(drawn.as_bool());
     CHECK(visit.at("width").as_int64() <= (options == "--width 390" ? 390 : 1150));
   }
+}
+
+TEST_CASE("browser: replicas are drawn with their faults, memory of each can be chosen") {
+  if (no_browser("replicas are drawn")) return;
+  const TempDir dir;
+  const ProgramRun run = run_v4cap(
+      {"simulate", kSource + "/scenarios/fleet_faults.yaml", "--quiet", "--out", dir / "run"});
+  REQUIRE(run.code == ExitCode::done);
+  const std::string page = written_report(dir, {dir / "run"});
+  for (const std::string options : {"", "--dark --width 390"}) {
+    CAPTURE(options);
+    const boost::json::value visit =
+        visited(dir, page,
+                {"[...document.querySelectorAll('section')].map((s) => s.id).join(' ')",
+                 kDrawnCanvases, "document.querySelectorAll('#replicas canvas').length",
+                 "[...document.querySelectorAll('.after-faults tbody tr')].map((r) => "
+                 "[...r.children].map((c) => c.textContent).join('|')).join('\\n')",
+                 "document.querySelector('#replicas .keys').textContent",
+                 "document.querySelector('#memory select').options.length",
+                 "document.querySelector('.unit-memory .chart').getAttribute('aria-label')",
+                 chosen("#memory select", "1"),
+                 "document.querySelector('.unit-memory .chart').getAttribute('aria-label')",
+                 colours_of(".unit-map"), chosen("#memory h4 + .choices select", "running"),
+                 "document.querySelector('.unit-map .chart').getAttribute('aria-label')",
+                 kDrawnCanvases, "document.querySelectorAll('#downloads button').length"},
+                options);
+    check_quiet(visit);
+    const auto& values = visit.at("values").as_array();
+    CHECK(values[0].as_string() ==
+          "verdict figures latency memory queue replicas tokens time interference errors "
+          "scenario downloads");
+    for (const auto& drawn : values[1].as_array()) CHECK(drawn.as_bool());
+    // States, requests of each, two of windows, after faults.
+    CHECK(values[2].as_int64() == 5);
+    // Of replica 1 nothing is asked for while it is down, half of its prefixes are gone then.
+    CHECK(values[3].as_string() ==
+          "150|1|lost|3|90.9 %|49.9 %|within 120 s\n"
+          "300|2|down, planned|0|96.9 %|–|no request came");
+    CHECK(values[4].as_string() == "updown");
+    CHECK(values[5].as_int64() == 5);  // all and four replicas
+    CHECK(values[6].as_string() ==
+          "KV memory of one GPU of each of 4 replicas, summed over time, by cache kind");
+    CHECK(values[8].as_string() == "KV memory of one GPU of replica 1 over time, by cache kind");
+    CHECK(values[9].as_int64() > 50);  // of the ramp and of letters
+    CHECK(values[11].as_string() == "running requests of each replica over time");
+    for (const auto& drawn : values[12].as_array()) CHECK(drawn.as_bool());
+    CHECK(values[13].as_int64() == 6);
+    CHECK(visit.at("width").as_int64() <= (options.empty() ? 1150 : 390));
+  }
+}
+
+TEST_CASE("browser: attention ranks are drawn one by one, eight of them and sixty-four") {
+  if (no_browser("attention ranks are drawn one by one")) return;
+  const TempDir dir;
+  const ProgramRun eight =
+      run_v4cap({"simulate", kSource + "/scenarios/quickstart.yaml", "--quiet", "--out", dir / "8",
+                 "--set", "deployment.tensor_parallel=1", "--set", "deployment.data_parallel=8"});
+  REQUIRE(eight.code == ExitCode::done);
+  const ProgramRun sixty_four =
+      run_v4cap({"simulate", kSource + "/scenarios/fleet_faults.yaml", "--quiet", "--out",
+                 dir / "64", "--set", "deployment.tensor_parallel=1", "--set",
+                 "deployment.data_parallel=8", "--set", "cluster.replicas=8"});
+  REQUIRE(sixty_four.code == ExitCode::done);
+  struct Row {
+    std::string folder, last;
+    std::int64_t choices;
+    std::string label;
+  };
+  for (const Row& row : {Row{"8", "0.7", 9, "rank 7"}, Row{"64", "7.7", 73, "replica 7, rank 7"}}) {
+    CAPTURE(row.folder);
+    const boost::json::value visit =
+        visited(dir, written_report(dir, {dir / row.folder}),
+                {"document.querySelector('#memory select').options.length",
+                 chosen("#memory select", row.last),
+                 "document.querySelector('.unit-memory .chart').getAttribute('aria-label')",
+                 colours_of(".unit-map"), "document.querySelector('#memory h4').textContent",
+                 kDrawnCanvases},
+                "--width 390");
+    check_quiet(visit);
+    const auto& values = visit.at("values").as_array();
+    CHECK(values[0].as_int64() == row.choices);
+    CHECK(values[2].as_string() ==
+          "KV memory of one GPU of " + row.label + " over time, by cache kind");
+    CHECK(values[3].as_int64() > 50);
+    CHECK(values[4].as_string() == "Each attention rank over time");
+    for (const auto& drawn : values[5].as_array()) CHECK(drawn.as_bool());
+    CHECK(visit.at("width").as_int64() <= 390);
+  }
+}
+
+TEST_CASE("browser: tiers are drawn: where hits were found, what was moved, links and wear") {
+  if (no_browser("tiers are drawn")) return;
+  const TempDir dir;
+  const ProgramRun run =
+      run_v4cap({"simulate", kSource + "/scenarios/agents_tiers.yaml", "--quiet", "--out",
+                 dir / "run", "--set", "workload.trace=agents_small.jsonl.gz", "--set",
+                 "kv_cache.memory=8 GiB", "--set", "slo={}"});
+  CAPTURE(run.err);
+  REQUIRE(std::filesystem::exists(dir / "run/summary.json"));
+  const boost::json::value summary = boost::json::parse(file_text(dir / "run/summary.json"));
+  const boost::json::value visit =
+      visited(dir, written_report(dir, {dir / "run"}),
+              {"[...document.querySelectorAll('section')].map((s) => s.id).join(' ')",
+               "document.querySelectorAll('#tiers canvas').length", kDrawnCanvases,
+               "Object.fromEntries([...document.querySelectorAll('table.tiers tbody tr')].map((r) "
+               "=> [r.children[0].textContent, [...r.children].slice(1).map((c) => "
+               "c.textContent)]))"},
+              "--width 390");
+  check_quiet(visit);
+  const auto& values = visit.at("values").as_array();
+  CHECK(values[0].as_string() ==
+        "verdict figures latency memory queue tiers tokens time interference errors "
+        "scenario downloads");
+  CHECK(values[1].as_int64() == 3);
+  for (const auto& drawn : values[2].as_array()) CHECK(drawn.as_bool());
+  const boost::json::value& rows = values[3];
+  const boost::json::value& tiers = summary.at("tiers");
+  CHECK(rows.at("tokens found there").at(0).as_string() ==
+        grouped(tiers.at("host").at("hit_tokens").as_int64()));
+  CHECK(rows.at("tokens found there").at(1).as_string() ==
+        grouped(tiers.at("ssd").at("hit_tokens").as_int64()));
+  CHECK(rows.at("drive writes a day").at(0).as_string() == "–");
+  CHECK(std::stod(std::string(rows.at("drive writes a day").at(1).as_string())) ==
+        doctest::Approx(tiers.at("ssd").at("drive_writes_per_day").as_double()).epsilon(0.01));
+  CHECK(std::stod(std::string(rows.at("written, GiB").at(0).as_string())) > 1);
+  CHECK(visit.at("width").as_int64() <= 390);
 }
 
 TEST_CASE("browser: a sweep is drawn, its axes can be chosen") {
@@ -155,16 +308,23 @@ TEST_CASE("browser: twenty names that would be markup are texts") {
   std::vector<std::string> arguments;
   std::string csv = "axis";
   for (const std::string& attempt : kAttempts) {
-    std::string field = attempt;
-    for (std::size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2)
-      field.insert(at, "\"");
-    csv += ",\"" + field + '"';
+    csv += ',' + csv_quoted(attempt);
   }
   csv += ",hit_rate\n";
   for (std::size_t i = 0; i < kAttempts.size(); ++i) {
     const std::string name = "run" + std::to_string(10 + i);
+    // Names of tiers and what happened to a replica, too.
+    const std::string more =
+        ", \"duration_s\": 20, \"tiers\": {\"gpu_hit_tokens\": 1, " + json_quoted(kAttempts[i]) +
+        R"(: {"write": )" + json_quoted(kAttempts[i]) +
+        R"(, "hit_tokens": 2, "capacity_gib": 1, "written_bytes": {)" + json_quoted(kAttempts[i]) +
+        R"(: 5}, "read_utilisation": 0.5, "write_utilisation": 0.5}}, )"
+        R"("cluster": {"replicas": [{"requests": 1, "up_s": 9, "held_s": 9}], )"
+        R"("after_disturbance": [{"from_s": -1, "to_s": 0, "hit_rate": 0.5}]})";
     arguments.push_back(
-        write_folder(dir, name, {.scenario = kAttempts[i], .policy = kAttempts[i]}));
+        write_folder(dir, name, {.scenario = kAttempts[i], .policy = kAttempts[i], .more = more}));
+    dir.write(name + "/cluster_events.csv", "time_s,replica,what,lost_requests,disturbs\n1,0," +
+                                                csv_quoted(kAttempts[i]) + ",0,1\n");
     dir.write(name + "/scenario.resolved.yaml",
               "workload:\n  trace: " + json_quoted(kAttempts[i]) + '\n');
     csv += std::to_string(i);
@@ -183,7 +343,11 @@ TEST_CASE("browser: twenty names that would be markup are texts") {
     questions.push_back(
         "document.querySelectorAll('h3, h4, th, td, option').length > 0 && "
         "[...document.querySelectorAll('h3')].some((e) => e.textContent.includes(" +
-        quoted + ")) && [...document.querySelectorAll('option')].some((e) => e.textContent === " +
+        quoted +
+        ")) && [...document.querySelectorAll('option')].some((e) => e.textContent === " + quoted +
+        ") && [...document.querySelectorAll('.after-faults td')].some((e) => "
+        "e.textContent === " +
+        quoted + ") && [...document.querySelectorAll('.tiers th')].some((e) => e.textContent === " +
         quoted + ")");
   }
   const boost::json::value visit = visited(dir, page, questions);
@@ -238,9 +402,9 @@ TEST_CASE("browser: a million requests are drawn in the time of a few sorts of a
     column.figures.resize(1'000'000);
     for (std::size_t i = 0; i < column.figures.size(); ++i) {
       state = state * 1664525U + 1013904223U;
-      const float share = static_cast<float>(state >> 8) / static_cast<float>(1 << 24);
-      column.figures[i] = column.name == "start_s"   ? static_cast<float>(i) / 100
-                          : column.name == "session" ? static_cast<float>(i / 10)
+      const double share = static_cast<double>(state >> 8) / static_cast<double>(1 << 24);
+      column.figures[i] = column.name == "start_s"   ? static_cast<double>(i) / 100
+                          : column.name == "session" ? static_cast<double>(i / 10)
                           : column.name == "e2el_ms" ? 2000 + 1000 * share
                                                      : 1000 * share;
     }
