@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,48 @@ std::vector<std::string> happened(const RunResult& result) {
 }
 
 using Lines = std::vector<std::string>;
+
+// How long a replica was up and its GPUs were held, by what happened to it: what the report works
+// out of cluster_events.csv.
+struct TimesByEvents {
+  Duration up{}, held{};
+};
+
+TimesByEvents times_by_events(const RunResult& result, std::size_t n) {
+  struct State {
+    bool up = false, held = false;
+  };
+  static const std::map<std::string, State> kAfter = {{"up", {true, true}},
+                                                      {"stays", {true, true}},
+                                                      {"starts", {false, true}},
+                                                      {"stopped", {false, false}},
+                                                      {"lost", {false, true}},
+                                                      {"down, planned", {false, true}},
+                                                      {"drains to restart", {true, true}},
+                                                      {"drains to stop", {true, true}}};
+  std::vector<const ClusterEvent*> events;
+  for (const ClusterEvent& event : result.cluster->events) {
+    if (event.replica == n && kAfter.contains(event.what)) events.push_back(&event);
+  }
+  const ReplicaResult& replica = result.cluster->replicas[n];
+  if (events.empty()) return {replica.up, replica.held};
+  const std::string& first = events.front()->what;
+  State state{first != "up" && first != "starts", first != "starts"};
+  SimTime since = result.totals.first_arrival;
+  TimesByEvents times;
+  const auto pass = [&](SimTime until) {
+    const Duration passed = std::max(until - since, Duration{0});
+    if (state.up) times.up += passed;
+    if (state.held) times.held += passed;
+    since = until;
+  };
+  for (const ClusterEvent* event : events) {
+    pass(event->at);
+    state = kAfter.at(event->what);
+  }
+  pass(result.totals.last_finish);
+  return times;
+}
 
 TEST_CASE("cluster: one replica in a cluster ends every request as that replica alone") {
   const Trace trace = random_sessions(5, 60);
@@ -386,7 +429,7 @@ TEST_CASE("fault: 200 random schedules lose no request, answer none twice, and r
   struct Seen {
     std::uint64_t first = 0, second = 0;
     std::int64_t finished = 0, failed = 0, retried = 0, disturbances = 0, requests = 0;
-    bool balanced = false;
+    bool balanced = false, told = true;
   };
   std::vector<Seen> seen(200);
   parallel_for(
@@ -416,6 +459,11 @@ TEST_CASE("fault: 200 random schedules lose no request, answer none twice, and r
           }
           s.balanced &= r.up <= r.held;
         }
+        for (std::size_t n = 0; n < result.cluster->replicas.size(); ++n) {
+          const TimesByEvents times = times_by_events(result, n);
+          const ReplicaResult& r = result.cluster->replicas[n];
+          s.told &= times.up == r.up && times.held == r.held;
+        }
       },
       2);
   std::int64_t failed = 0, retried = 0, disturbances = 0;
@@ -424,6 +472,7 @@ TEST_CASE("fault: 200 random schedules lose no request, answer none twice, and r
     CHECK(seen[i].first == seen[i].second);
     CHECK(seen[i].finished + seen[i].failed == seen[i].requests);
     CHECK(seen[i].balanced);
+    CHECK(seen[i].told);
     failed += seen[i].failed;
     retried += seen[i].retried;
     disturbances += seen[i].disturbances;
