@@ -343,10 +343,10 @@ void KvCache::check_drained() const {
   V4CAP_CHECK(own_ == KindBytes{} && reserved_ == KindBytes{},
               "bytes of sequences that are gone are still charged");
   V4CAP_CHECK(index_.in_use() == KindBytes{}, "blocks of sequences that are gone are still locked");
-  KindBytes balance = written_ + loaded_;
+  KindBytes balance = written_ + loaded_ + received_;
   balance -= index_.evicted();
   V4CAP_CHECK(balance == index_.cached(),
-              "bytes written, loaded, evicted and cached do not add up");
+              "bytes written, loaded, received, evicted and cached do not add up");
   if (tiers_ != nullptr) tiers_->check();
 }
 

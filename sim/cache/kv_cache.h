@@ -125,6 +125,13 @@ class KvCache {
     return sequence.shared < std::min(length / block_, sequence.indexable);
   }
 
+  // What a sequence of `length` computed tokens must be sent to go on elsewhere, where its first
+  // `had` blocks are: compressed entries in whole blocks, the last window, the compressor rows.
+  KindBytes state_to_send(std::int64_t had, Tokens length) const;
+  // The first `length` tokens of a sequence that was admitted have come from elsewhere: full blocks
+  // become visible to others.
+  void received(CachedSequence& sequence, Tokens length);
+
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
@@ -218,6 +225,7 @@ class KvCache {
   std::unique_ptr<TierStack> tiers_;
   bool tiers_lost_ = false;  // with what was on the GPU
   KindBytes loaded_;
+  KindBytes received_;  // blocks that others have computed
   std::vector<Tokens> tokens_below_;
   std::vector<std::int64_t> points_below_;
   std::vector<std::int64_t> keys_;  // of single blocks

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/random/exponential_distribution.hpp>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -52,10 +53,21 @@ Cluster::Cluster(ClusterParts parts, const HostRules& host)
       host_(host),
       router_(make_router(parts_.config.router)),
       units_(static_cast<std::size_t>(parts_.config.most_replicas())),
-      drivers_(units_.size()) {
+      drivers_(units_.size()),
+      decoders_(static_cast<std::size_t>(parts_.config.most_decode_replicas())) {
   const ClusterConfig& config = parts_.config;
+  V4CAP_CHECK(config.prefill.has_value() == parts_.prefill.has_value(),
+              "replicas that read prompts are asked for, or given, and not both");
   if (config.autoscale) scaling_ = make_scaling(config.autoscale->policy);
+  for (std::size_t n = decoders_; n < units_.size(); ++n) units_[n].reads = true;
   for (std::size_t n = 0; n < static_cast<std::size_t>(config.replicas); ++n) start(n, kSimStart);
+  for (std::size_t n = decoders_; n < units_.size(); ++n) start(n, kSimStart);
+  if (config.prefill) {
+    prefill_router_ = make_router(config.prefill->router);
+    handover_ = std::make_unique<Handover>(*parts_.prefill, config.prefill->transfer, decoders_,
+                                           units_.front().own->size(), units_.size() - decoders_,
+                                           units_.back().own->size());
+  }
   const RandomStreams streams(parts_.seed);
   for (std::size_t entry = 0; entry < config.faults.size(); ++entry) {
     if (config.faults[entry].at) continue;
@@ -100,8 +112,12 @@ void Cluster::handle(const EarliestOf::Next& coming, std::vector<RequestRecord>&
     obey(next_one, now);
     return;
   }
+  if (coming.rank == static_cast<std::uint8_t>(EventKind::handover)) return end_journeys(now);
   const std::size_t n = drivers_.first();
   const std::size_t before = ended.size();
+  if (handover_ && coming.rank == static_cast<std::uint8_t>(EventKind::step_end)) {
+    send_computed(n, true, now);
+  }
   units_[n].driver->handle(now, ended);
   tag(n, before);
   touch(n);
@@ -109,6 +125,8 @@ void Cluster::handle(const EarliestOf::Next& coming, std::vector<RequestRecord>&
 
 // What ended on a replica says so.
 void Cluster::tag(std::size_t n, std::size_t first) {
+  std::vector<RequestRecord> read;
+  if (handover_) read = join_records(n, first);
   for (std::size_t i = first; i < ended_->size(); ++i) {
     RequestRecord& record = (*ended_)[i];
     record.replica = static_cast<std::int32_t>(n);
@@ -116,6 +134,7 @@ void Cluster::tag(std::size_t n, std::size_t first) {
     const auto tries = retries_.find(record.id);
     if (tries != retries_.end()) record.retries = tries->second;
   }
+  for (const RequestRecord& record : read) prompt_read(record, record.finished);
 }
 
 // Something has changed in it: it may begin a step, and its next event is another one.
@@ -132,13 +151,15 @@ void Cluster::submit(std::uint32_t request, SimTime now, std::vector<RequestReco
   place({request, now}, now);
 }
 
+void Cluster::park(const Held& held, SimTime now) {
+  pass(now);
+  ++held_;
+  parked_.push_back(held);
+}
+
 void Cluster::place(const Held& held, SimTime now) {
-  if (up_.empty()) {
-    pass(now);
-    ++held_;
-    parked_.push_back(held);
-    return;
-  }
+  if (handover_) return place_shared(held, now);
+  if (up_.empty()) return park(held, now);
   const Tokens block = units_[up_.front().number].driver->replica().block();
   RequestSpec spec = spec_of_(held.request, block);
   std::size_t chosen = 0;
@@ -158,14 +179,17 @@ void Cluster::give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now) {
 
 std::int64_t Cluster::start_steps(SimTime now) {
   std::int64_t started = 0;
-  for (const std::size_t n : touched_) {
+  for (std::size_t i = 0; i < touched_.size(); ++i) {  // more may be touched meanwhile
+    const std::size_t n = touched_[i];
     Unit& unit = units_[n];
     unit.touched = false;
     if (!unit.driver) continue;  // lost since
     if (unit.driver->start_step(now)) {
       ++started;
       if (!one_ && occupancy_.due()) sample(now);
+      if (handover_) send_computed(n, false, now);
     }
+    if (handover_ && !unit.reads) collect_fetches(n, now);
     drivers_.set(n, unit.driver->next());
     if (unit.state == State::draining && unit.driver->drained()) drained(n, now);
   }
@@ -283,8 +307,10 @@ void Cluster::set_state(std::size_t n, State state, SimTime now) {
   if (state == State::stopped) unit.result.held += now - unit.held_since;
   unit.state = state;
   up_.clear();
+  prefill_up_.clear();
   for (std::size_t i = 0; i < units_.size(); ++i) {
-    if (units_[i].state == State::up) up_.push_back({i, units_[i].driver.get()});
+    if (units_[i].state != State::up) continue;
+    (units_[i].reads ? prefill_up_ : up_).push_back({i, units_[i].driver.get()});
   }
 }
 
@@ -299,10 +325,17 @@ void Cluster::come_back(std::size_t n, State meanwhile, SimTime back, SimTime no
 // A replica and its driver, empty.
 void Cluster::start(std::size_t n, SimTime now) {
   Unit& unit = units_[n];
-  unit.own = parts_.make_replica();
+  unit.own = unit.reads ? parts_.prefill->make_replica() : parts_.make_replica();
   unit.rank_back.assign(unit.own->size(), kSimStart);
-  unit.driver =
-      std::make_unique<ReplicaDriver>(*unit.own, *parts_.cost, host_, samples(*unit.own), now);
+  if (parts_.prefill && !unit.reads) {
+    const TransferConfig& transfer = parts_.config.prefill->transfer;
+    for (std::size_t rank = 0; rank < unit.own->size(); ++rank) {
+      unit.own->rank(rank).set_fetch_rules({transfer.reuse, transfer.room});
+    }
+  }
+  const CostModel& cost = unit.reads ? *parts_.prefill->cost : *parts_.cost;
+  const HostRules& host = unit.reads ? parts_.prefill->host : host_;
+  unit.driver = std::make_unique<ReplicaDriver>(*unit.own, cost, host, samples(*unit.own), now);
   unit.driver->begin(now);
   unit.driver->set_slow(slow_ranks(n));
   set_state(n, State::up, now);
@@ -318,6 +351,7 @@ void Cluster::come_up(std::size_t n, SimTime now) {
   held_ -= static_cast<std::int64_t>(pinned.size() + parked.size());
   for (const Held& held : pinned) send_now(n, held, now);
   for (const Held& held : parked) place(held, now);
+  if (handover_) go_on(handover_->requests(), now);
 }
 
 void Cluster::retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost) {
@@ -369,6 +403,7 @@ void Cluster::lose_replica(std::size_t n, SimTime back, SimTime now) {
   unit.restarts = false;
   std::vector<LostRequest> lost;
   if (unit.driver) retire(n, now, lost);
+  const std::vector<std::uint32_t> kept = keep_read(n, lost, now);
   note(now, n, "lost", true, static_cast<std::int64_t>(lost.size()));
   if (stops) {
     note(now, n, "stopped");
@@ -376,6 +411,7 @@ void Cluster::lose_replica(std::size_t n, SimTime back, SimTime now) {
   } else {
     come_back(n, State::down, back, now);
   }
+  go_on(kept, now);
   send_again(n, lost, now);
 }
 
@@ -392,8 +428,10 @@ void Cluster::lose_rank(std::size_t n, std::size_t rank, SimTime back, SimTime n
   if (!there) return;
   std::vector<LostRequest> lost;
   unit.result.lost += unit.driver->lose_rank(rank, now, lost);
+  const std::vector<std::uint32_t> kept = keep_read(n, lost, now);
   note(now, n, fmt::format("rank {} lost", rank), true, static_cast<std::int64_t>(lost.size()));
   touch(n);
+  go_on(kept, now);
   send_again(n, lost, now);
 }
 
@@ -445,13 +483,14 @@ void Cluster::draw_fault(std::size_t i, SimTime now) {
 // --- autoscaling ---
 
 std::size_t Cluster::count(State state) const {
-  return static_cast<std::size_t>(std::ranges::count(units_, state, &Unit::state));
+  return static_cast<std::size_t>(
+      std::ranges::count(std::span(units_).first(decoders_), state, &Unit::state));
 }
 
 void Cluster::scale(SimTime now) {
   const AutoscaleConfig& rules = *parts_.config.autoscale;
   ClusterLoad load{count(State::up), count(State::starting), 0, static_cast<std::size_t>(held_)};
-  for (const Unit& unit : units_) {
+  for (const Unit& unit : std::span(units_).first(decoders_)) {
     if (!unit.driver) continue;
     load.running += unit.driver->replica().running();
     load.waiting += unit.driver->waiting();
@@ -476,13 +515,13 @@ void Cluster::scale(SimTime now) {
 
 void Cluster::add_replicas(std::size_t more, SimTime now) {
   // Whoever is about to stop has a warm cache and costs no start.
-  for (std::size_t n = 0; n < units_.size() && more > 0; ++n) {
+  for (std::size_t n = 0; n < decoders_ && more > 0; ++n) {
     if (units_[n].state != State::draining || units_[n].restarts) continue;
     note(now, n, "stays");
     set_state(n, State::up, now);
     --more;
   }
-  for (std::size_t n = 0; n < units_.size() && more > 0; ++n) {
+  for (std::size_t n = 0; n < decoders_ && more > 0; ++n) {
     if (units_[n].state != State::stopped) continue;
     note(now, n, "starts");
     come_back(n, State::starting, now + parts_.config.autoscale->start_up, now);
@@ -491,14 +530,14 @@ void Cluster::add_replicas(std::size_t more, SimTime now) {
 }
 
 void Cluster::drop_replicas(std::size_t fewer, SimTime now) {
-  for (std::size_t n = units_.size(); n-- > 0 && fewer > 0;) {
+  for (std::size_t n = decoders_; n-- > 0 && fewer > 0;) {
     if (units_[n].state != State::starting) continue;
     ++units_[n].epoch;
     note(now, n, "stopped");
     set_state(n, State::stopped, now);
     --fewer;
   }
-  for (std::size_t n = units_.size(); n-- > 0 && fewer > 0;) {
+  for (std::size_t n = decoders_; n-- > 0 && fewer > 0;) {
     if (units_[n].state != State::up) continue;
     note(now, n, "drains to stop");
     set_state(n, State::draining, now);
@@ -515,6 +554,8 @@ void Cluster::note(SimTime now, std::size_t n, std::string what, bool disturbs, 
 
 void Cluster::begin_measuring(StepLedgers* explained) {
   host_.explained = explained;
+  if (parts_.prefill) parts_.prefill->host.explained = explained;
+  if (handover_) handover_->reset();
   for (Unit& unit : units_) {
     unit.totals = {};
     unit.integrals = {};
@@ -580,14 +621,21 @@ ClusterResult Cluster::take_result(SimTime end) {
     }
     if (unit.state != State::stopped) result.held += since(unit.held_since);
     result.steps = totals_of(unit);
+    result.reads_prompts = unit.reads;
+    if (parts_.prefill) {
+      result.gpus = unit.reads ? parts_.prefill->gpus : parts_.prefill->decode_gpus;
+    }
     if (unit.driver) take_life(unit);
     out.replicas.push_back(std::move(result));
   }
+  if (handover_) out.transfer = handover_->result();
   return out;
 }
 
 void Cluster::check_drained() const {
   V4CAP_CHECK(held_ == 0, "requests wait for a replica that does not come");
+  V4CAP_CHECK(prompts_.empty(), "prompts were read for requests that never ended");
+  if (handover_) handover_->check_drained();
   for (const Unit& unit : units_) {
     if (unit.driver) unit.driver->check_drained();
   }

@@ -18,11 +18,13 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "sim/cluster/fault.h"
+#include "sim/cluster/handover.h"
 #include "sim/cluster/replica_driver.h"
 #include "sim/cluster/router.h"
 #include "sim/cluster/scaling.h"
@@ -39,6 +41,7 @@ struct ClusterParts {
   const CostModel* cost = nullptr;                         // of all
   ClusterConfig config;
   std::uint64_t seed = 1;  // of random faults
+  std::optional<PrefillParts> prefill{};  // beside `config.prefill`
 };
 
 class Cluster final : private FaultTarget {
@@ -58,7 +61,11 @@ class Cluster final : private FaultTarget {
   void submit(std::uint32_t request, SimTime now, std::vector<RequestRecord>& ended);
   // The next instant at which something happens, kNever where nothing does.
   EarliestOf::Next next() const {
-    const EarliestOf::Next& own = drivers_.next();
+    EarliestOf::Next own = drivers_.next();
+    if (handover_) {
+      const EarliestOf::Next sent{handover_->next(), static_cast<std::uint8_t>(EventKind::handover)};
+      if (EarliestOf::comes_before(sent, own)) own = sent;
+    }
     if (queue_.empty()) return own;
     const EarliestOf::Next control{queue_.top().at, static_cast<std::uint8_t>(EventKind::control)};
     return EarliestOf::comes_before(own, control) ? own : control;
@@ -68,7 +75,7 @@ class Cluster final : private FaultTarget {
   // Everything of this instant is known: steps begin where they can. Returns how many did.
   std::int64_t start_steps(SimTime now);
   // Requests are in it: what happens next may end one.
-  bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }
+  bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }  // journeys are held
   // Some replica runs a step.
   bool busy() const;
 
@@ -93,6 +100,7 @@ class Cluster final : private FaultTarget {
   };
   struct Unit {
     State state = State::stopped;
+    bool reads = false;     // prompts, for those that generate
     bool restarts = false;  // when it has drained, it is down for `down_for` and comes back
     Duration down_for{};
     SimTime back;                  // starting, down: when it is up
@@ -142,6 +150,7 @@ class Cluster final : private FaultTarget {
   void schedule(SimTime at, Control control);
   void obey(const Control& control, SimTime now);
   void place(const Held& held, SimTime now);
+  void park(const Held& held, SimTime now);
   void give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now);
   void tag(std::size_t n, std::size_t first);
   void send_again(std::size_t n, const std::vector<LostRequest>& lost, SimTime now);
@@ -168,6 +177,22 @@ class Cluster final : private FaultTarget {
   void note(SimTime now, std::size_t n, std::string what, bool disturbs = false,
             std::int64_t lost = 0);
 
+  // Of requests that are handed over: cluster_handover.cpp.
+  void hold(Handover::Journey& journey, SimTime now);
+  void let_go(Handover::Journey& journey, SimTime now);
+  void place_shared(const Held& held, SimTime now);
+  void refuse(std::uint32_t request, SimTime sent, std::size_t n, SimTime now);
+  void read_prompt(Handover::Journey& journey, SimTime now);
+  void choose_receiver(Handover::Journey& journey, SimTime now);
+  void collect_fetches(std::size_t n, SimTime now);
+  void prompt_read(const RequestRecord& record, SimTime now);
+  void end_journeys(SimTime now);
+  std::vector<RequestRecord> join_records(std::size_t n, std::size_t first);
+  void send_computed(std::size_t n, bool ended, SimTime now);
+  std::vector<std::pair<std::uint32_t, Tokens>> launched_prompts(std::size_t n);
+  std::vector<std::uint32_t> keep_read(std::size_t n, std::vector<LostRequest>& lost, SimTime now);
+  void go_on(std::vector<std::uint32_t> requests, SimTime now);
+
   ClusterParts parts_;
   HostRules host_;
   bool one_ = false;                // the caller's
@@ -177,7 +202,13 @@ class Cluster final : private FaultTarget {
   std::vector<Unit> units_;
   EarliestOf drivers_;
   std::vector<std::size_t> touched_;  // replicas whose next step may begin at this instant
-  std::vector<Candidate> up_;
+  std::vector<Candidate> up_;          // that generate, or do all
+  std::size_t decoders_ = 1;           // of units_, the first of them
+  std::unique_ptr<Handover> handover_;  // null: each replica reads the prompts of its requests
+  std::unique_ptr<Router> prefill_router_;
+  std::vector<Candidate> prefill_up_;
+  std::unordered_map<std::uint32_t, RequestRecord> prompts_;  // of requests that generate
+  std::vector<Fetch> fetches_;                                // scratch
   EventQueue queue_;  // of controls_, by position
   std::vector<Control> controls_;
   std::vector<RandomFault> random_faults_;

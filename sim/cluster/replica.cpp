@@ -108,8 +108,31 @@ void Replica::stamp(SimTime seen) {
 
 void Replica::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
-    if (!plans_[i]->empty()) ranks_[i]->finish_step(now, ended);
+    if (plans_[i]->empty()) continue;
+    const std::size_t before = ended.size();
+    ranks_[i]->finish_step(now, ended);
+    for (std::size_t r = before; r < ended.size(); ++r) {
+      ended[r].rank = static_cast<std::int32_t>(i);
+    }
   }
+}
+
+std::size_t Replica::shared() const {
+  std::size_t sum = 0;
+  for (const auto& rank : ranks_) sum += rank->shared();
+  return sum;
+}
+
+bool Replica::can_run(Tokens prompt, Tokens output, RequestPart part) const {
+  return ranks_.front()->can_run(prompt, output, part);
+}
+
+bool Replica::sent(std::uint32_t request) {
+  return std::ranges::any_of(ranks_, [&](const auto& rank) { return rank->sent(request); });
+}
+
+bool Replica::forget(std::uint32_t request) {
+  return std::ranges::any_of(ranks_, [&](const auto& rank) { return rank->forget(request); });
 }
 
 bool Replica::has_work() const {

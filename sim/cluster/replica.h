@@ -65,8 +65,17 @@ class Replica {
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
   void stamp(SimTime seen);  // as Engine::stamp()
 
+  // As Engine::can_run(), sent(), forget() and take_fetches() of whichever rank.
+  bool can_run(Tokens prompt, Tokens output, RequestPart part) const;
+  bool sent(std::uint32_t request);
+  bool forget(std::uint32_t request);
+
+  // The last plans: of the step that runs, until it is finished.
+  std::span<const StepPlan* const> plans() const { return plans_; }
+
   bool has_work() const;
-  std::size_t requests() const { return running() + waiting(); }
+  std::size_t requests() const { return running() + waiting() + shared(); }
+  std::size_t shared() const;  // as Engine::shared()
   Tokens prompt_tokens() const;
   // Where a request that arrived now could resume on the rank that is best for it.
   Tokens would_hit(const RequestSpec& spec) const;

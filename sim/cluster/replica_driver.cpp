@@ -62,7 +62,10 @@ void ReplicaDriver::submit(RequestSpec spec, SimTime sent, SimTime now,
                            std::vector<RequestRecord>& ended) {
   carry_on(last_event_);
   pass(now);
-  if (host_.prompt_token == Duration{0}) return give(std::move(spec), sent, now, ended);
+  // Another host has read the prompt of what goes on here.
+  if (host_.prompt_token == Duration{0} || spec.part == RequestPart::rest) {
+    return give(std::move(spec), sent, now, ended);
+  }
   reader_free_ = std::max(reader_free_, now) + host_.prompt_token * spec.prompt.value;
   reading_tokens_ += spec.prompt;
   reading_.push_back({reader_free_, sent, std::move(spec)});
@@ -89,6 +92,26 @@ void ReplicaDriver::handle(SimTime now, std::vector<RequestRecord>& ended) {
   reading_.pop_front();
   reading_tokens_ -= reading.spec.prompt;
   give(std::move(reading.spec), reading.sent, now, ended);
+}
+
+void ReplicaDriver::received(std::size_t rank, std::uint32_t request, SimTime now) {
+  carry_on(last_event_);
+  pass(now);
+  replica_.rank(rank).received(request, now);
+}
+
+void ReplicaDriver::sent(std::uint32_t request, SimTime now) {
+  carry_on(last_event_);
+  pass(now);
+  const bool kept = replica_.sent(request);
+  V4CAP_CHECK(kept, "request " + std::to_string(request) + " was sent from where it is not");
+}
+
+void ReplicaDriver::forget(std::uint32_t request, SimTime now) {
+  carry_on(last_event_);
+  pass(now);
+  const bool waited = replica_.forget(request);
+  V4CAP_CHECK(waited, "request " + std::to_string(request) + " is forgotten where it is not");
 }
 
 void ReplicaDriver::step_ended(SimTime now, std::vector<RequestRecord>& ended) {
@@ -131,10 +154,7 @@ bool ReplicaDriver::start_step(SimTime now) {
 
 bool ReplicaDriver::launch(SimTime now) {
   const auto ranks = replica_.plan_step(now);
-  if (traffic_ != nullptr &&
-      std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) {
-    return false;
-  }
+  if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return false;
   totals_.binding.idle += now - idle_since_;
   StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
@@ -215,6 +235,7 @@ KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
   pass(now);
   for (const Reading& r : reading_) lost.push_back({r.spec.id, r.sent, Tokens{0}});
   for (const RequestRecord& r : unseen_ended_) {
+    if (r.end == RequestEnd::handed_over) continue;  // the engine still has it
     lost.push_back({r.id, r.arrival, r.computed + r.output});
   }
   reading_.clear();
@@ -230,7 +251,12 @@ KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
 KindBytes ReplicaDriver::lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost) {
   V4CAP_CHECK(traffic_ == nullptr, "a rank with tiers was lost alone");
   pass(now);
-  return replica_.lose_rank(rank, lost);
+  const KindBytes bytes = replica_.lose_rank(rank, lost);
+  std::erase_if(unseen_ended_, [&](const RequestRecord& r) {
+    return r.end == RequestEnd::handed_over &&
+           std::ranges::find(lost, r.id, &LostRequest::id) != lost.end();
+  });
+  return bytes;
 }
 
 void ReplicaDriver::explain(std::span<const StepPlan* const> ranks, const StepTime& time) {

@@ -101,6 +101,18 @@ class ReplicaDriver final : public RouteTarget {
   Tokens would_hit(const RequestSpec& spec) const override { return replica_.would_hit(spec); }
   std::size_t waiting() const { return replica_.waiting() + reading_.size(); }
 
+  // Of requests that replicas share (RequestPart), all at `now`.
+  bool can_run(Tokens prompt, Tokens output, RequestPart part) const {
+    return replica_.can_run(prompt, output, part);
+  }
+  void take_fetches(std::size_t rank, std::vector<Fetch>& fetches) {
+    replica_.rank(rank).take_fetches(fetches);
+  }
+  void received(std::size_t rank, std::uint32_t request, SimTime now);
+  void sent(std::uint32_t request, SimTime now);
+  void forget(std::uint32_t request, SimTime now);
+  bool overlapped() const { return host_.overlapped; }
+
   // From the next step on the time of a step is at least that of each slow rank's part of it, run
   // alone, times its factor: the others wait for it.
   void set_slow(std::vector<SlowRank> slow) { slow_ = std::move(slow); }

@@ -76,6 +76,18 @@ TierSpec tier_spec(const TierConfig& config, const Replica& replica) {
   return spec;
 }
 
+// Faults of a rank strike replicas of both kinds.
+void check_prefill(const Scenario& scenario) {
+  const std::int64_t ranks = scenario.prefill->deployment.data_parallel;
+  for (const FaultConfig& fault : scenario.cluster.faults) {
+    if (fault.rank < ranks) continue;
+    throw InputError(place_of(scenario, "cluster.faults"),
+                     "cluster.faults: expected a rank below " + std::to_string(ranks) +
+                         ", those of a replica that reads prompts, got " +
+                         std::to_string(fault.rank));
+  }
+}
+
 // A rank that is lost takes its part of tiers with it, of which others may read meanwhile.
 void check_lost_ranks(const Scenario& scenario) {
   if (scenario.kv_cache.below.tiers.empty() || scenario.deployment.data_parallel == 1) return;
@@ -93,6 +105,7 @@ void check_lost_ranks(const Scenario& scenario) {
 }  // namespace
 
 void check_blocks(const Scenario& scenario, const Trace& trace) {
+  if (scenario.prefill) check_blocks(*scenario.prefill, trace);
   const Tokens block = scenario.kv_cache.block;
   if (blocks_compatible(trace.block, block)) {
     const std::int64_t bound = id_bound(trace.block, block);
@@ -109,6 +122,10 @@ void check_blocks(const Scenario& scenario, const Trace& trace) {
 
 void check_can_run(const Scenario& scenario) {
   const Deployment& d = scenario.deployment;
+  if (scenario.prefill) {
+    check_can_run(*scenario.prefill);
+    check_prefill(scenario);
+  }
   check_lost_ranks(scenario);
   const auto refuse = [&](const std::string& key, const std::string& expected, std::int64_t got) {
     const std::string path = "deployment." + key;
@@ -211,6 +228,11 @@ void check_layout_options(const Scenario& scenario) {
 }
 
 void check_router(const Scenario& scenario) {
+  if (scenario.prefill) {
+    check_router(*scenario.prefill);
+    at_place(scenario, "prefill.router",
+             [&] { return make_router(scenario.cluster.prefill->router); });
+  }
   at_place(scenario, "deployment.router", [&] { return make_router(scenario.deployment.router); });
   at_place(scenario, "cluster.router", [&] { return make_router(scenario.cluster.router); });
   if (!scenario.cluster.autoscale) return;
@@ -422,7 +444,10 @@ HostRules host_rules(const Scenario& scenario, HostRules host) {
 RunResult run_world(const Scenario& scenario, const Trace& trace, Simulation& simulation,
                     const ProgressFunction& progress) {
   RunResult result = simulation.run(progress);
-  result.gpus = scenario.deployment.gpus() * scenario.cluster.most_replicas();
+  result.gpus = scenario.deployment.gpus() * scenario.cluster.most_decode_replicas();
+  if (scenario.prefill) {
+    result.gpus += scenario.prefill->deployment.gpus() * scenario.cluster.prefill->replicas;
+  }
   if (trace.block > Tokens{0} && trace.phases.size() <= 1) {
     result.totals.ideal_hit_rate =
         ideal_hit_rate(trace, scenario.kv_cache.reuse_generated ? GeneratedTokens::kept
@@ -440,6 +465,25 @@ RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& repli
   return run_world(scenario, trace, simulation, progress);
 }
 
+namespace {
+
+PrefillParts prefill_parts(const Scenario& scenario, const CostModel& cost, StepLedgers* explained) {
+  const Scenario& reads = *scenario.prefill;
+  const double card = scenario.cluster.prefill->transfer.bytes_per_s;
+  const std::int64_t copies = scenario.deployment.tensor_parallel;
+  return {.make_replica = [&reads] { return make_replica(reads); },
+          .cost = &cost,
+          .host = host_rules(reads, {.explained = explained}),
+          .gpus = reads.deployment.gpus(),
+          .decode_gpus = scenario.deployment.gpus(),
+          .out_bytes_per_s = card * static_cast<double>(reads.deployment.tensor_parallel),
+          .in_bytes_per_s = card * static_cast<double>(copies),
+          .copies = copies,
+          .layers = static_cast<std::int64_t>(reads.model.layers.size())};
+}
+
+}  // namespace
+
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress, StepLedgers* explained) {
   check_can_run(scenario);
@@ -451,6 +495,11 @@ RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        .cost = cost.model.get(),
                        .config = scenario.cluster,
                        .seed = scenario.seed};
+    ScenarioCost prefill_cost;
+    if (scenario.prefill) {
+      prefill_cost = make_cost(*scenario.prefill);
+      parts.prefill = prefill_parts(scenario, *prefill_cost.model, explained);
+    }
     Simulation simulation(trace, workload, std::move(parts),
                           host_rules(scenario, {.explained = explained}));
     return run_world(scenario, trace, simulation, progress);

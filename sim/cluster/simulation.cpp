@@ -40,6 +40,9 @@ std::uint64_t hash_of(const RunResult& result) {
   for (const RequestRecord& r : result.records) {
     hash.add(std::int64_t{r.replica});
     hash.add(std::int64_t{r.retries});
+    if (!result.cluster->transfer) continue;
+    hash.add(std::int64_t{r.prefill_replica});
+    time(r.prompt_read);
   }
   for (const ClusterEvent& event : result.cluster->events) {
     time(event.at);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/core/time.h"
+#include "sim/core/units.h"
 
 namespace v4cap {
 
@@ -31,6 +32,25 @@ struct FaultConfig {
   double factor = 1;
 };
 
+// When the state of a prompt is sent to the replica that generates.
+enum class TransferOverlap : std::uint8_t { none, chunks, layers };  // sim/cluster/handover.h
+
+// What is sent between replicas that read prompts and those that generate.
+struct TransferConfig {
+  double bytes_per_s = 0;  // of one GPU, in each direction
+  Duration latency{};
+  TransferOverlap overlap = TransferOverlap::none;
+  bool reuse = true;  // entries that are cached where it goes are not sent again
+  Tokens room{512};   // by which each request there must be able to grow before one more comes
+};
+
+// Replicas of their own that read prompts; those of ClusterConfig::replicas then generate.
+struct PrefillConfig {
+  std::int64_t replicas = 1;
+  std::string router = "round_robin";
+  TransferConfig transfer{};
+};
+
 struct ClusterConfig {
   std::int64_t replicas = 1;  // at the begin
   std::string router = "round_robin";
@@ -41,11 +61,16 @@ struct ClusterConfig {
   Duration window{};  // of figures over time
   std::optional<AutoscaleConfig> autoscale;
   std::vector<FaultConfig> faults;
+  std::optional<PrefillConfig> prefill;
 
   // Whether there is anything to route, to scale or to lose.
-  bool asked() const { return replicas > 1 || autoscale || !faults.empty(); }
-  std::int64_t most_replicas() const {
+  bool asked() const { return replicas > 1 || autoscale || !faults.empty() || prefill; }
+  // Those that generate come first by number, those that read prompts after them.
+  std::int64_t most_decode_replicas() const {
     return autoscale && autoscale->max > replicas ? autoscale->max : replicas;
+  }
+  std::int64_t most_replicas() const {
+    return most_decode_replicas() + (prefill ? prefill->replicas : 0);
   }
 };
 

@@ -148,7 +148,8 @@ const std::vector<KeySpec>& cluster_keys() {
   return keys;
 }
 
-ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file) {
+ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file,
+                           std::int64_t prefill_replicas) {
   ClusterConfig c;
   if (section.has("autoscale")) c.autoscale = read_autoscale(section.child("autoscale"));
   const std::int64_t most =
@@ -161,10 +162,13 @@ ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::strin
   c.retry_delay = retry.optional<Duration>("delay", Duration{0}, between(Duration{0}, kLongest));
   c.retry_on_return =
       retry.one_of<bool>("where", {{"elsewhere", false}, {"on_return", true}}, false);
+  if (prefill_replicas > 0 && c.retry_on_return) {
+    retry.error("where", "expected elsewhere, prompts are read by replicas of their own (prefill)");
+  }
   retry.reject_unknown();
   c.window =
       section.optional<Duration>("window", std::chrono::seconds(60), between(kInstant, kLongest));
-  c.faults = read_faults(section, c.most_replicas(), std::max<std::int64_t>(ranks, 1), file);
+  c.faults = read_faults(section, c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), file);
   section.reject_unknown();
   return c;
 }

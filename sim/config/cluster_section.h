@@ -12,6 +12,7 @@ namespace v4cap {
 const std::vector<KeySpec>& cluster_keys();
 
 // `ranks`: attention ranks of a replica. `file`: the scenario's, for errors.
-ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file);
+ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file,
+                           std::int64_t prefill_replicas = 0);
 
 }  // namespace v4cap

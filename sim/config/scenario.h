@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -154,6 +155,8 @@ struct Scenario {
   std::vector<std::string> profile_donors;
   WorkloadConfig workload;
   ClusterConfig cluster;
+  // Of the replicas that read prompts, beside `cluster.prefill`; null: there are none of their own.
+  std::shared_ptr<const Scenario> prefill;
   Slo slo;
   std::uint64_t seed = 1;
   std::string note;                 // what a reader of its figures must know; "" = nothing

@@ -13,6 +13,7 @@
 #include "sim/config/hardware_file.h"
 #include "sim/config/host_section.h"
 #include "sim/config/model_file.h"
+#include "sim/config/prefill_section.h"
 #include "sim/config/profile_file.h"
 #include "sim/config/scenario_keys.h"
 #include "sim/config/scenario_parts.h"
@@ -374,6 +375,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
                                      shown(root));
   }
   apply_overrides(root, options);
+  const bool reads_apart = root.find("prefill") != nullptr;
+  const YamlNode whole = reads_apart ? root : YamlNode{};
   std::vector<Diagnostic> errors;
   expand(root, DataKind::model, scenario_dir, errors);
   expand(root, DataKind::hardware, scenario_dir, errors);
@@ -398,15 +401,30 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   read_profile(top, s, scenario_dir);
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
-  if (top.has("cluster")) {
-    s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, file);
+  std::optional<PrefillConfig> prefill;
+  std::optional<Section> prefill_section;
+  if (reads_apart) {
+    prefill_section = top.child("prefill", true);
+    prefill = read_prefill(*prefill_section);
   }
+  if (top.has("cluster")) {
+    s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, file,
+                             prefill ? prefill->replicas : 0);
+  }
+  s.cluster.prefill = prefill;
   s.slo = read_slo(top.child("slo"));
   s.seed = top.optional<std::uint64_t>("seed", 1);
   if (top.has("note")) s.note = top.required<std::string>("note");
   s.expect = read_expectations(top, "expect", file);
   top.reject_unknown();
   document.checkpoint();
+  if (reads_apart) {
+    s.prefill = std::make_shared<Scenario>(read_scenario(
+        prefill_scenario(whole), file, scenario_dir,
+        {.set = {}, .seed = {}, .trace_dir = options.trace_dir,
+         .find_traces = options.find_traces}));
+    record_prefill(*prefill_section, s.prefill->resolved_yaml);
+  }
   s.resolved_yaml = document.resolved();
   s.places = document.places();
   return s;
@@ -452,6 +470,15 @@ Scenario parse_scenario(const std::string& text, const std::string& label,
 
 void validate_names(const Scenario& scenario, const KnownNames& known) {
   std::vector<Diagnostic> errors;
+  if (scenario.prefill) {
+    check_known(errors, scenario, "prefill.router", scenario.cluster.prefill->router,
+                known.routers);
+    try {
+      validate_names(*scenario.prefill, known);
+    } catch (const InputError& error) {
+      errors.insert(errors.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+  }
   check_known(errors, scenario, "engine.scheduler", scenario.engine.scheduler, known.schedulers);
   check_known(errors, scenario, "deployment.router", scenario.deployment.router, known.routers);
   check_known(errors, scenario, "cluster.router", scenario.cluster.router, known.routers);

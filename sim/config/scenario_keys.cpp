@@ -10,6 +10,7 @@
 #include "sim/config/expectation_section.h"
 #include "sim/config/hardware_file.h"
 #include "sim/config/model_file.h"
+#include "sim/config/prefill_section.h"
 #include "sim/config/tiers_section.h"
 #include "sim/config/workload_section.h"
 
@@ -124,6 +125,37 @@ const std::vector<KeySpec>& hardware_over_keys() {
   return keys;
 }
 
+KeySpec hardware_key() {
+  return key<std::string>("hardware", "name, path of a file, or {base: name, ...} with changes")
+      .such_as(&data_names_of<DataKind::hardware>)
+      .or_else(section_key("", hardware_over_keys, "a node, or changes to one").laid_over());
+}
+
+KeySpec profile_key() {
+  return key<std::string>("profile",
+                          "measured times by name; none: the roofline; auto: the newest "
+                          "of this GPU under this engine, else of others")
+      .such_as([] {
+        Names names = data_names(DataKind::profile, "");
+        names.insert(names.begin(), {"auto", "none"});
+        return names;
+      });
+}
+
+// Each stands in place of the scenario's.
+const std::vector<KeySpec>& prefill_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out = prefill_pool_keys();
+    out.push_back(hardware_key());
+    out.push_back(section_key("deployment", deployment_keys, "instead of the scenario's"));
+    out.push_back(section_key("engine", engine_section_keys, "instead of the scenario's"));
+    out.push_back(section_key("kv_cache", kv_cache_keys, "instead of the scenario's"));
+    out.push_back(profile_key());
+    return out;
+  }();
+  return keys;
+}
+
 }  // namespace
 
 const std::vector<KeySpec>& scenario_keys() {
@@ -132,23 +164,14 @@ const std::vector<KeySpec>& scenario_keys() {
           .such_as(&data_names_of<DataKind::model>)
           .or_else(section_key("", model_over_keys, "a model, or changes to one").laid_over())
           .must(),
-      key<std::string>("hardware", "name, path of a file, or {base: name, ...} with changes")
-          .such_as(&data_names_of<DataKind::hardware>)
-          .or_else(section_key("", hardware_over_keys, "a node, or changes to one").laid_over())
-          .must(),
+      hardware_key().must(),
       section_key("deployment", deployment_keys, "how one engine is spread over GPUs"),
       section_key("engine", engine_section_keys, "what a step runs, and what its host costs"),
       section_key("kv_cache", kv_cache_keys, "memory, layout and policy of cached state"),
-      key<std::string>("profile",
-                       "measured times by name; none: the roofline; auto: the newest "
-                       "of this GPU under this engine, else of others")
-          .such_as([] {
-            Names names = data_names(DataKind::profile, "");
-            names.insert(names.begin(), {"auto", "none"});
-            return names;
-          }),
+      profile_key(),
       section_key("workload", workload_keys, "which requests come, and when").must(),
       section_key("cluster", cluster_keys, "several replicas, their router, scaling and faults"),
+      section_key("prefill", prefill_keys, "replicas of their own that read prompts"),
       section_key("slo", slo_keys, "what is promised"),
       key<std::int64_t>("seed", "of everything random"),
       key<std::string>("note", "what a reader of its figures must know"),

@@ -23,6 +23,7 @@ enum class EventKind : std::uint8_t {
   arrival = 2,   // target: request
   read = 3,      // target: replica, whose host has read a request's prompt
   transfer = 4,  // something may have arrived over a link of a replica's tiers
+  handover = 5,  // or over links between replicas
 };
 
 struct Event {

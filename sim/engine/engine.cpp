@@ -6,9 +6,7 @@
 
 namespace v4cap {
 
-namespace {
-
-RequestRecord record_of(const LiveRequest& request, RequestEnd how) {
+RequestRecord Engine::record_of(const LiveRequest& request, RequestEnd how) {
   RequestRecord record;
   record.id = request.id;
   record.end = how;
@@ -26,8 +24,6 @@ RequestRecord record_of(const LiveRequest& request, RequestEnd how) {
   record.preemptions = request.preemptions;
   return record;
 }
-
-}  // namespace
 
 Engine::Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
                std::unique_ptr<SchedulerRules> rules, bool reuse_generated, Acceptance acceptance)
@@ -55,6 +51,7 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
   LiveRequest& request = slots_[slot];
   request = LiveRequest{};
   request.id = spec.id;
+  request.part = spec.part;
   request.prompt = spec.prompt;
   request.output = spec.output;
   request.arrival = arrival;
@@ -63,15 +60,18 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
   request.sequence.keys = std::move(spec.keys);
   const Tokens shared = reuse_generated_ ? spec.prompt + spec.output : spec.prompt;
   request.sequence.indexable = shared / cache_->block();
+  // Of a prompt that was read elsewhere only the last window comes: a cache that keeps every
+  // token's has nothing of it to share.
+  if (spec.part == RequestPart::rest && cache_->policy().stores_window_of_every_token()) {
+    request.sequence.indexable = 0;
+  }
   cache_->plan_points(request.sequence, spec.prompt);
 
   V4CAP_CHECK(spec.prompt >= Tokens{1} && spec.output >= Tokens{0},
               "a request without a prompt or with negative output was submitted");
   V4CAP_CHECK(block_count(request.sequence.keys) >= request.sequence.indexable,
               "a request's keys do not cover its full blocks");
-  const Tokens length = spec.prompt + spec.output;
-  if (length > limits_.max_context ||
-      !cache_->fits_alone(length, std::min(limits_.step_tokens, length))) {
+  if (!can_run(spec.prompt, spec.output, spec.part)) {
     advance(request, RequestState::refused);
     request.ended = now;
     refused = record_of(request, RequestEnd::refused);
@@ -79,9 +79,16 @@ bool Engine::submit(RequestSpec spec, SimTime arrival, SimTime now, RequestRecor
     if (observer_ != nullptr) observer_->refused(refused);
     return false;
   }
-  waiting_.push_back(slot);
+  (spec.part == RequestPart::rest ? incoming_ : waiting_).push_back(slot);
   prompt_tokens_ += request.prompt;
   return true;
+}
+
+bool Engine::can_run(Tokens prompt, Tokens output, RequestPart part) const {
+  const Tokens length = prompt + output;
+  if (length > limits_.max_context) return false;
+  const Tokens kept = part == RequestPart::prompt ? prompt : length;
+  return cache_->fits_alone(kept, std::min(limits_.step_tokens, kept));
 }
 
 Tokens Engine::would_hit(const RequestSpec& spec) const {
@@ -97,7 +104,7 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
   plan_.clear();
   if (!permit.any) {
     // Whoever waits here still waits for what he waited for before.
-    if (waiting_.empty()) {
+    if (waiting_.empty() && incoming_.empty()) {
       wait_reason_ = WaitReason::nothing_waits;
     } else if (wait_reason_ == WaitReason::nothing_waits) {
       wait_reason_ = WaitReason::prefill_delayed;
@@ -105,7 +112,10 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
     return plan_;
   }
   TierStack* const tiers = cache_->tiers();
-  Batch batch(slots_, running_, waiting_, *cache_, limits_, plan_, observer_,
+  if (!incoming_.empty()) take_incoming();
+  EngineLimits limits = limits_;
+  limits.max_running -= static_cast<std::int64_t>(receiving_.size());
+  Batch batch(slots_, running_, waiting_, *cache_, limits, plan_, observer_,
               tiers == nullptr ? nullptr : &loading_);
   batch.allow_prefill(permit.prefill);
   batch.allow_decode(permit.decode);
@@ -119,9 +129,12 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
     decoding_ = static_cast<std::size_t>(std::ranges::count_if(
         running_, [&](RequestIndex slot) { return slots_[slot].state == RequestState::decoding; }));
   }
-  wait_reason_ = waiting_.empty() ? WaitReason::nothing_waits : batch.reason();
-  V4CAP_CHECK(!plan_.empty() || !has_work() || !batch.prefill_allowed() ||
-                  !batch.decode_allowed() || !loading_.empty(),
+  wait_reason_ = !waiting_.empty()    ? batch.reason()
+                 : !incoming_.empty() ? incoming_reason_
+                                      : WaitReason::nothing_waits;
+  V4CAP_CHECK(!plan_.empty() || (running_.empty() && waiting_.empty()) ||
+                  !batch.prefill_allowed() || !batch.decode_allowed() || !loading_.empty() ||
+                  !receiving_.empty() || !sending_.empty(),
               "the scheduler is idle although requests wait");
   V4CAP_CHECK(waiting_.empty() || wait_reason_ != WaitReason::nothing_waits,
               "requests wait and the scheduler does not say why");
@@ -202,7 +215,9 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   }
   if (!piece.emits_token) return;
   emit_tokens(request, piece.kind == PieceKind::decode ? kept : Tokens{1}, now);
-  if (request.generated >= request.output) {
+  if (request.part == RequestPart::prompt && request.state == RequestState::prefilling) {
+    hand_over(piece.request, now, ended);
+  } else if (request.generated >= request.output) {
     end(piece.request, now, ended);
   } else if (request.state == RequestState::prefilling) {
     cache_->decodes(request.sequence);
@@ -257,6 +272,13 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
   for (const RequestIndex slot : running_) take(slot);
   for (const RequestIndex slot : waiting_) take(slot);
   for (const RequestIndex slot : loading_) take(slot);
+  for (const RequestIndex slot : incoming_) take(slot);
+  for (const RequestIndex slot : receiving_) take(slot);
+  for (const RequestIndex slot : sending_) take(slot);
+  incoming_.clear();
+  receiving_.clear();
+  sending_.clear();
+  fetches_.clear();
   running_.clear();
   loading_.clear();
   waiting_.clear();
@@ -268,7 +290,8 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
 }
 
 void Engine::check_drained() const {
-  V4CAP_CHECK(!has_work() && loading_.empty() && !step_open_, "the engine still has work");
+  V4CAP_CHECK(!has_work() && loading_.empty() && shared() == 0 && !step_open_,
+              "the engine still has work");
   cache_->check_drained();
 }
 

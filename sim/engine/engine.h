@@ -11,11 +11,19 @@
 //
 //   engine.take_orders(orders);                      // after plan_step() and finish_step()
 //   engine.part_arrived(order); engine.performed(order.id, now);
+//
+// Two engines may share a request (RequestPart). The one that reads its prompt reports it as handed
+// over and keeps its state; the other one takes memory for it and says what it has to be sent:
+//
+//   second.take_fetches(fetches);                    // after plan_step()
+//   ... the bytes are moved ...
+//   second.received(id, now); first.sent(id);
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -48,11 +56,28 @@ struct LostRequest {
   Tokens computed;  // of prompt and output, now for nothing
 };
 
+// State of a prompt that another engine has read, for which memory has been taken here.
+struct Fetch {
+  std::uint32_t id = 0;  // of the request
+  KindBytes bytes;       // to be sent to each GPU
+  Tokens had;            // of the prompt, whose entries were here already
+};
+
+// How an engine takes requests whose prompts others have read.
+struct FetchRules {
+  bool reuse = true;  // entries that are cached here are not sent again
+  // Tokens by which each running or fetched request must be able to grow before one more is taken.
+  Tokens room{512};
+};
+
 class Engine final : public RouteTarget {
  public:
   // `acceptance` says what becomes of the drafts of `limits.draft_tokens`.
   Engine(const EngineLimits& limits, std::unique_ptr<KvCache> cache,
          std::unique_ptr<SchedulerRules> rules, bool reuse_generated, Acceptance acceptance = {});
+
+  // Before anything is submitted: of requests of RequestPart::rest.
+  void set_fetch_rules(const FetchRules& rules) { fetch_rules_ = rules; }
 
   // Before anything is submitted: who is told what is where in the cache. Sequences are tagged with
   // their request's slot, the RequestIndex of the plan's pieces.
@@ -68,6 +93,9 @@ class Engine final : public RouteTarget {
   bool submit(RequestSpec spec, SimTime now, RequestRecord& refused) {
     return submit(std::move(spec), now, now, refused);
   }
+
+  // Could a request of these lengths run here if nothing else did?
+  bool can_run(Tokens prompt, Tokens output, RequestPart part = RequestPart::whole) const;
 
   // The next step. The plan stays valid, and no other may be asked for, until finish_step(); an
   // empty one may be asked for again, with another permit.
@@ -89,16 +117,28 @@ class Engine final : public RouteTarget {
   // All bytes of an order have been moved.
   void performed(OrderId order, SimTime now);
 
+  // What must be fetched for requests that memory was taken for, since the last call.
+  void take_fetches(std::vector<Fetch>& fetches);
+  // All of it is there: the request decodes from the next step on. Its first token came with it.
+  void received(std::uint32_t request, SimTime now);
+  // It was handed over and the other engine has all of its state: the memory is free. False: no
+  // such request is kept here.
+  bool sent(std::uint32_t request);
+  // What it waits for to be fetched does not come: it is forgotten. False: none such waits here.
+  bool forget(std::uint32_t request);
+
   // From now on `observer` (null: nobody) hears of every decision.
   void watch(EngineObserver* observer) { observer_ = observer; }
 
   // Something runs or could be admitted, unless memory waits for loads.
-  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  bool has_work() const { return !running_.empty() || !waiting_.empty() || !incoming_.empty(); }
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size() + loading_.size(); }
   std::size_t loading() const { return loading_.size(); }  // of those that wait
   std::size_t decoding() const { return decoding_; }       // running, with their prompt read
-  std::size_t requests() const override { return running() + waiting(); }
+  std::size_t requests() const override { return running() + waiting() + shared(); }
+  // With another engine, which has or will have the rest of it: they neither run nor wait here.
+  std::size_t shared() const { return incoming_.size() + receiving_.size() + sending_.size(); }
   Tokens prompt_tokens() const override { return prompt_tokens_; }
   Tokens would_hit(const RequestSpec& spec) const override;
   WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
@@ -110,7 +150,8 @@ class Engine final : public RouteTarget {
   Tokens decoded() const { return decoded_; }
 
   // The device is gone: every request is taken away, in order of admission and then of the queue,
-  // also out of a step that is not finished, and the cache is empty. What it held counts as evicted
+  // also out of a step that is not finished, those shared with other engines last, and the cache
+  // is empty. What it held counts as evicted
   // and is returned.
   KindBytes lose(std::vector<LostRequest>& lost);
 
@@ -121,6 +162,13 @@ class Engine final : public RouteTarget {
   void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
   void emit_tokens(LiveRequest& request, Tokens tokens, SimTime now);
   void end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended);
+  static RequestRecord record_of(const LiveRequest& request, RequestEnd how);
+  void hand_over(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended);
+  void take_incoming();
+  bool fits_incoming(const LiveRequest& head, const Lookup& found);
+  // The slot of a request in `slots`, which is left out from now on.
+  template <class Slots>
+  std::optional<RequestIndex> taken_from(Slots& slots, std::uint32_t request);
 
   EngineLimits limits_;
   std::unique_ptr<KvCache> cache_;
@@ -133,6 +181,12 @@ class Engine final : public RouteTarget {
   std::vector<RequestIndex> running_;  // in order of admission
   std::deque<RequestIndex> waiting_;
   std::vector<RequestIndex> loading_;  // out of the queue until their prefix is there
+  FetchRules fetch_rules_;
+  std::deque<RequestIndex> incoming_;    // read elsewhere; they wait for memory here
+  std::vector<RequestIndex> receiving_;  // have it
+  std::vector<RequestIndex> sending_;    // read here; they go on elsewhere
+  std::vector<Fetch> fetches_;
+  WaitReason incoming_reason_ = WaitReason::nothing_waits;  // of the first of incoming_
   StepPlan plan_;
   std::vector<RequestIndex> not_seen_;  // running requests with a time to be stamped
   bool step_open_ = false;

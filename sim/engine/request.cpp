@@ -7,8 +7,9 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kNames = {
-    "waiting", "rebuilding", "prefilling", "decoding", "finished", "refused", "loading"};
+constexpr std::array<std::string_view, 9> kNames = {"waiting",  "rebuilding", "prefilling",
+                                                    "decoding", "finished",   "refused",
+                                                    "loading",  "sending",    "receiving"};
 
 constexpr unsigned bit(RequestState s) {
   return 1U << static_cast<unsigned>(s);
@@ -19,11 +20,15 @@ constexpr unsigned successors(RequestState s) {
   using enum RequestState;
   switch (s) {
     case waiting:
-      return bit(rebuilding) | bit(prefilling) | bit(refused) | bit(loading);
+      return bit(rebuilding) | bit(prefilling) | bit(refused) | bit(loading) | bit(receiving);
     case rebuilding:
       return bit(prefilling) | bit(waiting);
     case prefilling:
-      return bit(decoding) | bit(finished) | bit(waiting);
+      return bit(decoding) | bit(finished) | bit(waiting) | bit(sending);
+    case sending:
+      return bit(finished);
+    case receiving:
+      return bit(decoding);
     case decoding:
       return bit(finished) | bit(waiting);
     case loading:

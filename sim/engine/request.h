@@ -5,6 +5,8 @@
 //      +-------------------preempt---------+-------------+        waiting --> refused (can never
 //      run)
 //   waiting --load--> loading --> waiting: its prefix is brought up from tiers below GPU memory
+//   prefilling --> sending --> finished: another engine goes on with it and fetches its state
+//   waiting --> receiving --> decoding: its prompt was read by another engine
 //
 // rebuilding is skipped when the cache policy has nothing to rebuild. A preempted request waits at
 // the front of the queue and computes prompt and generated tokens again, as far as they are not
@@ -29,9 +31,15 @@ enum class RequestState : std::uint8_t {
   finished,
   refused,
   loading,
+  sending,
+  receiving,
 };
 
 std::string_view name_of(RequestState state);
+
+// What of a request an engine does. Where prompts are read by engines of their own, one reads the
+// prompt and keeps its state until another one, which generates the rest, has it.
+enum class RequestPart : std::uint8_t { whole, prompt, rest };
 
 // What a workload asks of an engine.
 struct RequestSpec {
@@ -39,12 +47,14 @@ struct RequestSpec {
   Tokens prompt, output;
   std::vector<KeyRun> keys;   // of all full blocks of prompt + output (sim/cache/block_keys.h)
   std::int32_t session = -1;  // of the workload; -1: none
+  RequestPart part = RequestPart::whole;
 };
 
 // A request's life in the engine. Times are kSimStart until they happen.
 struct LiveRequest {
   std::uint32_t id = 0;
   RequestState state = RequestState::waiting;
+  RequestPart part = RequestPart::whole;
   Tokens prompt, output;
   Tokens generated;               // tokens produced so far
   Tokens computed;                // positions whose state is in the cache

@@ -13,6 +13,7 @@ enum class RequestEnd : std::uint8_t {
   finished,
   refused,  // can never run
   failed,   // lost with its replica more often than it may be sent again
+  handed_over,  // its prompt is read and another engine goes on; no run's records have it
 };
 
 struct RequestRecord {
@@ -29,6 +30,10 @@ struct RequestRecord {
   // Of a cluster: the replica that ended it, and how often it was sent again because one was lost.
   // All else is of the last time, but `arrival`.
   std::int32_t replica = 0, retries = 0;
+  std::int32_t rank = 0;  // of the replica's attention ranks
+  // Where prompts are read by replicas of their own: the one that did, and when. -1: none.
+  std::int32_t prefill_replica = -1;
+  SimTime prompt_read{};
 };
 
 }  // namespace v4cap

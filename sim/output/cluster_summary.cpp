@@ -49,6 +49,23 @@ WindowSummary summary_of(Sample sample, Duration from, Duration to) {
           .ttft_ms = describe(std::move(sample.ttft_ms))};
 }
 
+double share(double part, double whole) {
+  return whole > 0 ? part / whole : 0;
+}
+
+TransferSummary summary_of(const TransferResult& t) {
+  return {.requests = t.requests,
+          .sent = t.sent,
+          .moved = t.moved,
+          .dropped = t.dropped,
+          .cached_share =
+              share(static_cast<double>(t.had.value), static_cast<double>(t.prompt.value)),
+          .memory_wait_ms = describe(t.memory_wait_ms),
+          .after_prompt_ms = describe(t.after_prompt_ms),
+          .out_utilisation = share(t.moved_out_bytes, t.offered_out_bytes),
+          .in_utilisation = share(t.moved_in_bytes, t.offered_in_bytes)};
+}
+
 using ByArrival = std::vector<const RequestRecord*>;
 
 ByArrival by_arrival(const std::vector<RequestRecord>& records) {
@@ -106,6 +123,35 @@ void write_times(JsonWriter& json, const Distribution& ttft_ms) {
   json.member("ttft_p50_ms", if_any(ttft_ms.p50)).member("ttft_p99_ms", if_any(ttft_ms.p99));
 }
 
+void write_transfer(JsonWriter& json, const TransferSummary& t) {
+  json.begin_object().member("requests", t.requests);
+  json.key("sent_bytes").begin_object();
+  for (std::size_t k = 0; k < kCacheKinds; ++k) {
+    json.member(name_of(static_cast<CacheKind>(k)), t.sent.bytes[k]);
+  }
+  json.end_object();
+  json.member("moved_bytes", t.moved.value).member("dropped_bytes", t.dropped.value);
+  json.member("cached_share", t.cached_share);
+  const auto times = [&](const char* name, const Distribution& d) {
+    json.key(name).begin_object().member("mean", d.mean).member("p50", d.p50);
+    json.member("p99", d.p99).end_object();
+  };
+  times("memory_wait_ms", t.memory_wait_ms);
+  times("after_prompt_ms", t.after_prompt_ms);
+  json.member("out_utilisation", t.out_utilisation).member("in_utilisation", t.in_utilisation);
+  json.end_object();
+}
+
+std::string transfer_text(const TransferSummary& t) {
+  return fmt::format(
+      "{} of state handed over for {} requests ({} to each GPU; {:.1f} % of their tokens were there "
+      "already)\nafter a prompt {:.1f} ms at the median, p99 {:.1f}; links {:.1f} % used out, "
+      "{:.1f} % in\n",
+      human(t.moved), grouped(t.requests), human(t.sent.total()), 100 * t.cached_share,
+      t.after_prompt_ms.p50, t.after_prompt_ms.p99, 100 * t.out_utilisation,
+      100 * t.in_utilisation);
+}
+
 std::string share_text(const std::optional<double>& share) {
   return share ? fmt::format("{:.1f} %", 100 * *share) : "-";
 }
@@ -136,9 +182,11 @@ ClusterSummary summarise_cluster(const RunResult& result) {
   }
   const double gpus =
       static_cast<double>(result.gpus) / static_cast<double>(cluster.replicas.size());
+  if (cluster.transfer) out.transfer = summary_of(*cluster.transfer);
   for (std::size_t n = 0; n < samples.size(); ++n) {
     const ReplicaResult& r = cluster.replicas[n];
-    out.replicas.push_back({.requests = samples[n].requests,
+    out.replicas.push_back({.reads_prompts = r.reads_prompts,
+                            .requests = samples[n].requests,
                             .finished = samples[n].finished,
                             .hit_rate = samples[n].hit_rate(),
                             .ttft_ms = describe(samples[n].ttft_ms),
@@ -151,7 +199,8 @@ ClusterSummary summarise_cluster(const RunResult& result) {
                             .lost = r.lost.total()});
     out.lost_requests += r.lost_requests;
     out.lost_tokens += r.lost_tokens;
-    out.gpu_hours += to_seconds(r.held) / 3600 * gpus;
+    out.gpu_hours +=
+        to_seconds(r.held) / 3600 * (cluster.transfer ? static_cast<double>(r.gpus) : gpus);
   }
   const ByArrival requests = by_arrival(result.records);
   add_after(cluster, requests, out);
@@ -166,9 +215,12 @@ void write_cluster(JsonWriter& json, const ClusterSummary& cluster) {
   json.member("lost_requests", cluster.lost_requests);
   json.member("lost_tokens", cluster.lost_tokens.value);
   json.member("disturbances", cluster.disturbances);
+  if (cluster.transfer) write_transfer(json.key("transfer"), *cluster.transfer);
   json.key("replicas").begin_array();
   for (const ReplicaSummary& r : cluster.replicas) {
-    json.begin_object().member("requests", r.requests).member("finished", r.finished);
+    json.begin_object();
+    if (cluster.transfer) json.member("reads_prompts", r.reads_prompts);
+    json.member("requests", r.requests).member("finished", r.finished);
     json.member("hit_rate", r.hit_rate);
     write_times(json, r.ttft_ms);
     json.member("steps", r.steps).member("busy_s", r.busy_s).member("up_s", r.up_s);
@@ -197,7 +249,8 @@ std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style
   Table replicas({"replica", "requests", "hit", "TTFT p50 ms", "p99", "up", "busy", "lost"});
   for (std::size_t n = 0; n < std::min(cluster.replicas.size(), kReplicasShown); ++n) {
     const ReplicaSummary& r = cluster.replicas[n];
-    replicas.row({std::to_string(n), grouped(r.requests), share_text(r.hit_rate),
+    const std::string name = std::to_string(n) + (r.reads_prompts ? " (prompts)" : "");
+    replicas.row({name, grouped(r.requests), share_text(r.hit_rate),
                   ms_text(r.ttft_ms, r.ttft_ms.p50), ms_text(r.ttft_ms, r.ttft_ms.p99),
                   human(duration_from_seconds(r.up_s)), human(duration_from_seconds(r.busy_s)),
                   grouped(r.lost_requests)});
@@ -209,6 +262,7 @@ std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style
   out +=
       fmt::format("{:.2f} GPU hours held; {} requests sent again, {} failed, {} tokens lost\n",
                   cluster.gpu_hours, cluster.retried, cluster.failed, human(cluster.lost_tokens));
+  if (cluster.transfer) out += transfer_text(*cluster.transfer);
   if (cluster.after.empty()) return out;
   Table after({"after a disturbance", "requests", "sent again", "hit", "TTFT p50 ms", "p99",
                "hit where it struck"});

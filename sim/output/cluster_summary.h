@@ -16,7 +16,18 @@ namespace v4cap {
 
 struct TextStyle;
 
+// What was sent between replicas that read prompts and those that generate.
+struct TransferSummary {
+  std::int64_t requests = 0;
+  KindBytes sent;        // to each GPU
+  Bytes moved, dropped;  // over links; of these, sent for nothing
+  double cached_share = 0;  // of their prompts' tokens, that were cached where they went
+  Distribution memory_wait_ms, after_prompt_ms;
+  double out_utilisation = 0, in_utilisation = 0;
+};
+
 struct ReplicaSummary {
+  bool reads_prompts = false;
   std::int64_t requests = 0, finished = 0;  // that ended on it
   std::optional<double> hit_rate;
   Distribution ttft_ms;
@@ -36,6 +47,7 @@ struct WindowSummary {
 };
 
 struct ClusterSummary {
+  std::optional<TransferSummary> transfer;
   std::vector<ReplicaSummary> replicas;
   std::int64_t retried = 0, failed = 0;  // requests
   std::int64_t lost_requests = 0;        // times that one was taken away from its replica
