@@ -40,7 +40,7 @@ struct ClusterParts {
   std::function<std::unique_ptr<Replica>()> make_replica;  // all are alike
   const CostModel* cost = nullptr;                         // of all
   ClusterConfig config;
-  std::uint64_t seed = 1;  // of random faults
+  std::uint64_t seed = 1;                 // of random faults
   std::optional<PrefillParts> prefill{};  // beside `config.prefill`
 };
 
@@ -63,7 +63,8 @@ class Cluster final : private FaultTarget {
   EarliestOf::Next next() const {
     EarliestOf::Next own = drivers_.next();
     if (handover_) {
-      const EarliestOf::Next sent{handover_->next(), static_cast<std::uint8_t>(EventKind::handover)};
+      const EarliestOf::Next sent{handover_->next(),
+                                  static_cast<std::uint8_t>(EventKind::handover)};
       if (EarliestOf::comes_before(sent, own)) own = sent;
     }
     if (queue_.empty()) return own;
@@ -201,15 +202,15 @@ class Cluster final : private FaultTarget {
   SpecOf spec_of_;
   std::vector<Unit> units_;
   EarliestOf drivers_;
-  std::vector<std::size_t> touched_;  // replicas whose next step may begin at this instant
-  std::vector<Candidate> up_;          // that generate, or do all
-  std::size_t decoders_ = 1;           // of units_, the first of them
+  std::vector<std::size_t> touched_;    // replicas whose next step may begin at this instant
+  std::vector<Candidate> up_;           // that generate, or do all
+  std::size_t decoders_ = 1;            // of units_, the first of them
   std::unique_ptr<Handover> handover_;  // null: each replica reads the prompts of its requests
   std::unique_ptr<Router> prefill_router_;
   std::vector<Candidate> prefill_up_;
   std::unordered_map<std::uint32_t, RequestRecord> prompts_;  // of requests that generate
   std::vector<Fetch> fetches_;                                // scratch
-  EventQueue queue_;  // of controls_, by position
+  EventQueue queue_;                                          // of controls_, by position
   std::vector<Control> controls_;
   std::vector<RandomFault> random_faults_;
   std::uint64_t faults_ = 0;                     // that slow a rank, so far

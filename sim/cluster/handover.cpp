@@ -172,9 +172,9 @@ TransferResult Handover::result() const {
   out.offered_in_bytes -= offered_in_;
   out.moved_out_bytes -= moved_out_;
   out.offered_out_bytes -= offered_out_;
-  V4CAP_CHECK(out.moved_in_bytes <= out.offered_in_bytes &&
-                  out.moved_out_bytes <= out.offered_out_bytes,
-              "links between replicas moved more than they can");
+  V4CAP_CHECK(
+      out.moved_in_bytes <= out.offered_in_bytes && out.moved_out_bytes <= out.offered_out_bytes,
+      "links between replicas moved more than they can");
   return out;
 }
 

@@ -51,7 +51,7 @@ class Handover {
 
   struct Journey {
     std::uint32_t request = 0;
-    SimTime sent;  // by its client
+    SimTime sent;                              // by its client
     std::size_t from = kNobody, to = kNobody;  // replicas; nobody: not chosen yet
     std::size_t from_rank = 0, to_rank = 0;
     bool held = false;     // no replica counts it

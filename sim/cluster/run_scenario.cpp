@@ -467,7 +467,8 @@ RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& repli
 
 namespace {
 
-PrefillParts prefill_parts(const Scenario& scenario, const CostModel& cost, StepLedgers* explained) {
+PrefillParts prefill_parts(const Scenario& scenario, const CostModel& cost,
+                           StepLedgers* explained) {
   const Scenario& reads = *scenario.prefill;
   const double card = scenario.cluster.prefill->transfer.bytes_per_s;
   const std::int64_t copies = scenario.deployment.tensor_parallel;

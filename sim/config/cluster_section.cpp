@@ -168,7 +168,8 @@ ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::strin
   retry.reject_unknown();
   c.window =
       section.optional<Duration>("window", std::chrono::seconds(60), between(kInstant, kLongest));
-  c.faults = read_faults(section, c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), file);
+  c.faults = read_faults(section, c.most_replicas() + prefill_replicas,
+                         std::max<std::int64_t>(ranks, 1), file);
   section.reject_unknown();
   return c;
 }

@@ -70,8 +70,7 @@ const std::vector<KeySpec>& prefill_pool_keys() {
 
 PrefillConfig read_prefill(Section& section) {
   PrefillConfig config;
-  config.replicas =
-      section.optional<std::int64_t>("replicas", 1, between<std::int64_t>(1, 10'000));
+  config.replicas = section.optional<std::int64_t>("replicas", 1, between<std::int64_t>(1, 10'000));
   config.router = read_name(section, "router", config.router);
   Section transfer = section.child("transfer", true);
   const BytesPerSecond least{kLeastBandwidth};

@@ -407,7 +407,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
     prefill_section = top.child("prefill", true);
     prefill = read_prefill(*prefill_section);
   }
-  if (top.has("cluster")) {
+  if (top.has("cluster") || reads_apart) {
     s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, file,
                              prefill ? prefill->replicas : 0);
   }
@@ -419,10 +419,12 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   top.reject_unknown();
   document.checkpoint();
   if (reads_apart) {
-    s.prefill = std::make_shared<Scenario>(read_scenario(
-        prefill_scenario(whole), file, scenario_dir,
-        {.set = {}, .seed = {}, .trace_dir = options.trace_dir,
-         .find_traces = options.find_traces}));
+    s.prefill =
+        std::make_shared<Scenario>(read_scenario(prefill_scenario(whole), file, scenario_dir,
+                                                 {.set = {},
+                                                  .seed = {},
+                                                  .trace_dir = options.trace_dir,
+                                                  .find_traces = options.find_traces}));
     record_prefill(*prefill_section, s.prefill->resolved_yaml);
   }
   s.resolved_yaml = document.resolved();

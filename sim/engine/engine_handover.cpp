@@ -62,8 +62,8 @@ void Engine::take_incoming() {
     incoming_.pop_front();
     receiving_.push_back(slot);
     advance(request, RequestState::receiving);
-    fetches_.push_back({request.id, cache_->state_to_send(found.match.blocks, request.prompt),
-                        found.cached});
+    fetches_.push_back(
+        {request.id, cache_->state_to_send(found.match.blocks, request.prompt), found.cached});
   }
 }
 

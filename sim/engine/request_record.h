@@ -11,8 +11,8 @@ namespace v4cap {
 
 enum class RequestEnd : std::uint8_t {
   finished,
-  refused,  // can never run
-  failed,   // lost with its replica more often than it may be sent again
+  refused,      // can never run
+  failed,       // lost with its replica more often than it may be sent again
   handed_over,  // its prompt is read and another engine goes on; no run's records have it
 };
 

@@ -65,6 +65,10 @@ void write_finished(JsonWriter& json, const RequestRecord& r) {
   write_metric(json, "output_token_throughput_per_user", output_token_throughput_per_user(r),
                "tokens/sec/user");
   write_metric(json, "request_queue_time", request_queue_time_ms(r), "ms");
+  if (r.prefill_replica >= 0) {
+    write_metric(json, "prompt_read", exact_ms(r.prompt_read - r.arrival), "ms");
+    write_metric(json, "prefill_replica", r.prefill_replica, "replica");
+  }
   write_metric(json, "hit_tokens", r.hit.value, "tokens");
   write_metric(json, "computed_tokens", r.computed.value, "tokens");
   write_metric(json, "rebuilt_tokens", r.rebuilt.value, "tokens");

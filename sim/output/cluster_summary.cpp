@@ -54,16 +54,16 @@ double share(double part, double whole) {
 }
 
 TransferSummary summary_of(const TransferResult& t) {
-  return {.requests = t.requests,
-          .sent = t.sent,
-          .moved = t.moved,
-          .dropped = t.dropped,
-          .cached_share =
-              share(static_cast<double>(t.had.value), static_cast<double>(t.prompt.value)),
-          .memory_wait_ms = describe(t.memory_wait_ms),
-          .after_prompt_ms = describe(t.after_prompt_ms),
-          .out_utilisation = share(t.moved_out_bytes, t.offered_out_bytes),
-          .in_utilisation = share(t.moved_in_bytes, t.offered_in_bytes)};
+  return {
+      .requests = t.requests,
+      .sent = t.sent,
+      .moved = t.moved,
+      .dropped = t.dropped,
+      .cached_share = share(static_cast<double>(t.had.value), static_cast<double>(t.prompt.value)),
+      .memory_wait_ms = describe(t.memory_wait_ms),
+      .after_prompt_ms = describe(t.after_prompt_ms),
+      .out_utilisation = share(t.moved_out_bytes, t.offered_out_bytes),
+      .in_utilisation = share(t.moved_in_bytes, t.offered_in_bytes)};
 }
 
 using ByArrival = std::vector<const RequestRecord*>;
@@ -144,8 +144,9 @@ void write_transfer(JsonWriter& json, const TransferSummary& t) {
 
 std::string transfer_text(const TransferSummary& t) {
   return fmt::format(
-      "{} of state handed over for {} requests ({} to each GPU; {:.1f} % of their tokens were there "
-      "already)\nafter a prompt {:.1f} ms at the median, p99 {:.1f}; links {:.1f} % used out, "
+      "{} of state handed over for {} requests ({} to each GPU; {:.1f} % of their tokens were "
+      "there "
+      "already)\nafter a prompt {:.2f} ms at the median, p99 {:.2f}; links {:.1f} % used out, "
       "{:.1f} % in\n",
       human(t.moved), grouped(t.requests), human(t.sent.total()), 100 * t.cached_share,
       t.after_prompt_ms.p50, t.after_prompt_ms.p99, 100 * t.out_utilisation,

@@ -19,8 +19,8 @@ struct TextStyle;
 // What was sent between replicas that read prompts and those that generate.
 struct TransferSummary {
   std::int64_t requests = 0;
-  KindBytes sent;        // to each GPU
-  Bytes moved, dropped;  // over links; of these, sent for nothing
+  KindBytes sent;           // to each GPU
+  Bytes moved, dropped;     // over links; of these, sent for nothing
   double cached_share = 0;  // of their prompts' tokens, that were cached where they went
   Distribution memory_wait_ms, after_prompt_ms;
   double out_utilisation = 0, in_utilisation = 0;

@@ -103,7 +103,7 @@ struct RunTotals : StepTotals {
 
 // One replica of a cluster over the run.
 struct ReplicaResult {
-  bool reads_prompts = false;      // for others that generate
+  bool reads_prompts = false;  // for others that generate
   std::int64_t gpus = 1;
   StepTotals steps;
   Duration up{};                   // it took requests, or ended those that it had
@@ -127,10 +127,10 @@ struct ClusterEvent {
 // What was sent between replicas that read prompts and those that generate.
 struct TransferResult {
   std::int64_t requests = 0;
-  KindBytes sent;     // to each GPU of a rank
-  Bytes moved;        // over links, to all of them
-  Bytes dropped;      // sent for nothing: a replica was lost
-  Tokens prompt, had; // of these requests, and of them cached where they went
+  KindBytes sent;                       // to each GPU of a rank
+  Bytes moved;                          // over links, to all of them
+  Bytes dropped;                        // sent for nothing: a replica was lost
+  Tokens prompt, had;                   // of these requests, and of them cached where they went
   std::vector<double> memory_wait_ms;   // for memory where they generate
   std::vector<double> after_prompt_ms;  // from the prompt's end until all was there
   double moved_in_bytes = 0, offered_in_bytes = 0;  // of links into those that generate

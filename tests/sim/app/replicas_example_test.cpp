@@ -1,6 +1,8 @@
 // The worked example of several replicas, and the day that it points to.
 #include <doctest/doctest.h>
 
+#include <boost/json.hpp>
+
 #include "sim/app/scenario_options.h"
 #include "sim/config/scenario_file.h"
 #include "tests/sim/app/program_run.h"
@@ -13,6 +15,43 @@ TEST_CASE("README: several replicas") {
   const ReadmeRun run = run_readme_section("## Several replicas");
   CHECK(run.commands == 1);
   CHECK(run.shown == 6);
+}
+
+TEST_CASE("README: prompts read by replicas of their own") {
+  const ReadmeRun run = run_readme_section("## Prompts read by replicas of their own");
+  CHECK(run.commands == 2);
+  CHECK(run.shown == 7);
+}
+
+TEST_CASE("handover: a run says what was sent, in every file") {
+  const TempDir dir;
+  const std::string scenario = std::string(V4CAP_SOURCE_DIR) + "/scenarios/prefill_decode.yaml";
+  for (const std::string out : {"/a", "/b"}) {
+    const ProgramRun run = run_v4cap({"simulate", scenario, "--out", dir.path() + out, "--set",
+                                      "workload.synthetic.sessions=400"});
+    CAPTURE(run.err);
+    REQUIRE(run.code == ExitCode::done);
+  }
+  for (const std::string file :
+       {"summary.json", "profile_export.jsonl", "timeline.csv", "timeline_replicas.csv"}) {
+    CAPTURE(file);
+    CHECK(file_text(dir.path() + "/a/" + file) == file_text(dir.path() + "/b/" + file));
+  }
+  const boost::json::value summary = boost::json::parse(file_text(dir.path() + "/a/summary.json"));
+  const boost::json::value& cluster = summary.at("cluster");
+  const boost::json::value& sent = cluster.at("transfer");
+  CHECK(sent.at("requests").as_int64() > 380);
+  CHECK(sent.at("sent_bytes").at("swa").as_int64() > 0);
+  CHECK(sent.at("sent_bytes").at("tails").as_int64() > 0);
+  CHECK(sent.at("dropped_bytes").as_int64() == 0);
+  CHECK(sent.at("in_utilisation").as_double() > sent.at("out_utilisation").as_double());
+  CHECK_FALSE(cluster.at("replicas").at(0).at("reads_prompts").as_bool());
+  CHECK(cluster.at("replicas").at(3).at("reads_prompts").as_bool());
+  // Sixteen GPUs for as long as the run lasts.
+  CHECK(cluster.at("gpu_hours").as_double() ==
+        doctest::Approx(cluster.at("replicas").at(0).at("held_s").as_double() * 16 / 3600));
+  const std::string records = file_text(dir.path() + "/a/profile_export.jsonl");
+  CHECK(records.find("\"prefill_replica\"") != std::string::npos);
 }
 
 TEST_CASE("cluster: a run writes what each replica did, and the same bytes twice") {

@@ -236,7 +236,8 @@ TEST_CASE("handover: room is left to grow") {
   CHECK(preemptions(400) == 0);
 }
 
-TEST_CASE("handover: one token comes from where the prompt is read, and what fits nowhere is refused") {
+TEST_CASE(
+    "handover: one token comes from where the prompt is read, and what fits nowhere is refused") {
   Trace trace;
   add_request(trace, 128, 1, kSimStart);
   add_request(trace, 128, 0, kSimStart);
@@ -403,8 +404,8 @@ TEST_CASE("handover: 200 random schedules of faults lose no request and repeat t
         const std::vector<std::string> kinds = {"replica_lost", "rank_lost", "restart",
                                                 "slow_rank"};
         for (std::int64_t n = draw(12); n >= 0; --n) {
-          FaultConfig fault = lost_at(draw(1'500'000), draw(static_cast<std::uint64_t>(
-                                                           pools.config.most_replicas())));
+          FaultConfig fault = lost_at(
+              draw(1'500'000), draw(static_cast<std::uint64_t>(pools.config.most_replicas())));
           fault.kind = kinds[random() % kinds.size()];
           fault.lasts = kMs * (1 + draw(300));
           fault.rank = draw(std::min(pools.read_ranks, pools.ranks));
