@@ -61,7 +61,9 @@ struct CachedSequence {
   std::int64_t shared = 0;     // blocks on that path
   std::int64_t own = 0;        // blocks after it that only this sequence has
   PointContext points;         // where the policy may want them
-  std::vector<OwnPoint> own_points;    // reserved, to be added when their block is computed
+  std::vector<OwnPoint> own_points;  // reserved, to be added when their block is computed
+  std::vector<Tokens> tokens_below;  // by tier: that are loaded for its first admission
+  std::vector<std::int64_t> points_below;
   std::optional<OwnPoint> output_end;  // copied at the last block boundary of the output so far
   KindBytes state;                     // what the running sequence takes beside blocks and points
   bool running = false;
@@ -150,7 +152,7 @@ class KvCache {
   // than on the GPU.
   std::optional<BelowGpu> look_below(const CachedSequence& sequence, Tokens length);
   // Makes room for what is loaded and orders it: `orders` says in how many parts. False: no room,
-  // nothing changed. `first`: what is found is counted.
+  // nothing changed. `first`: what is found is counted once it is there.
   bool begin_load(CachedSequence& sequence, const BelowGpu& below, bool first, int& orders);
   // All of it is there: others see it, too. It stays locked until the sequence is admitted or
   // unpin() lets it go.

@@ -169,17 +169,21 @@ bool KvCache::begin_load(CachedSequence& sequence, const BelowGpu& below, bool f
   sequence.running = true;
   ++running_;
   if (!first) return true;
-  for (std::size_t tier = 0; tier < below.tokens.size(); ++tier) {
-    tokens_below_[tier] += below.tokens[tier];
-  }
+  sequence.tokens_below = below.tokens;
+  sequence.points_below.assign(below.tokens.size(), 0);
   for (const LoadPiece& piece : below.pieces) {
-    points_below_[static_cast<std::size_t>(piece.tier)] +=
+    sequence.points_below[static_cast<std::size_t>(piece.tier)] +=
         piece.object.kind == StoredKind::point ? 1 : 0;
   }
   return true;
 }
 
 void KvCache::finish_load(CachedSequence& sequence) {
+  for (std::size_t tier = 0; tier < sequence.tokens_below.size(); ++tier) {
+    tokens_below_[tier] += sequence.tokens_below[tier];
+    points_below_[tier] += sequence.points_below[tier];
+  }
+  sequence.tokens_below.clear();
   const std::int64_t begin = sequence.shared, end = begin + sequence.own;
   if (end > begin) {
     const auto appended = index_.append(sequence.cursor, sequence.keys, begin, end);
@@ -207,6 +211,7 @@ void KvCache::drop_load(CachedSequence& sequence) {
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);
   for (const OwnPoint& point : sequence.own_points) uncharge(point);
   sequence.own_points.clear();
+  sequence.tokens_below.clear();
   sequence.own = 0;
   sequence.running = false;
   sequence.pinned = true;

@@ -43,12 +43,17 @@ bool Tier::knows(StoredKind kind, std::int64_t key) const {
 
 // An object that nobody holds goes, into this book.
 void Tier::drop(EntryId id, KindBytes& book) {
+  V4CAP_CHECK(entries_[id].holds == 0, "what is read or written goes from tier " + spec_.name);
+  ring_remove(entries_, id);
+  forget(id, book);
+}
+
+// The same of one that is not in the ring.
+void Tier::forget(EntryId id, KindBytes& book) {
   const Entry& entry = entries_[id];
-  V4CAP_CHECK(entry.holds == 0, "what is read or written goes from tier " + spec_.name);
   const KindBytes bytes = bytes_of(entry.object);
   books_.resident -= bytes;
   book += bytes;
-  ring_remove(entries_, id);
   by_key_[static_cast<std::size_t>(entry.object.kind)].erase(entry.object.key);
   free_.push_back(id);
   --known_;
@@ -59,6 +64,10 @@ bool Tier::expect(const StoredObject& object, SimTime now, std::vector<Gone>& go
   V4CAP_CHECK(holds(object.kind), "tier " + spec_.name + " is given what it does not hold");
   latest(now);
   const KindBytes bytes = bytes_of(object);
+  if (!there_) {
+    books_.refused += bytes;
+    return false;
+  }
   const Bytes room = spec_.capacity - bytes.total();
   while (books_.resident.total() > room) {
     const EntryId oldest = entries_[kNone].younger;
@@ -110,6 +119,12 @@ void Tier::arrived(const StoredObject& object, SimTime now) {
   let_go(id, now);
 }
 
+void Tier::give_up(const StoredObject& object) {
+  const EntryId id = find(object.kind, object.key);
+  V4CAP_CHECK(id != kNone && entries_[id].coming, "tier " + spec_.name + " did not expect it");
+  forget(id, books_.lost);
+}
+
 std::int64_t Tier::use(StoredKind kind, std::int64_t key, SimTime now) {
   const EntryId id = find(kind, key);
   if (id == kNone || entries_[id].coming) return 0;
@@ -136,6 +151,12 @@ void Tier::release(StoredKind kind, std::int64_t key, SimTime now) {
   let_go(id, now);
 }
 
+void Tier::lose() {
+  while (entries_[kNone].younger != kNone) drop(entries_[kNone].younger, books_.lost);
+  V4CAP_CHECK(known_ == 0, "tier " + spec_.name + " is lost while it is read or written");
+  there_ = false;
+}
+
 void Tier::check() const {
   KindBytes resident;
   std::size_t listed = 0, known = 0, held = 0;
@@ -153,11 +174,12 @@ void Tier::check() const {
     last = entries_[id].last_use;
     ++listed;
   }
+  V4CAP_CHECK(there_ || known_ == 0, "tier " + spec_.name + " is lost and holds something");
   V4CAP_CHECK(known == known_ && listed + held == known,
               "objects of tier " + spec_.name + " were lost");
   V4CAP_CHECK(resident == books_.resident && resident.total() <= spec_.capacity,
               "bytes of tier " + spec_.name + " and its objects differ");
-  V4CAP_CHECK(books_.written == books_.resident + books_.evicted + books_.expired,
+  V4CAP_CHECK(books_.written == books_.resident + books_.evicted + books_.expired + books_.lost,
               "bytes of tier " + spec_.name + " were lost");
 }
 

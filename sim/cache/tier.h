@@ -7,6 +7,8 @@
 // Who shares a tier may be told the time at different instants; it takes the latest it was told.
 //
 // An object is `coming` until its bytes are there, and held while they are read: neither goes then.
+//
+// A tier that is lost has nothing in it and takes nothing until it is back.
 #pragma once
 
 #include <algorithm>
@@ -33,10 +35,11 @@ struct TierSpec {
       to_live{};  // since the last use; none: for ever
 };
 
-// What a tier has done, in bytes by cache kind. written = resident + evicted + expired.
+// What a tier has done, in bytes by cache kind. written = resident + evicted + expired + lost.
 struct TierBooks {
-  KindBytes written, evicted, expired, resident;
-  KindBytes refused;  // had no room because everything was coming or held
+  KindBytes written, evicted, expired, lost, resident;
+  // Had no room because everything was coming or held, or because the tier was lost.
+  KindBytes refused;
   KindBytes read;
   Bytes peak;  // most that was resident
 };
@@ -70,11 +73,17 @@ class Tier {
   bool expect(const StoredObject& object, SimTime now, std::vector<Gone>& gone);
   // Its bytes are there.
   void arrived(const StoredObject& object, SimTime now);
+  // They do not come: what was expected is lost.
+  void give_up(const StoredObject& object);
   // It becomes the youngest. Its uses, of which the first was its arrival; 0: it is not here.
   std::int64_t use(StoredKind kind, std::int64_t key, SimTime now);
   // So many of its bytes are read from now on, until release(). It must be here.
   void hold(StoredKind kind, std::int64_t key, const KindBytes& read);
   void release(StoredKind kind, std::int64_t key, SimTime now);
+
+  // All that is in it is lost, and until come_back() it has no room. Nothing may be coming or held.
+  void lose();
+  void come_back() { there_ = true; }
 
   const TierBooks& books() const { return books_; }
   std::size_t objects() const { return known_; }
@@ -101,6 +110,7 @@ class Tier {
   SimTime latest(SimTime now) { return now_ = std::max(now_, now); }
   bool over(const Entry& entry) const;
   void drop(EntryId id, KindBytes& book);
+  void forget(EntryId id, KindBytes& book);
   void let_go(EntryId id, SimTime now);
 
   TierSpec spec_;
@@ -109,6 +119,7 @@ class Tier {
   std::vector<Entry> entries_;
   std::vector<EntryId> free_;
   std::size_t known_ = 0;
+  bool there_ = true;
   SimTime now_;
   TierBooks books_;
 };

@@ -148,12 +148,47 @@ void TierStack::performed(OrderId id) {
     }
     return;
   }
-  for (auto object = open.objects.rbegin(); object != open.objects.rend(); ++object) {
-    levels_[at(open.order.from)].tier->release(object->kind, object->key, now_);
-  }
+  release(open);
   for (auto one = open.promoted.rbegin(); one != open.promoted.rend(); ++one) {
     levels_[at(one->first)].tier->arrived(one->second, now_);
     consider(one->first, one->second, 1);
+  }
+}
+
+// A load reads no more.
+void TierStack::release(const Open& open) {
+  for (auto object = open.objects.rbegin(); object != open.objects.rend(); ++object) {
+    levels_[at(open.order.from)].tier->release(object->kind, object->key, now_);
+  }
+}
+
+void TierStack::broken_off(OrderId id) {
+  const auto it = open_.find(id);
+  V4CAP_CHECK(it != open_.end(), "an order was broken off that nobody gave");
+  const Open open = std::move(it->second);
+  open_.erase(it);
+  if (open.order.load()) {
+    release(open);
+  } else {
+    for (const StoredObject& object : open.objects) {
+      levels_[at(open.order.to)].tier->give_up(object);
+    }
+  }
+  for (const auto& [tier, object] : open.promoted) levels_[at(tier)].tier->give_up(object);
+}
+
+void TierStack::forget(int tier) {
+  V4CAP_CHECK(going_down_.empty() && new_loads_.empty(), "orders were not taken");
+  for (auto& [id, open] : open_) {
+    if (open.order.load() && open.order.from == tier) {
+      release(open);
+      open.objects.clear();
+    }
+    std::erase_if(open.promoted, [&](const auto& one) {
+      if (one.first != tier) return false;
+      levels_[at(tier)].tier->give_up(one.second);
+      return true;
+    });
   }
 }
 

@@ -53,6 +53,7 @@ class TierStack {
 
   std::size_t size() const { return levels_.size(); }
   const Tier& tier(std::size_t i) const { return *levels_[i].tier; }
+  Tier& tier(std::size_t i) { return *levels_[i].tier; }
   const WritePolicy& policy(std::size_t i) const { return *levels_[i].policy; }
 
   // Time passes; what follows happens then.
@@ -75,6 +76,11 @@ class TierStack {
   void take_orders(std::vector<TransferOrder>& out);
   // An order has been performed.
   void performed(OrderId id);
+  // It will not be: what it was to bring is lost on its way.
+  void broken_off(OrderId id);
+  // What open orders read from a tier or leave there on their way is no more of their concern. None
+  // of them copies to or from it, and none is left to be taken.
+  void forget(int tier);
   std::size_t open_orders() const { return open_.size(); }
 
   void check() const;
@@ -97,6 +103,7 @@ class TierStack {
   void consider(int level, const StoredObject& object, std::int64_t uses);
   void copy_down(int from, int to, const StoredObject& object);
   bool expect(int tier, const StoredObject& object);
+  void release(const Open& open);
 
   std::vector<Level> levels_;
   SimTime now_;

@@ -88,7 +88,10 @@ void Cluster::begin(SimTime now) {
   for (std::size_t entry = 0; entry < config.faults.size(); ++entry) {
     const FaultConfig& fault = config.faults[entry];
     if (!fault.at) continue;
-    schedule(now + *fault.at, {Order::fault, static_cast<std::size_t>(fault.replica), entry, {}});
+    for (std::size_t n = 0; n < units_.size(); ++n) {
+      if (fault.replica && *fault.replica != static_cast<std::int64_t>(n)) continue;
+      schedule(now + *fault.at, {Order::fault, n, entry, {}});
+    }
   }
   for (std::size_t i = 0; i < random_faults_.size(); ++i) draw_fault(i, now);
   if (scaling_) schedule(now + config.autoscale->interval, {Order::scale, 0, 0, {}});
@@ -233,6 +236,15 @@ void Cluster::obey(const Control& control, SimTime now) {
       if (unit.driver) unit.driver->set_slow(slow_ranks(n));
       note(now, n, "as fast as before");
       break;
+    case Order::slow_link_ends:
+      std::erase_if(unit.slow_links,
+                    [&](const auto& slow) { return slow.first == control.detail; });
+      set_slow_links(n, now);
+      note(now, n, "links as fast as before");
+      break;
+    case Order::tier_back:
+      end_lost_tier(n, control.detail, now);
+      break;
     case Order::scale:
       scale(now);
       schedule(now + parts_.config.autoscale->interval, {Order::scale, 0, 0, {}});
@@ -338,6 +350,8 @@ void Cluster::start(std::size_t n, SimTime now) {
   unit.driver = std::make_unique<ReplicaDriver>(*unit.own, cost, host, samples(*unit.own), now);
   unit.driver->begin(now);
   unit.driver->set_slow(slow_ranks(n));
+  if (!unit.slow_links.empty()) set_slow_links(n, now);
+  for (const auto& [fault, tier] : unit.lost_tiers) unit.driver->lose_tier(tier, now);
   set_state(n, State::up, now);
 }
 
@@ -451,6 +465,49 @@ void Cluster::slow_rank(std::size_t n, std::size_t rank, double factor, SimTime 
   note(now, n, fmt::format("rank {} slow, {} times as long", rank, factor), true);
 }
 
+void Cluster::slow_link(std::size_t n, const std::string& link, double share, SimTime until,
+                        SimTime now) {
+  Unit& unit = units_[n];
+  if (!unit.driver) return;
+  unit.slow_links.emplace_back(faults_, SlowLink{link, share});
+  set_slow_links(n, now);
+  schedule(until, {Order::slow_link_ends, n, faults_++, {}});
+  note(now, n, fmt::format("{} links slow, {} of their bandwidth", link, share), true);
+}
+
+void Cluster::set_slow_links(std::size_t n, SimTime now) {
+  Unit& unit = units_[n];
+  if (!unit.driver) return;
+  std::vector<SlowLink> slow;
+  for (const auto& [fault, link] : unit.slow_links) slow.push_back(link);
+  unit.driver->set_slow_links(slow, now);
+  touch(n);
+}
+
+void Cluster::lose_tier(std::size_t n, const std::string& tier, SimTime back, SimTime now) {
+  Unit& unit = units_[n];
+  if (!unit.driver) return;
+  unit.lost_tiers.emplace_back(faults_, tier);
+  const std::size_t in_vain = unit.driver->lose_tier(tier, now);
+  schedule(back, {Order::tier_back, n, faults_++, {}});
+  const std::string loads = in_vain > 0 ? fmt::format(", {} loads broken off", in_vain) : "";
+  note(now, n, fmt::format("tier {} lost{}", tier, loads), true);
+  touch(n);
+}
+
+// It is back when the last fault that took it has ended.
+void Cluster::end_lost_tier(std::size_t n, std::uint64_t fault, SimTime now) {
+  Unit& unit = units_[n];
+  const auto it =
+      std::ranges::find(unit.lost_tiers, fault, [](const auto& lost) { return lost.first; });
+  const std::string tier = it->second;
+  unit.lost_tiers.erase(it);
+  const auto names = [&](const auto& lost) { return lost.second == tier; };
+  if (std::ranges::any_of(unit.lost_tiers, names)) return;
+  if (unit.driver) unit.driver->tier_is_back(tier);
+  note(now, n, fmt::format("tier {} back", tier));
+}
+
 void Cluster::restart(std::size_t n, Duration down, SimTime now) {
   Unit& unit = units_[n];
   if (unit.state != State::up) return;
@@ -465,7 +522,9 @@ void Cluster::strike(std::size_t entry, std::size_t replica, SimTime now) {
   const FaultConfig& config = parts_.config.faults[entry];
   const FaultKind* kind = FaultKinds::find(config.kind);
   V4CAP_CHECK(kind != nullptr && replica < units_.size(), "a fault that cannot strike");
-  kind->strike(*this, {replica, static_cast<std::size_t>(config.rank), config.factor, config.lasts},
+  kind->strike(*this,
+               {replica, static_cast<std::size_t>(config.rank), config.factor, config.place,
+                config.share, config.lasts},
                now);
 }
 

@@ -9,7 +9,7 @@
 //   starting, up, draining --> down --> up                        lost, with all that was in it
 //
 // Whoever comes up has an empty cache and empty tiers below it: both are of one replica, and lost
-// with it, whatever they are made of. What a tier held then counts as evicted from it. Requests of a
+// with it, whatever they are made of. What a tier held then counts as lost. Requests of a
 // replica that is lost are sent again, whole: tokens that their client had seen are computed once
 // more, and their record is of the last time.
 #pragma once
@@ -109,8 +109,10 @@ class Cluster final : private FaultTarget {
     std::unique_ptr<Replica> own;  // null: none, or the caller's
     std::unique_ptr<ReplicaDriver> driver;  // null: none runs
     std::vector<SimTime> rank_back;         // of each rank that is lost; kSimStart: it is there
-    std::vector<std::pair<std::uint64_t, SlowRank>> slow;  // by the number of the fault
-    std::vector<Held> pinned;                              // requests that wait for its return
+    std::vector<std::pair<std::uint64_t, SlowRank>> slow;           // by the number of the fault
+    std::vector<std::pair<std::uint64_t, SlowLink>> slow_links;     // likewise
+    std::vector<std::pair<std::uint64_t, std::string>> lost_tiers;  // likewise
+    std::vector<Held> pinned;  // requests that wait for its return
     bool touched = false;
     // Of its earlier lives.
     StepTotals totals;
@@ -123,6 +125,8 @@ class Cluster final : private FaultTarget {
     up,
     rank_back,
     slow_ends,
+    slow_link_ends,
+    tier_back,
     scale,
     fault,
     random_fault,
@@ -145,6 +149,9 @@ class Cluster final : private FaultTarget {
   void lose_rank(std::size_t n, std::size_t rank, SimTime back, SimTime now) override;
   void slow_rank(std::size_t n, std::size_t rank, double factor, SimTime until,
                  SimTime now) override;
+  void slow_link(std::size_t n, const std::string& link, double share, SimTime until,
+                 SimTime now) override;
+  void lose_tier(std::size_t n, const std::string& tier, SimTime back, SimTime now) override;
   void restart(std::size_t n, Duration down, SimTime now) override;
 
   void pass(SimTime now);
@@ -168,6 +175,8 @@ class Cluster final : private FaultTarget {
   void take_life(Unit& unit);
   void sample(SimTime now);
   std::vector<SlowRank> slow_ranks(std::size_t n) const;
+  void set_slow_links(std::size_t n, SimTime now);
+  void end_lost_tier(std::size_t n, std::uint64_t fault, SimTime now);
   void strike(std::size_t entry, std::size_t replica, SimTime now);
   void draw_fault(std::size_t i, SimTime now);
   void scale(SimTime now);
@@ -213,7 +222,7 @@ class Cluster final : private FaultTarget {
   EventQueue queue_;                                          // of controls_, by position
   std::vector<Control> controls_;
   std::vector<RandomFault> random_faults_;
-  std::uint64_t faults_ = 0;                     // that slow a rank, so far
+  std::uint64_t faults_ = 0;                     // that end by their number, so far
   std::vector<RequestRecord>* ended_ = nullptr;  // where records go, while something is handled
   std::vector<Held> parked_;                     // nobody is up
   std::int64_t held_ = 0;  // requests that no replica has: parked, pinned, or sent again later

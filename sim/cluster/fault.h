@@ -13,6 +13,8 @@ namespace v4cap {
 struct Fault {
   std::size_t replica = 0, rank = 0;
   double factor = 1;
+  std::string place;  // the tier or link
+  double share = 1;
   Duration lasts{};
 };
 
@@ -27,6 +29,12 @@ class FaultTarget {
   // The rank needs `factor` times as long for its part of a step, and the others wait for it.
   virtual void slow_rank(std::size_t replica, std::size_t rank, double factor, SimTime until,
                          SimTime now) = 0;
+  // Links of a tier (SlowLink) move no more than this share of what they could.
+  virtual void slow_link(std::size_t replica, const std::string& link, double share, SimTime until,
+                         SimTime now) = 0;
+  // A tier below GPU memory is lost with its contents, and takes nothing until `back`.
+  virtual void lose_tier(std::size_t replica, const std::string& tier, SimTime back,
+                         SimTime now) = 0;
   // The replica takes no more requests; when it has none left it is down for so long, and then up
   // again, empty.
   virtual void restart(std::size_t replica, Duration down, SimTime now) = 0;
@@ -35,6 +43,7 @@ class FaultTarget {
 struct FaultKind {
   std::string meaning;  // for people
   bool of_rank = false, has_factor = false;
+  bool of_tier = false, of_link = false, has_share = false;
   bool loses_rank = false;  // while the others of its replica go on
   void (*strike)(FaultTarget& target, const Fault& fault, SimTime now) = nullptr;
 };

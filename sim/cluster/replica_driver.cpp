@@ -231,6 +231,18 @@ StepTime ReplicaDriver::time_of(std::span<const StepPlan* const> ranks) const {
   return time;
 }
 
+void ReplicaDriver::set_slow_links(const std::vector<SlowLink>& slow, SimTime now) {
+  carry_on(last_event_);
+  pass(now);
+  traffic_->set_slow(slow, now);
+}
+
+std::size_t ReplicaDriver::lose_tier(const std::string& name, SimTime now) {
+  carry_on(last_event_);
+  pass(now);
+  return traffic_->lose_tier(name, now);
+}
+
 KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
   pass(now);
   for (const Reading& r : reading_) lost.push_back({r.spec.id, r.sent, Tokens{0}});

@@ -14,6 +14,7 @@
 #include <memory>
 #include <queue>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sim/cluster/occupancy.h"
@@ -116,6 +117,10 @@ class ReplicaDriver final : public RouteTarget {
   // From the next step on the time of a step is at least that of each slow rank's part of it, run
   // alone, times its factor: the others wait for it.
   void set_slow(std::vector<SlowRank> slow) { slow_ = std::move(slow); }
+  // Links of its tiers, and tiers themselves, as in TierTraffic; of a replica that has tiers.
+  void set_slow_links(const std::vector<SlowLink>& slow, SimTime now);
+  std::size_t lose_tier(const std::string& name, SimTime now);
+  void tier_is_back(const std::string& name) { traffic_->tier_is_back(name); }
   // The replica is lost with everything in it, its tiers included; this driver drives it no more.
   // What has ended on the GPU and was not seen is lost, too.
   KindBytes lose(SimTime now, std::vector<LostRequest>& lost);

@@ -1,6 +1,7 @@
 #include "sim/cluster/tier_traffic.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace v4cap {
@@ -125,6 +126,7 @@ TierTraffic::Counted TierTraffic::counted() const {
       totals.read += books.read;
       totals.evicted += books.evicted;
       totals.expired += books.expired;
+      totals.lost += books.lost;
       totals.refused += books.refused;
       totals.resident += books.resident;
       totals.peak += books.peak;
@@ -148,6 +150,7 @@ std::vector<TierTotals> TierTraffic::totals() const {
     totals.read -= before.read;
     totals.evicted -= before.evicted;
     totals.expired -= before.expired;
+    totals.lost -= before.lost;
     totals.refused -= before.refused;
     const LinkBooks &read = now.read[tier], &read_before = before_.read[tier];
     const LinkBooks &write = now.write[tier], &write_before = before_.write[tier];
@@ -158,13 +161,99 @@ std::vector<TierTotals> TierTraffic::totals() const {
     totals.read_utilisation = utilisation(totals.read_moved_bytes, totals.read_offered_bytes);
     totals.write_utilisation = utilisation(totals.write_moved_bytes, totals.write_offered_bytes);
     if (lost_) {
-      totals.evicted += totals.resident;
+      totals.lost += totals.resident;
       totals.resident = {};
     }
     V4CAP_CHECK(totals.read_utilisation <= 1 && totals.write_utilisation <= 1,
                 "a link of tier " + totals.name + " moved more than it can");
   }
   return std::move(now.tiers);
+}
+
+void TierTraffic::set_slow(const std::vector<SlowLink>& slow, SimTime now) {
+  for (std::size_t tier = 0; tier < spec_.tiers.size(); ++tier) {
+    for (const auto* links : {&read_[tier], &write_[tier]}) {
+      const std::string& name = links_.link(links->front()).name;
+      double share = 1;
+      for (const SlowLink& one : slow) {
+        if (name == one.link || name.starts_with(one.link + ' '))
+          share = std::min(share, one.share);
+      }
+      const double whole = links == &read_[tier] ? spec_.tiers[tier].read_bytes_per_s
+                                                 : spec_.tiers[tier].write_bytes_per_s;
+      for (const LinkId link : *links) {
+        if (links_.link(link).bytes_per_s != share * whole)
+          links_.set_bandwidth(link, share * whole, now);
+      }
+    }
+  }
+}
+
+std::size_t TierTraffic::tier_named(const std::string& name) const {
+  const TierStack& tiers = *replica_.rank(0).cache().tiers();
+  for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
+    if (tiers.tier(tier).spec().name == name) return tier;
+  }
+  V4CAP_CHECK(false, "a fault on tier " + name + ", which is not there");
+}
+
+// The tier of each rank, or the one that they share.
+std::vector<Tier*> TierTraffic::copies_of(std::size_t tier) {
+  std::vector<Tier*> out;
+  for (std::size_t rank = 0; rank < (spec_.tiers[tier].shared ? 1 : replica_.size()); ++rank) {
+    out.push_back(&replica_.rank(rank).tiers()->tier(tier));
+  }
+  return out;
+}
+
+// What has arrived by now has; all else that was ordered is under way.
+std::size_t TierTraffic::lose_tier(const std::string& name, SimTime now) {
+  const std::size_t tier = tier_named(name);
+  advance(now);
+  collect(now);
+  const std::size_t in_vain = break_off(static_cast<int>(tier), now);
+  for (std::size_t rank = 0; rank < replica_.size(); ++rank) {
+    replica_.rank(rank).tiers()->forget(static_cast<int>(tier));
+  }
+  for (Tier* copy : copies_of(tier)) copy->lose();
+  return in_vain;
+}
+
+void TierTraffic::tier_is_back(const std::string& name) {
+  for (Tier* copy : copies_of(tier_named(name))) copy->come_back();
+}
+
+std::size_t TierTraffic::break_off(int tier, SimTime now) {
+  // Loads whose request may not run yet, and of these the ranks and requests that wait in vain.
+  const auto awaited = [&](TransferId id, const Transfer& transfer) {
+    if (!transfer.order.load() || transfer.first) return transfer.first;
+    return std::ranges::find(open_, id, &Open::transfer) != open_.end() &&
+           replica_.rank(transfer.rank).request(transfer.order.tag).state == RequestState::loading;
+  };
+  std::set<std::pair<std::size_t, std::uint32_t>> in_vain;
+  for (const auto& [id, transfer] : transfers_) {
+    if (transfer.order.from == tier && awaited(id, transfer)) {
+      in_vain.insert({transfer.rank, transfer.order.tag});
+    }
+  }
+  const auto goes = [&](TransferId id, const Transfer& transfer) {
+    const TransferOrder& order = transfer.order;
+    if (!order.load()) return order.from == tier || order.to == tier;
+    return awaited(id, transfer) && in_vain.contains({transfer.rank, order.tag});
+  };
+  std::vector<TransferId> gone;
+  for (const auto& [id, transfer] : transfers_) {
+    if (goes(id, transfer)) gone.push_back(id);
+  }
+  // Whoever was ordered last goes back to the queue first, so that it is the last there again.
+  for (auto id = gone.rbegin(); id != gone.rend(); ++id) {
+    links_.cancel(*id, now);
+    const Transfer transfer = transfers_.at(*id);
+    transfers_.erase(*id);
+    std::erase_if(open_, [&](const Open& open) { return open.transfer == *id; });
+    replica_.rank(transfer.rank).broken_off(transfer.order, now);
+  }
+  return in_vain.size();
 }
 
 void TierTraffic::lose(SimTime now) {

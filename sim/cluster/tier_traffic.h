@@ -8,6 +8,10 @@
 // Loads may overlap with computing: the request may start when the first of its layers are there,
 // and the step that first runs it lasts at least until the rest is, as far as the links' shares at
 // its start say.
+//
+// A tier that is lost takes with it what was on its way from or to it: the copies, and the loads of
+// requests that still wait for them. A load whose first layers are there is read to its end: its
+// request was told that it may run, and others may share what it fills.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +40,13 @@ struct TierLinks {
   std::int64_t layers = 1;
 };
 
+// Links that move only a share of what they could, by name: of a tier, both directions or one, as
+// `host`, `host read`, `host write`.
+struct SlowLink {
+  std::string link;
+  double share = 1;  // above 0, at most 1
+};
+
 class TierTraffic {
  public:
   // The replica must outlive it; every rank has such tiers. Links are there since `since`.
@@ -49,12 +60,20 @@ class TierTraffic {
   // The step of these plans runs requests whose loads are not complete: when they will be.
   SimTime loads_end(std::span<const StepPlan* const> ranks, SimTime now);
 
+  // From now on links have these shares of their bandwidths, the least where several are given,
+  // and all others the whole.
+  void set_slow(const std::vector<SlowLink>& slow, SimTime now);
+  // A tier is lost with all that is in it, and takes nothing until it is back. Returns how many
+  // requests wait for a load no more.
+  std::size_t lose_tier(const std::string& name, SimTime now);
+  void tier_is_back(const std::string& name);
+
   bool idle() const { return links_.under_way() == 0; }
   // What the tiers did since the run began, or since `reset`: their totals until then are taken off.
   std::vector<TierTotals> totals() const;
   void reset() { before_ = counted(); }
   // The replica is lost with its tiers and all that was on its way: what they held counts as
-  // evicted. Nothing but totals() is asked from now on.
+  // lost. Nothing but totals() is asked from now on.
   void lose(SimTime now);
   // Nothing is under way and the books of links and tiers balance.
   void check_drained() const;
@@ -79,6 +98,9 @@ class TierTraffic {
 
   std::vector<LinkId> path(std::size_t rank, const TransferOrder& order) const;
   void delivered(TransferId id, SimTime now);
+  std::size_t break_off(int tier, SimTime now);
+  std::size_t tier_named(const std::string& name) const;
+  std::vector<Tier*> copies_of(std::size_t tier);
   Counted counted() const;
   LinkBooks sum(const std::vector<LinkId>& links) const;
 

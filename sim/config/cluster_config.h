@@ -27,9 +27,12 @@ struct FaultConfig {
   std::optional<Duration> at;  // after the run's begin; else at random
   Duration mtbf{};             // random: mean time between two on one replica, exponential
   Duration lasts{};
-  // Which; a random one strikes every replica of the cluster, each in its own time.
-  std::int64_t replica = 0, rank = 0;
+  // Which, or all of them; a random one strikes every replica, each in its own time.
+  std::optional<std::int64_t> replica = 0;
+  std::int64_t rank = 0;
   double factor = 1;
+  std::string place;  // a tier of the scenario, or a link of one (SlowLink)
+  double share = 1;   // of its bandwidth
 };
 
 // When the state of a prompt is sent to the replica that generates.

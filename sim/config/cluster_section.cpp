@@ -6,7 +6,9 @@
 #include "sim/cluster/router.h"
 #include "sim/cluster/scaling.h"
 #include "sim/config/scenario_parts.h"
+#include "sim/config/tiers_section.h"
 #include "sim/config/value.h"
+#include "sim/transfer/links.h"
 
 namespace v4cap {
 
@@ -43,15 +45,32 @@ const std::vector<KeySpec>& autoscale_keys() {
   return keys;
 }
 
+// Links of a tier: both, or that of one direction.
+Names links_of(const Names& tiers) {
+  Names names;
+  for (const std::string& tier : tiers) {
+    for (const char* direction : {"", " read", " write"}) names.push_back(tier + direction);
+  }
+  return names;
+}
+
+Names link_names() {
+  return links_of(tier_names());
+}
+
 const std::vector<KeySpec>& fault_keys() {
   static const std::vector<KeySpec> keys = {
       choice_key("kind", &FaultKinds::names, "what happens").must(),
       key<Duration>("at", "after the first arrival; or mtbf"),
       key<Duration>("mtbf", "at random: mean time between two on one replica"),
       key<Duration>("for", "how long it lasts").must(),
-      key<std::int64_t>("replica", "with at: which, from 0").within(0, kReplicasMax),
+      key_or<std::int64_t>("replica", "all", "with at: which, from 0").within(0, kReplicasMax),
       key<std::int64_t>("rank", "of faults of a rank: which, from 0").within(0, kReplicasMax),
-      key<double>("factor", "slow_rank: of the time of its part of a step").within(1, 1000)};
+      key<double>("factor", "slow_rank: of the time of its part of a step").within(1, 1000),
+      key<std::string>("tier", "lost_tier: which of kv_cache.tiers").such_as(&tier_names),
+      key<std::string>("link", "slow_link: of which tier; one direction: host read, host write")
+          .such_as(&link_names),
+      key<double>("share", "slow_link: of its bandwidth that is left").within(0, 1)};
   return keys;
 }
 
@@ -74,9 +93,42 @@ AutoscaleConfig read_autoscale(Section section) {
   return a;
 }
 
+// What faults may strike.
+struct Struck {
+  std::int64_t replicas = 1, ranks = 1;
+  const TiersConfig& below;
+};
+
+// One of what the scenario's tiers are called, or their links.
+std::string read_place(Section& section, const std::string& key, const std::string& what,
+                       const Names& names) {
+  const auto name = section.required<std::string>(key);
+  if (name.empty() || std::ranges::find(names, name) != names.end()) return name;
+  std::string all;
+  for (const std::string& one : names) all += (all.empty() ? "" : ", ") + one;
+  section.error(key, names.empty() ? "expected none, the scenario has no kv_cache.tiers"
+                                   : "expected " + what + " of kv_cache.tiers (" + all + "), got " +
+                                         shown(name) + suggestion(name, names));
+  return name;
+}
+
+// Links may become slow, but not so slow that shares of them could be rounded to nothing.
+double read_share(Section& section, const FaultConfig& fault, const TiersConfig& below) {
+  const auto share = section.required<double>("share", above_up_to(0.0, 1.0));
+  for (const TierConfig& tier : below.tiers) {
+    if (!fault.place.starts_with(tier.name)) continue;
+    const double least = std::min(tier.read_bytes_per_s, tier.write_bytes_per_s) * share;
+    if (share <= 0 || least >= kLeastBandwidth) continue;
+    section.error("share", "expected a share that leaves at least " +
+                               value_text(BytesPerSecond{kLeastBandwidth}) + " of the links of " +
+                               tier.name + ", got " + value_text(share));
+  }
+  return share;
+}
+
 // An entry of the list: a document of its own, because a list has no sections.
-FaultConfig read_fault(const YamlNode& node, std::int64_t replicas, std::int64_t ranks,
-                       const std::string& file, std::string& text) {
+FaultConfig read_fault(const YamlNode& node, const Struck& there, const std::string& file,
+                       std::string& text) {
   Document document(node, file);
   Section section = document.root(fault_keys);
   FaultConfig f;
@@ -90,20 +142,37 @@ FaultConfig read_fault(const YamlNode& node, std::int64_t replicas, std::int64_t
   text = "{kind: " + f.kind + ", for: " + value_text(f.lasts);
   if (section.has("at")) {
     f.at = section.required<Duration>("at", between(Duration{0}, kLongest));
-    f.replica =
-        section.optional<std::int64_t>("replica", 0, between<std::int64_t>(0, replicas - 1));
-    text += ", at: " + value_text(*f.at) + ", replica: " + std::to_string(f.replica);
+    if (section.has("replica")) {
+      f.replica = section.optional_or<std::int64_t>("replica", "all",
+                                                    between<std::int64_t>(0, there.replicas - 1));
+    }
+    text += ", at: " + value_text(*f.at) +
+            ", replica: " + (f.replica ? std::to_string(*f.replica) : "all");
   } else if (section.has("mtbf")) {
     f.mtbf = section.required<Duration>("mtbf", between(kInstant, kLongest));
     text += ", mtbf: " + value_text(f.mtbf);
   }
   if (kind.of_rank) {
-    f.rank = section.optional<std::int64_t>("rank", 0, between<std::int64_t>(0, ranks - 1));
+    f.rank = section.optional<std::int64_t>("rank", 0, between<std::int64_t>(0, there.ranks - 1));
     text += ", rank: " + std::to_string(f.rank);
   }
   if (kind.has_factor) {
     f.factor = section.required<double>("factor", between(1.0, 1000.0));
     text += ", factor: " + value_text(f.factor);
+  }
+  Names tiers;
+  for (const TierConfig& tier : there.below.tiers) tiers.push_back(tier.name);
+  if (kind.of_tier) {
+    f.place = read_place(section, "tier", "a tier", tiers);
+    text += ", tier: " + yaml_scalar(f.place);
+  }
+  if (kind.of_link) {
+    f.place = read_place(section, "link", "links of a tier", links_of(tiers));
+    text += ", link: " + yaml_scalar(f.place);
+  }
+  if (kind.has_share) {
+    f.share = read_share(section, f, there.below);
+    text += ", share: " + value_text(f.share);
   }
   text += '}';
   section.reject_unknown();
@@ -111,7 +180,7 @@ FaultConfig read_fault(const YamlNode& node, std::int64_t replicas, std::int64_t
   return f;
 }
 
-std::vector<FaultConfig> read_faults(Section& section, std::int64_t replicas, std::int64_t ranks,
+std::vector<FaultConfig> read_faults(Section& section, const Struck& there,
                                      const std::string& file) {
   std::vector<FaultConfig> out;
   const YamlNode* list = section.node("faults");
@@ -124,7 +193,7 @@ std::vector<FaultConfig> read_faults(Section& section, std::int64_t replicas, st
   for (const YamlNode& node : list->children) {
     try {
       std::string text;
-      out.push_back(read_fault(node, replicas, ranks, file, text));
+      out.push_back(read_fault(node, there, file, text));
       all += (all.empty() ? "" : ", ") + text;
     } catch (const InputError& error) {
       section.add_errors(error);
@@ -148,8 +217,8 @@ const std::vector<KeySpec>& cluster_keys() {
   return keys;
 }
 
-ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file,
-                           std::int64_t prefill_replicas) {
+ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfig& below,
+                           const std::string& file, std::int64_t prefill_replicas) {
   ClusterConfig c;
   if (section.has("autoscale")) c.autoscale = read_autoscale(section.child("autoscale"));
   const std::int64_t most =
@@ -168,8 +237,8 @@ ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::strin
   retry.reject_unknown();
   c.window =
       section.optional<Duration>("window", std::chrono::seconds(60), between(kInstant, kLongest));
-  c.faults = read_faults(section, c.most_replicas() + prefill_replicas,
-                         std::max<std::int64_t>(ranks, 1), file);
+  c.faults = read_faults(
+      section, {c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), below}, file);
   section.reject_unknown();
   return c;
 }

@@ -11,8 +11,8 @@ namespace v4cap {
 
 const std::vector<KeySpec>& cluster_keys();
 
-// `ranks`: attention ranks of a replica. `file`: the scenario's, for errors.
-ClusterConfig read_cluster(Section section, std::int64_t ranks, const std::string& file,
-                           std::int64_t prefill_replicas = 0);
+// `ranks`: attention ranks of a replica. `below`: tiers of it. `file`: the scenario's, for errors.
+ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfig& below,
+                           const std::string& file, std::int64_t prefill_replicas = 0);
 
 }  // namespace v4cap

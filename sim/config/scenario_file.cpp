@@ -408,8 +408,8 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
     prefill = read_prefill(*prefill_section);
   }
   if (top.has("cluster") || reads_apart) {
-    s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, file,
-                             prefill ? prefill->replicas : 0);
+    s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, s.kv_cache.below,
+                             file, prefill ? prefill->replicas : 0);
   }
   s.cluster.prefill = prefill;
   s.slo = read_slo(top.child("slo"));

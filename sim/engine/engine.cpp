@@ -173,9 +173,13 @@ void Engine::part_arrived(const TransferOrder& order) {
   if (--request.loads > 0) return;
   cache_->finish_load(request.sequence);
   request.loaded = true;
-  advance(request, RequestState::waiting);
+  wait_again(slot);
+}
+
+// Behind those that came to their turn before it.
+void Engine::wait_again(RequestIndex slot) {
+  advance(slots_[slot], RequestState::waiting);
   loading_.erase(std::find(loading_.begin(), loading_.end(), slot));
-  // Behind those that came to their turn before it.
   const auto next = std::find_if(waiting_.begin(), waiting_.end(), [&](RequestIndex r) {
     return !slots_[r].loaded && slots_[r].preemptions == 0;
   });
@@ -185,6 +189,18 @@ void Engine::part_arrived(const TransferOrder& order) {
 void Engine::performed(OrderId order, SimTime now) {
   cache_->tiers()->set_time(now);
   cache_->tiers()->performed(order);
+}
+
+void Engine::broken_off(const TransferOrder& order, SimTime now) {
+  cache_->tiers()->set_time(now);
+  cache_->tiers()->broken_off(order.id);
+  if (!order.load()) return;
+  LiveRequest& request = slots_[order.tag];
+  if (request.state != RequestState::loading) return;  // another of its loads was first
+  request.loads = 0;
+  cache_->drop_load(request.sequence);
+  cache_->unpin(request.sequence);
+  wait_again(order.tag);
 }
 
 void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended) {

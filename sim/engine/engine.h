@@ -11,6 +11,7 @@
 //
 //   engine.take_orders(orders);                      // after plan_step() and finish_step()
 //   engine.part_arrived(order); engine.performed(order.id, now);
+//   engine.broken_off(order, now);                   // instead, where a tier is lost
 //
 // Two engines may share a request (RequestPart). The one that reads its prompt reports it as handed
 // over and keeps its state; the other one takes memory for it and says what it has to be sent:
@@ -116,6 +117,10 @@ class Engine final : public RouteTarget {
   void part_arrived(const TransferOrder& order);
   // All bytes of an order have been moved.
   void performed(OrderId order, SimTime now);
+  // They will not be. A request that waits for this load goes back to the queue, in front of those
+  // that have not come to their turn, and looks anew for its prefix; its other loads are to be
+  // broken off, too.
+  void broken_off(const TransferOrder& order, SimTime now);
 
   // What must be fetched for requests that memory was taken for, since the last call.
   void take_fetches(std::vector<Fetch>& fetches);
@@ -143,6 +148,7 @@ class Engine final : public RouteTarget {
   Tokens would_hit(const RequestSpec& spec) const override;
   WaitReason wait_reason() const { return wait_reason_; }  // after the last plan
   const KvCache& cache() const { return *cache_; }
+  TierStack* tiers() { return cache_->tiers(); }  // null: there are none
   const LiveRequest& request(RequestIndex slot) const { return slots_[slot]; }
   std::int64_t preemptions() const { return preemptions_; }
   // Decode steps of single requests, and the tokens that they yielded.
@@ -160,6 +166,7 @@ class Engine final : public RouteTarget {
 
  private:
   void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
+  void wait_again(RequestIndex slot);
   void emit_tokens(LiveRequest& request, Tokens tokens, SimTime now);
   void end(RequestIndex slot, SimTime now, std::vector<RequestRecord>& ended);
   static RequestRecord record_of(const LiveRequest& request, RequestEnd how);

@@ -29,6 +29,7 @@ TierTotals& TierTotals::operator+=(const TierTotals& o) {
   read += o.read;
   evicted += o.evicted;
   expired += o.expired;
+  lost += o.lost;
   refused += o.refused;
   resident += o.resident;
   peak += o.peak;

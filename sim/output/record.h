@@ -42,7 +42,8 @@ struct TierTotals {
   std::int64_t hit_points = 0;
   KindBytes written;  // copied here
   KindBytes read;     // for GPU memory
-  KindBytes evicted, expired, refused;
+  // written = resident + evicted + expired + lost, which went with the tier or on its way.
+  KindBytes evicted, expired, lost, refused;
   KindBytes resident;  // at the end
   Bytes peak;
   double read_utilisation = 0, write_utilisation = 0;  // of its links, 0 to 1

@@ -154,6 +154,7 @@ void tier_rows(Rows& rows, const std::vector<RunSummary>& runs) {
     gib("read, GiB", [](const TierTotals& t) { return t.read.total(); });
     gib("evicted, GiB", [](const TierTotals& t) { return t.evicted.total(); });
     gib("expired, GiB", [](const TierTotals& t) { return t.expired.total(); });
+    gib("lost, GiB", [](const TierTotals& t) { return t.lost.total(); });
     gib("refused, GiB", [](const TierTotals& t) { return t.refused.total(); });
     const auto per_token = [](const KindBytes& bytes, const RunSummary& r) {
       const auto all = per_output_token(bytes, r.metrics.output);

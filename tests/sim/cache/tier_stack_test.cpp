@@ -148,5 +148,54 @@ TEST_CASE("tier stack: a load reads each tier at once and leaves copies on the w
   two.stack.check();
 }
 
+TEST_CASE("tier stack: orders that are broken off leave nothing behind and hold nothing") {
+  Two two("write_back", "write_back");
+  for (std::int64_t key = 1; key <= 4; ++key) {
+    two.stack.used(block(key));
+    two.stack.left(block(key));
+    two.perform();
+  }
+  REQUIRE(two.stack.find(StoredKind::block, 1) == 1);
+  two.stack.load(7, {{block(1), 1, ten({}, 0)}, {block(2), 0, ten({}, 0)}});
+  std::vector<TransferOrder> orders;
+  two.stack.take_orders(orders);
+  REQUIRE(orders.size() == 3);  // of block 2, of block 1, and block 3 down to the SSD
+  const Bytes written = two.host->books().written.total();
+  for (const TransferOrder& order : orders) two.stack.broken_off(order.id);
+  CHECK(two.stack.open_orders() == 0);
+  CHECK(two.stack.find(StoredKind::block, 1) == 1);  // its copy on the way up is gone
+  CHECK(two.stack.find(StoredKind::block, 2) == 0);
+  CHECK_FALSE(two.stack.has(StoredKind::block, 3));
+  CHECK(two.host->books().lost.total() == Bytes{10});
+  CHECK(two.host->books().written.total() == written);
+  CHECK(two.ssd->books().lost.total() == Bytes{10});
+  two.host->lose();  // nothing is held
+  two.ssd->lose();
+  two.stack.check();
+}
+
+TEST_CASE(
+    "tier stack: a load that goes on forgets the tier that it read, and what it leaves there") {
+  Two two("write_back", "write_back");
+  for (std::int64_t key = 1; key <= 4; ++key) {
+    two.stack.used(block(key));
+    two.stack.left(block(key));
+    two.perform();
+  }
+  two.stack.load(7, {{block(1), 1, ten({}, 0)}, {block(2), 0, ten({}, 0)}});
+  std::vector<TransferOrder> orders;
+  two.stack.take_orders(orders);
+  REQUIRE(orders.size() == 3);
+  two.stack.broken_off(orders[2].id);
+  two.stack.forget(0);
+  two.host->lose();
+  two.stack.performed(orders[0].id);
+  two.stack.performed(orders[1].id);
+  CHECK(two.stack.open_orders() == 0);
+  CHECK(two.host->objects() == 0);
+  CHECK(two.stack.find(StoredKind::block, 1) == 1);
+  two.stack.check();
+}
+
 }  // namespace
 }  // namespace v4cap

@@ -83,6 +83,33 @@ TEST_CASE("tier: what comes cannot be read yet, and neither that nor what is rea
   tier.check();
 }
 
+TEST_CASE("tier: a lost one has nothing, takes nothing, and is back empty; all is counted") {
+  Tier tier(spec_of(100), toy_bytes);
+  std::vector<Tier::Gone> gone;
+  bring(tier, block(1), at_ns(0));
+  bring(tier, {StoredKind::point, 1, 1}, at_ns(0));
+  REQUIRE(tier.expect(block(2), at_ns(1), gone));
+  CHECK(dies([&] { tier.lose(); }));  // something is coming
+  tier.give_up(block(2));
+  CHECK(dies([&] { tier.give_up(block(1)); }));  // it is here
+  tier.check();
+  CHECK(tier.books().lost.total() == Bytes{10});
+  tier.lose();
+  tier.check();
+  CHECK(tier.books().lost.total() == Bytes{45});
+  CHECK(tier.books().lost[CacheKind::swa] == 25);
+  CHECK(tier.objects() == 0);
+  CHECK_FALSE(tier.has(StoredKind::block, 1, at_ns(2)));
+  CHECK_FALSE(tier.expect(block(1), at_ns(2), gone));
+  CHECK(tier.books().refused.total() == Bytes{10});
+  tier.lose();  // once more, with nothing in it
+  tier.come_back();
+  bring(tier, block(1), at_ns(3));
+  CHECK(tier.has(StoredKind::block, 1, at_ns(3)));
+  CHECK(gone.empty());
+  tier.check();
+}
+
 TEST_CASE("tier: blocks and points live for their own time since their last use") {
   TierSpec spec = spec_of(1000);
   spec.to_live = {Duration{100}, Duration{10}};

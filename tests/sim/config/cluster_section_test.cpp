@@ -124,6 +124,54 @@ TEST_CASE("cluster section: what cannot be is refused where it stands") {
   }
 }
 
+const std::string kTiers =
+    "kv_cache: {tiers: {host: {read_bandwidth: 50 GB/s, write_bandwidth: 40 GB/s}, "
+    "remote: {read_bandwidth: 2 MB/s, write_bandwidth: 2 GB/s}}}\n";
+
+TEST_CASE("cluster section: faults of tiers and links name those of the scenario") {
+  const Scenario s =
+      read(kTiers +
+           "cluster:\n"
+           "  replicas: 2\n"
+           "  faults:\n"
+           "    - {kind: lost_tier, at: 10 s, for: 5 s, replica: all, tier: remote}\n"
+           "    - {kind: slow_link, mtbf: 1 h, for: 5 min, link: host write, share: 0.25}\n");
+  const auto& faults = s.cluster.faults;
+  REQUIRE(faults.size() == 2);
+  CHECK_FALSE(faults[0].replica);
+  CHECK(faults[0].place == "remote");
+  CHECK(faults[1].place == "host write");
+  CHECK(faults[1].share == 0.25);
+  CHECK(parse_scenario(s.resolved_yaml, "again.yaml").resolved_yaml == s.resolved_yaml);
+  struct Row {
+    std::string fault, message;
+  };
+  for (const Row& row : {
+           Row{"kind: lost_tier, tier: remot",
+               "s.yaml:11:76: tier: expected a tier of kv_cache.tiers (host, remote), got "
+               "\"remot\"; "
+               "did you mean 'remote'"},
+           Row{"kind: lost_tier, tier: ssd", "expected a tier of kv_cache.tiers (host, remote)"},
+           Row{"kind: lost_tier", "tier"},
+           Row{"kind: lost_tier, tier: host, share: 0.5", "share"},
+           Row{"kind: slow_link, share: 0.5, link: host raed", "did you mean 'host read'"},
+           Row{"kind: slow_link, link: host", "share"},
+           Row{"kind: slow_link, link: host, share: 0", "share"},
+           Row{"kind: slow_link, link: host, share: 1.5", "share"},
+           Row{"kind: slow_link, link: remote, share: 0.4",
+               "expected a share that leaves at least 1 MB/s of the links of remote, got 0.4"},
+       }) {
+    const std::string message = refusal(
+        kTiers + "cluster: {replicas: 2, faults: [{at: 1 s, for: 1 s, " + row.fault + "}]}\n");
+    CAPTURE(message);
+    CHECK(message.find(row.message) != std::string::npos);
+  }
+  const std::string none =
+      refusal("cluster: {faults: [{at: 1 s, for: 1 s, kind: lost_tier, tier: host}]}\n");
+  CAPTURE(none);
+  CHECK(none.find("expected none, the scenario has no kv_cache.tiers") != std::string::npos);
+}
+
 TEST_CASE("cluster section: with tiers below GPU memory a rank of several is not lost alone") {
   const std::string tiers =
       "kv_cache: {tiers: {host: {times_gpu: 1, read_bandwidth: 50 GB/s, write_bandwidth: 50 "

@@ -1,0 +1,19 @@
+// Fault `slow_link`: the links of a tier have less bandwidth for a while (a lane down, a neighbour on
+// the same network, a drive that collects garbage). What is on its way goes on, slower.
+#include "sim/cluster/fault.h"
+
+namespace v4cap {
+
+namespace {
+
+const bool registered = FaultKinds::add(
+    "slow_link", {.meaning = "links of a tier have only `share` of their bandwidth",
+                  .of_link = true,
+                  .has_share = true,
+                  .strike = [](FaultTarget& target, const Fault& f, SimTime now) {
+                    target.slow_link(f.replica, f.place, f.share, now + f.lasts, now);
+                  }});
+
+}  // namespace
+
+}  // namespace v4cap
