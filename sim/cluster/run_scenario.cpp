@@ -96,8 +96,8 @@ void check_lost_ranks(const Scenario& scenario) {
     if (kind == nullptr || !kind->loses_rank) continue;
     throw InputError(
         place_of(scenario, "cluster.faults"),
-        "cluster.faults: with tiers below GPU memory expected faults of whole replicas "
-        "or slow ranks, got " +
+        "cluster.faults: with tiers below GPU memory expected no fault that takes one rank "
+        "alone, got " +
             fault.kind);
   }
 }

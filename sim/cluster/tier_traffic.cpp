@@ -258,6 +258,7 @@ std::size_t TierTraffic::break_off(int tier, SimTime now) {
 
 void TierTraffic::lose(SimTime now) {
   links_.advance(now, delivered_);
+  links_.check();
   delivered_.clear();
   lost_ = true;
 }

@@ -83,7 +83,7 @@ TEST_CASE("tier: what comes cannot be read yet, and neither that nor what is rea
   tier.check();
 }
 
-TEST_CASE("tier: a lost one has nothing, takes nothing, and is back empty; all is counted") {
+TEST_CASE("tier: a lost one has nothing, takes nothing, and is back empty, and all is counted") {
   Tier tier(spec_of(100), toy_bytes);
   std::vector<Tier::Gone> gone;
   bring(tier, block(1), at_ns(0));

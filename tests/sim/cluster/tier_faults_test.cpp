@@ -248,6 +248,11 @@ std::vector<FaultConfig> random_faults(std::uint64_t seed, std::size_t ranks) {
     }
     out.push_back(f);
   }
+  // Often and briefly, so that loads are broken off in most schedules.
+  FaultConfig brief = fault("lost_tier", "host", {}, microseconds(draw(10'000)));
+  brief.at.reset();
+  brief.mtbf = microseconds(100'000);
+  out.push_back(brief);
   return out;
 }
 
@@ -349,8 +354,6 @@ TEST_CASE(
     sum.slow += seen[i].slow;
     sum.failed += seen[i].failed;
   }
-  MESSAGE(sum.hits, " ", sum.lost, " ", sum.refused, " ", sum.broken, " ", sum.slow, " ",
-          sum.failed);
   CHECK(sum.hits > 10'000);
   CHECK(sum.lost > 10'000);
   CHECK(sum.refused > 1'000);

@@ -189,7 +189,7 @@ TEST_CASE("cluster section: with tiers below GPU memory a rank of several is not
   }
   CAPTURE(message);
   CHECK(message.find("s.yaml:11:") != std::string::npos);
-  CHECK(message.find("expected faults of whole replicas or slow ranks, got rank_lost") !=
+  CHECK(message.find("expected no fault that takes one rank alone, got rank_lost") !=
         std::string::npos);
 }
 
