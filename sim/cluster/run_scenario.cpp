@@ -76,22 +76,10 @@ TierSpec tier_spec(const TierConfig& config, const Replica& replica) {
   return spec;
 }
 
-// Faults of a rank strike replicas of both kinds.
-void check_prefill(const Scenario& scenario) {
-  const std::int64_t ranks = scenario.prefill->deployment.data_parallel;
-  for (const FaultConfig& fault : scenario.cluster.faults) {
-    if (fault.rank < ranks) continue;
-    throw InputError(place_of(scenario, "cluster.faults"),
-                     "cluster.faults: expected a rank below " + std::to_string(ranks) +
-                         ", those of a replica that reads prompts, got " +
-                         std::to_string(fault.rank));
-  }
-}
-
 // A rank that is lost takes its part of tiers with it, of which others may read meanwhile.
-void check_lost_ranks(const Scenario& scenario) {
+void check_lost_ranks(const Scenario& scenario, const ClusterConfig& cluster) {
   if (scenario.kv_cache.below.tiers.empty() || scenario.deployment.data_parallel == 1) return;
-  for (const FaultConfig& fault : scenario.cluster.faults) {
+  for (const FaultConfig& fault : cluster.faults) {
     const FaultKind* kind = FaultKinds::find(fault.kind);
     if (kind == nullptr || !kind->loses_rank) continue;
     throw InputError(
@@ -99,6 +87,35 @@ void check_lost_ranks(const Scenario& scenario) {
         "cluster.faults: with tiers below GPU memory expected no fault that takes one rank "
         "alone, got " +
             fault.kind);
+  }
+}
+
+// Faults strike replicas of both kinds.
+void check_prefill(const Scenario& scenario) {
+  const Scenario& reads = *scenario.prefill;
+  const auto names = [](const Scenario& s) {
+    std::string all;
+    for (const TierConfig& tier : s.kv_cache.below.tiers) all += ' ' + tier.name;
+    return all.empty() ? std::string(" none") : all;
+  };
+  for (const FaultConfig& fault : scenario.cluster.faults) {
+    const FaultKind* kind = FaultKinds::find(fault.kind);
+    if (kind == nullptr) continue;
+    const auto refuse = [&](const std::string& expected, const std::string& got) {
+      throw InputError(place_of(scenario, "cluster.faults"),
+                       "cluster.faults: expected " + expected + ", got" + got);
+    };
+    if (fault.rank >= reads.deployment.data_parallel) {
+      refuse("a rank below " + std::to_string(reads.deployment.data_parallel) +
+                 ", those of a replica that reads prompts",
+             ' ' + std::to_string(fault.rank));
+    }
+    if ((kind->of_tier || kind->of_link) && names(reads) != names(scenario)) {
+      refuse(fault.kind + " where replicas that read prompts have the tiers of the others (" +
+                 names(scenario).substr(1) + ")",
+             names(reads));
+    }
+    if (kind->loses_rank) check_lost_ranks(reads, scenario.cluster);
   }
 }
 
@@ -126,7 +143,7 @@ void check_can_run(const Scenario& scenario) {
     check_can_run(*scenario.prefill);
     check_prefill(scenario);
   }
-  check_lost_ranks(scenario);
+  check_lost_ranks(scenario, scenario.cluster);
   const auto refuse = [&](const std::string& key, const std::string& expected, std::int64_t got) {
     const std::string path = "deployment." + key;
     throw InputError(place_of(scenario, path),

@@ -238,7 +238,8 @@ ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfi
   c.window =
       section.optional<Duration>("window", std::chrono::seconds(60), between(kInstant, kLongest));
   c.faults = read_faults(
-      section, {c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), below}, file);
+      section, {c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), below},
+      file);
   section.reject_unknown();
   return c;
 }
