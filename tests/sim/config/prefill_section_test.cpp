@@ -109,9 +109,9 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
   says("prefill: {transfer: {bandwidth: 1 GB/s}, replica: 2}\n", "did you mean 'replicas'?");
   says("prefill: {transfer: {bandwidth: 1 GB/s}, workload: {}}\n", "unknown key 'workload'");
   says("prefill: {transfer: {bandwidth: 1 GB/s}, engine: {step_tokens: -1}}\n",
-       "s.yaml:10:65: engine.step_tokens: expected");
+       "s.yaml:10:64: engine.step_tokens: expected");
   says("prefill: {transfer: {bandwidth: 1 GB/s}}\ncluster: {retry: {where: on_return}}\n",
-       "s.yaml:11:25: cluster.retry.where: expected elsewhere");
+       "s.yaml:11:26: cluster.retry.where: expected elsewhere");
   says(
       "prefill: {transfer: {bandwidth: 1 GB/s}, deployment: {tensor_parallel: 2}}\n"
       "cluster: {faults: [{kind: rank_lost, at: 1 s, for: 1 s, rank: 1}]}\n",
