@@ -302,6 +302,24 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
   }
 }
 
+// The steps up to the n-th may be planned if they have room and bring no point, and be finished, all
+// but the last of them, if that completes nothing.
+Tokens KvCache::quiet_for(const CachedSequence& sequence, Tokens computed) const {
+  Tokens quiet = block_ * (sequence.shared + sequence.own) - computed;
+  if (sequence.shared < sequence.indexable) {
+    quiet = std::min(quiet, block_ * (sequence.shared + 1) - computed);
+  }
+  if (!sequence.own_points.empty()) {
+    quiet = std::min(quiet, sequence.own_points.front().position - computed);
+  }
+  // The first step's point, were there one, has been taken care of.
+  const Tokens point = policy_->next_point(computed + Tokens{1}, sequence.points);
+  if (point <= block_ * sequence.indexable) {
+    quiet = std::min(quiet, point - Tokens{1} - computed);
+  }
+  return quiet;
+}
+
 void KvCache::release(CachedSequence& sequence) {
   V4CAP_CHECK(sequence.running, "a sequence that does not run was released");
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);

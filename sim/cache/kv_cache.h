@@ -134,6 +134,11 @@ class KvCache {
   // become visible to others.
   void received(CachedSequence& sequence, Tokens length);
 
+  // How many tokens a sequence with `computed` ones, which decodes and has room for the next, may
+  // have computed more, one a step, before anything here has to be told of it but their number: room
+  // for a block, a block that is complete, a point.
+  Tokens quiet_for(const CachedSequence& sequence, Tokens computed) const;
+
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 

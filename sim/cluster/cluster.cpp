@@ -180,15 +180,17 @@ void Cluster::give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now) {
   touch(n);
 }
 
-std::int64_t Cluster::start_steps(SimTime now) {
+std::int64_t Cluster::start_steps(SimTime now, SimTime horizon) {
+  // What happens to one replica may bring something to another.
+  if (!one_) horizon = kSimStart;
   std::int64_t started = 0;
   for (std::size_t i = 0; i < touched_.size(); ++i) {  // more may be touched meanwhile
     const std::size_t n = touched_[i];
     Unit& unit = units_[n];
     unit.touched = false;
     if (!unit.driver) continue;  // lost since
-    if (unit.driver->start_step(now)) {
-      ++started;
+    if (const std::int64_t steps = unit.driver->start_step(now, horizon); steps > 0) {
+      started += steps;
       if (!one_ && occupancy_.due()) sample(now);
       if (handover_) send_computed(n, false, now);
     }

@@ -73,8 +73,9 @@ class Cluster final : private FaultTarget {
   }
   // `coming` is what next() said.
   void handle(const EarliestOf::Next& coming, std::vector<RequestRecord>& ended);
-  // Everything of this instant is known: steps begin where they can. Returns how many did.
-  std::int64_t start_steps(SimTime now);
+  // Everything of this instant is known: steps begin where they can. Returns how many did. Nothing
+  // comes from outside before `horizon`.
+  std::int64_t start_steps(SimTime now, SimTime horizon = kSimStart);
   // Requests are in it: what happens next may end one.
   bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }  // journeys are held
   // Some replica runs a step.

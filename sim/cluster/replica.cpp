@@ -1,6 +1,7 @@
 #include "sim/cluster/replica.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -100,6 +101,21 @@ void Replica::plan_ranks(SimTime now, bool admit) {
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
     if (!prefills[i]) plans_[i] = &ranks_[i]->plan_step(now, {.prefill = admit, .any = !alone});
   }
+}
+
+std::int64_t Replica::steady_steps() const {
+  std::int64_t steps = std::numeric_limits<std::int64_t>::max();
+  for (const auto& rank : ranks_) {
+    // Who may prefill is agreed on anew before each step where somebody wants to.
+    if (ranks_.size() > 1 && rank->waiting() > 0) return 1;
+    steps = std::min(steps, rank->steady_steps());
+    if (steps == 1) break;
+  }
+  return steps;
+}
+
+void Replica::skip_steps(std::int64_t steps) {
+  for (const auto& rank : ranks_) rank->skip_steps(steps);
 }
 
 void Replica::stamp(SimTime seen) {

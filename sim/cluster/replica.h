@@ -60,6 +60,9 @@ class Replica {
 
   // The next step of every rank. Valid until finish_step(); all are empty when nothing can run.
   std::span<const StepPlan* const> plan_step(SimTime now);
+  // As Engine::steady_steps() and skip_steps(), of all ranks together.
+  std::int64_t steady_steps() const;
+  void skip_steps(std::int64_t steps);
   // The last plans have been performed. Records of requests that ended are appended to `ended`, in
   // order of ranks.
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);

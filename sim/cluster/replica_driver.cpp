@@ -141,21 +141,53 @@ void ReplicaDriver::see_tokens(SimTime now, std::vector<RequestRecord>& ended) {
   unseen_ended_.clear();
 }
 
-bool ReplicaDriver::start_step(SimTime now) {
-  bool started = false;
+std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon) {
+  std::int64_t started = 0;
   if (!busy()) {
-    started = replica_.has_work() && launch(now);
+    if (replica_.has_work()) started = launch(now, horizon);
     // Nothing is launched behind it: its tokens are seen when the GPU is done.
-    if (!started && unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
+    if (started == 0 && unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
   }
   carry_on(now);
   return started;
 }
 
-bool ReplicaDriver::launch(SimTime now) {
+std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime now,
+                                 SimTime horizon) {
+  if (!host_.skips_steady || host_.overlapped || host_.explained != nullptr || host_.step_timed ||
+      host_.idle_until || traffic_ != nullptr || !slow_.empty()) {
+    return 0;
+  }
+  if (!reading_.empty()) horizon = std::min(horizon, reading_.front().read);
+  if (now >= horizon) return 0;
+  const std::int64_t steady = replica_.steady_steps();
+  if (steady <= 1) return 0;
+  const std::unique_ptr<DecodeRun> run = cost_.decode_run(ranks);
+  if (run == nullptr) return 0;
+  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
+  keep_peak(totals_.kv_peak, in_use + cached);
+  const std::int64_t sequences = sequences_of(ranks);
+  Duration& binding = binding_of(ranks);
+  SimTime end = now;
+  std::int64_t steps = 0;
+  do {
+    const StepTime time = run->next();
+    V4CAP_CHECK(time.total > Duration{0}, "a step takes no time");
+    add_step(time, sequences, binding);
+    sample(end, in_use, cached);
+    end += time.total;
+  } while (++steps < steady && end < horizon);
+  replica_.skip_steps(steps - 1);
+  events_ += steps - 1;
+  push_step_end(end);
+  return steps;
+}
+
+std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon) {
   const auto ranks = replica_.plan_step(now);
-  if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return false;
+  if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return 0;
   totals_.binding.idle += now - idle_since_;
+  if (const std::int64_t steps = skip(ranks, now, horizon); steps > 0) return steps;
   StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
               "a step of " + std::to_string(time.total.count()) +
@@ -168,7 +200,7 @@ bool ReplicaDriver::launch(SimTime now) {
     time.gpu += wait;
     totals_.load_wait += wait;
   }
-  account_step(ranks, time);
+  add_step(time, sequences_of(ranks), binding_of(ranks));
   if (host_.step_timed) host_.step_timed(now, ranks, time);
   if (host_.explained != nullptr) explain(ranks, time);
   const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
@@ -176,7 +208,7 @@ bool ReplicaDriver::launch(SimTime now) {
   sample(now, in_use, cached);
   if (!host_.overlapped) {
     push_step_end(now + time.total);
-    return true;
+    return 1;
   }
   V4CAP_CHECK(time.gpu > Duration{0}, "a launched step takes the GPU no time");
   const SimTime launched = now + time.host;
@@ -184,7 +216,7 @@ bool ReplicaDriver::launch(SimTime now) {
   gpu_free_ = std::max(std::max(gpu_free_, now) + time.gpu, launched);
   open_ = true;
   push_step_end(next_launch);
-  return true;
+  return 1;
 }
 
 void ReplicaDriver::sample(SimTime now, const KindBytes& in_use, const KindBytes& cached) {
@@ -284,27 +316,32 @@ void ReplicaDriver::explain(std::span<const StepPlan* const> ranks, const StepTi
   if (prefills) out.decoding_beside_prefill_s += sequence_s;
 }
 
-void ReplicaDriver::account_step(std::span<const StepPlan* const> ranks, const StepTime& time) {
+std::int64_t ReplicaDriver::sequences_of(std::span<const StepPlan* const> ranks) {
+  std::int64_t sequences = 0;
+  for (const StepPlan* plan : ranks) sequences += static_cast<std::int64_t>(plan->pieces.size());
+  return sequences;
+}
+
+void ReplicaDriver::add_step(const StepTime& time, std::int64_t sequences, Duration& binding) {
   ++totals_.steps;
   totals_.busy += time.total;
   totals_.share += time.share;
   totals_.clamped_steps += time.clamped ? 1 : 0;
-  for (const StepPlan* plan : ranks) {
-    totals_.sequences += static_cast<std::int64_t>(plan->pieces.size());
-  }
+  totals_.sequences += sequences;
+  binding += time.total;
+}
 
+// Where the time of this step counts.
+Duration& ReplicaDriver::binding_of(std::span<const StepPlan* const> ranks) {
   BindingTime& binding = totals_.binding;
   switch (replica_.wait_reason()) {
     case WaitReason::memory:
-      binding.memory_pools[replica_.short_pool_index()].second += time.total;
-      return;
+      return binding.memory_pools[replica_.short_pool_index()].second;
     case WaitReason::running_cap:
-      binding.running_cap += time.total;
-      return;
+      return binding.running_cap;
     case WaitReason::step_tokens:
     case WaitReason::prefill_delayed:
-      binding.step_tokens += time.total;
-      return;
+      return binding.step_tokens;
     case WaitReason::nothing_waits:
       break;
   }
@@ -314,7 +351,7 @@ void ReplicaDriver::account_step(std::span<const StepPlan* const> ranks, const S
       (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
     }
   }
-  (others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode) += time.total;
+  return others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode;
 }
 
 StepTotals ReplicaDriver::counted() const {

@@ -52,6 +52,7 @@ struct HostRules {
   // Called with every step, its begin and its time, before it ends.
   std::function<void(SimTime, std::span<const StepPlan* const>, const StepTime&)> step_timed{};
   std::int64_t steps_per_progress = 4096;  // between two calls of the progress function
+  bool skips_steady = true;                // false: every step is planned and finished by itself
   TierLinks tiers{};                       // of the tiers below GPU memory; none: there are none
 };
 
@@ -87,9 +88,10 @@ class ReplicaDriver final : public RouteTarget {
   }
   // What happens then. Records of requests that ended are appended.
   void handle(SimTime now, std::vector<RequestRecord>& ended);
-  // Everything of this instant is known: the next step begins where none runs and some can. True:
-  // one did.
-  bool start_step(SimTime now);
+  // Everything of this instant is known: the next step begins where none runs and some can. Returns
+  // how many did: those that differ only in contexts are taken together, as long as they begin
+  // before `horizon`. Until then nobody may ask anything of this replica.
+  std::int64_t start_step(SimTime now, SimTime horizon = kSimStart);
   bool busy() const { return step_end_ != kNever; }
   // No request is in it any more, nor on its way out. Copies to tiers may be.
   bool drained() const { return !busy() && !unseen_ && requests() == 0; }
@@ -156,15 +158,20 @@ class ReplicaDriver final : public RouteTarget {
   void pass(SimTime now);
   void carry_on(SimTime now);
   StepTime time_of(std::span<const StepPlan* const> ranks) const;
-  // False: nothing can run before a load is there.
-  bool launch(SimTime now);
+  // 0: nothing can run before a load is there.
+  std::int64_t launch(SimTime now, SimTime horizon);
+  // All but the last of the steps from this one on that are taken together have been performed;
+  // returns how many there are, 0 if there is no other one.
+  std::int64_t skip(std::span<const StepPlan* const> ranks, SimTime now, SimTime horizon);
   void push_step_end(SimTime at);
   void give(RequestSpec spec, SimTime sent, SimTime now, std::vector<RequestRecord>& ended);
   void step_ended(SimTime now, std::vector<RequestRecord>& ended);
   void see_tokens(SimTime now, std::vector<RequestRecord>& ended);
   void explain(std::span<const StepPlan* const> ranks, const StepTime& time);
   void sample(SimTime now, const KindBytes& in_use, const KindBytes& cached);
-  void account_step(std::span<const StepPlan* const> ranks, const StepTime& time);
+  static std::int64_t sequences_of(std::span<const StepPlan* const> ranks);
+  Duration& binding_of(std::span<const StepPlan* const> ranks);
+  void add_step(const StepTime& time, std::int64_t sequences, Duration& binding);
   // What the replica has counted over all its life.
   StepTotals counted() const;
 

@@ -127,7 +127,8 @@ RunResult Simulation::run(const ProgressFunction& progress) {
       handle(coming);
       coming = next();
     } while (coming.at == now);
-    const std::int64_t started = cluster_->start_steps(now);
+    const std::int64_t started =
+        cluster_->start_steps(now, queue_.empty() ? kNever : queue_.top().at);
     steps_ += started;
     if (started > 0 && progress && steps_ >= next_progress) {
       next_progress += host_.steps_per_progress;

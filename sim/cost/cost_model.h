@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -78,6 +79,16 @@ struct StepTime {
   bool clamped = false;  // samples were below the roofline and gave way to it
 };
 
+// Times of steps that follow one another and differ only in their contexts, each of which grows by
+// a token a step.
+class DecodeRun {
+ public:
+  virtual ~DecodeRun() = default;
+  // Of the first step, then of the next: what step_time() says of it, to the last bit.
+  // `roofline_floor` may be left at 0 where the time is known to be above it.
+  virtual StepTime next() = 0;
+};
+
 class CostModel {
  public:
   virtual ~CostModel() = default;
@@ -90,6 +101,13 @@ class CostModel {
   StepTime step_time(const StepPlan& plan) const {
     const StepPlan* const only = &plan;
     return step_time(std::span(&only, 1));
+  }
+
+  // The steps from `ranks` on, which decode one token a sequence and do nothing else. The run must
+  // not outlive the model. Null: each step has to be asked for by itself, as of a model that
+  // performs them.
+  virtual std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const>) const {
+    return nullptr;
   }
 
   // Adds the parts of one step to `ledger`; they sum to step_time().total.

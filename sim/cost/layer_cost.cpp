@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sim/core/error.h"
+#include "sim/cost/plain_decode_run.h"
 #include "sim/cost/profile_tables.h"
 #include "sim/cost/time_account.h"
 #include "sim/model/compression.h"
@@ -394,6 +395,10 @@ StepTime LayerCost::time_of(std::span<const StepPlan* const> ranks, CostLedger* 
   out.total = duration_from_seconds(step.total() / kUsPerSecond);
   out.share = step.share();
   return out;
+}
+
+std::unique_ptr<DecodeRun> LayerCost::decode_run(std::span<const StepPlan* const> ranks) const {
+  return plain_decode_run(*this, ranks);
 }
 
 StepTime LayerCost::step_time(std::span<const StepPlan* const> ranks) const {

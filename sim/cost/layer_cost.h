@@ -67,6 +67,7 @@ class LayerCost final : public CostModel {
 
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+  std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const> ranks) const override;
 
   void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
 

@@ -138,6 +138,19 @@ OperatorList StepOperators::joint_list(std::span<const RankTokens> ranks) const 
   return out;
 }
 
+OperatorList StepOperators::most_of_decode(std::int64_t sequences, std::int64_t contexts) const {
+  V4CAP_CHECK(draft_steps_ == 0, "a bound of decode steps with drafts");
+  const PlanSums sums = most_of_decode_sums(sequences, contexts, limits_);
+  return pass_list(sums, ranks_ == 1);
+}
+
+OperatorList StepOperators::pass_list(const PlanSums& sums, bool experts) const {
+  OperatorList out;
+  Builder b{sums, out, layers_};
+  pass(b, experts ? JointTokens{sums.tokens, sums.tokens} : JointTokens{});
+  return out;
+}
+
 // In the order of a layer. The first pass of the draft layer runs on all rows of the step, because later ones need its entries of them;
 // each further pass on one row of every sequence that decodes.
 OperatorList StepOperators::own_list(const StepPlan& plan, bool experts) const {
@@ -146,9 +159,8 @@ OperatorList StepOperators::own_list(const StepPlan& plan, bool experts) const {
   };
   const PlanSums sums = sum_plan(plan, limits_);
   const JointTokens joint = joint_of(sums);
-  OperatorList out;
+  OperatorList out = pass_list(sums, experts);
   Builder b{sums, out, layers_};
-  pass(b, joint);
   const auto copied = plan.copies.points_written + plan.copies.points_read;
   if (copied.value > 0) {
     k::Work w;  // every byte is read once and written once

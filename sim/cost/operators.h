@@ -103,6 +103,9 @@ class StepOperators {
   // What one attention rank does on its own tokens, collectives within the rank included. The plan
   // must not be empty: an idle rank does nothing.
   OperatorList rank_list(const StepPlan& plan) const;
+  // Of a rank that decodes a token of each of so many sequences, without drafts, whose contexts (the
+  // new tokens included) sum to at most `contexts`: no operator has more work than here.
+  OperatorList most_of_decode(std::int64_t sequences, std::int64_t contexts) const;
   // What all ranks do together; one entry for each rank, at least one with tokens.
   OperatorList joint_list(std::span<const RankTokens> ranks) const;
 
@@ -130,6 +133,7 @@ class StepOperators {
                std::int64_t layers) const;
   static Layers draft_layer(const ModelSpec& model);
   OperatorList own_list(const StepPlan& plan, bool experts) const;
+  OperatorList pass_list(const PlanSums& sums, bool experts) const;
   void pass(Builder& b, const JointTokens& joint) const;
   void draft_pass(Builder& b, const JointTokens& joint) const;
   void feed_forward(Builder& b, const JointTokens& joint) const;

@@ -98,6 +98,23 @@ PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
   return sums;
 }
 
+PlanSums most_of_decode_sums(std::int64_t sequences, std::int64_t contexts,
+                             const ViewLimits& limits) {
+  const auto most = [&](std::int64_t per_entry, std::int64_t limit) {
+    return single(std::min(contexts / per_entry, sequences * limit));
+  };
+  PlanSums sums;
+  sums.tokens = sums.decode_tokens = sums.emitting_rows = sums.sequences = sequences;
+  sums.window = most(1, limits.window);
+  sums.csa_scores = single(contexts / kCsaTokensPerEntry);
+  sums.csa_selected = most(kCsaTokensPerEntry, limits.top_k);
+  sums.hca = single(contexts / kHcaTokensPerEntry);
+  sums.dense = sums.dense_decode = single(contexts);
+  sums.dsa_selected = most(1, limits.top_k);
+  sums.csa_emitted = sums.hca_emitted = sums.kv_written = sequences;
+  return sums;
+}
+
 PlanSums sum_drafts(const StepPlan& plan, const ViewLimits& limits) {
   PlanSums sums;
   for (const StepPiece& piece : plan.pieces) {

@@ -51,6 +51,11 @@ PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits);
 // Of one row behind each decode piece: what a further pass of a draft layer runs on.
 PlanSums sum_drafts(const StepPlan& plan, const ViewLimits& limits);
 
+// At least those of any plan that decodes one token of each of so many sequences whose contexts sum
+// to at most `contexts`.
+PlanSums most_of_decode_sums(std::int64_t sequences, std::int64_t contexts,
+                             const ViewLimits& limits);
+
 // sum over n = 1..last of min(limit, floor(n / per_entry)); limit >= 0, per_entry >= 1, 0 <= last <
 // 2^31.
 constexpr std::int64_t view_sum(std::int64_t last, std::int64_t per_entry, std::int64_t limit) {

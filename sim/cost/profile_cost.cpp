@@ -49,25 +49,6 @@ kernels::Precision precision_of_experts(double bytes, bool has_fp4) {
 
 }  // namespace
 
-// What of one rank's plan does not depend on contexts.
-struct ProfileCost::RankShape {
-  std::int64_t sequences = 0;    // that decode
-  std::int64_t decode_rows = 0;  // theirs, drafts to verify included; padded in a graph
-  std::int64_t draft_rows = 0;   // of a later pass of the draft layer: one a sequence, padded
-  std::int64_t prefill_tokens = 0;
-  std::int64_t tokens() const { return decode_rows + prefill_tokens; }
-};
-
-struct ProfileCost::Shape {
-  std::vector<RankShape> ranks;
-  bool graph = false;
-  bool prefills = false;
-  std::int64_t tokens = 0;       // of all ranks
-  std::int64_t most_tokens = 0;  // of one
-  std::int64_t most_sequences = 0;
-  std::int64_t draft_rows = 0, most_draft_rows = 0;  // of all ranks, of one
-};
-
 ProfileCost::~ProfileCost() = default;
 
 ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardware,
@@ -200,12 +181,18 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
 void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                             const RankShape& rank, TimeAccount& account) const {
   const ProfileTables& t = *tables_;
-  const ModelSpec& m = setting_.model;
-  const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
-  const double tokens = kernels::real(rank.tokens());
   if (t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0)) {
     for (const AttentionModule& module : t.attention) attention_time(module, plan, rank, account);
   }
+  rest_of_rank(plan, own, shape, rank, account);
+}
+
+void ProfileCost::rest_of_rank(const StepPlan& plan, const OperatorList& own, const Shape& shape,
+                               const RankShape& rank, TimeAccount& account) const {
+  const ProfileTables& t = *tables_;
+  const ModelSpec& m = setting_.model;
+  const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
+  const double tokens = kernels::real(rank.tokens());
   if (t.hyper_connections) {
     account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_pre.at(tokens));
     account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_post.at(tokens));
@@ -393,6 +380,17 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
              TimeSource::roofline);
     out.clamped = true;
   }
+  const StepTime hosted = with_host(step, shape);
+  out.gpu = hosted.gpu;
+  out.host = hosted.host;
+  out.total = hosted.total;
+  out.share = hosted.share;
+  return out;
+}
+
+StepTime ProfileCost::with_host(TimeAccount& step, const Shape& shape) const {
+  const auto time = [&] { return duration_from_seconds(step.total() / kUsPerSecond); };
+  StepTime out;
   if (shape.graph) {
     // Launched at once; the GPU waits for the host between steps.
     step.add("host", to_us(host_.graph_step), TimeSource::host);

@@ -58,6 +58,7 @@ class ProfileCost final : public CostModel {
 
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+  std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const> ranks) const override;
 
   void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
 
@@ -65,14 +66,34 @@ class ProfileCost final : public CostModel {
   const std::vector<std::string>& missing() const { return missing_; }
 
  private:
-  struct Shape;
-  struct RankShape;
+  class DecodeSteps;
+  struct DecodeCache;
+  // What of one rank's plan does not depend on contexts.
+  struct RankShape {
+    std::int64_t sequences = 0;    // that decode
+    std::int64_t decode_rows = 0;  // theirs, drafts to verify included; padded in a graph
+    std::int64_t draft_rows = 0;   // of a later pass of the draft layer: one a sequence, padded
+    std::int64_t prefill_tokens = 0;
+    std::int64_t tokens() const { return decode_rows + prefill_tokens; }
+  };
+  struct Shape {
+    std::vector<RankShape> ranks;
+    bool graph = false;
+    bool prefills = false;
+    std::int64_t tokens = 0;       // of all ranks
+    std::int64_t most_tokens = 0;  // of one
+    std::int64_t most_sequences = 0;
+    std::int64_t draft_rows = 0, most_draft_rows = 0;  // of all ranks, of one
+  };
 
   Shape shape_of(std::span<const StepPlan* const> ranks) const;
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       TimeAccount& account) const;
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                  const RankShape& rank, TimeAccount& account) const;
+  // Of that, what depends on no context where a plan only decodes: all but the attention modules.
+  void rest_of_rank(const StepPlan& plan, const OperatorList& own, const Shape& shape,
+                    const RankShape& rank, TimeAccount& account) const;
   void joint_time(const OperatorList& joint, const Shape& shape, TimeAccount& account) const;
   void draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
                   TimeAccount& account) const;
@@ -87,6 +108,8 @@ class ProfileCost final : public CostModel {
   void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
                  TimeAccount& account) const;
   StepTime time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const;
+  // The step whose parts are in `step`, with its host.
+  StepTime with_host(TimeAccount& step, const Shape& shape) const;
 
   RooflineCost roofline_;
   StepSetting setting_;
@@ -94,6 +117,8 @@ class ProfileCost final : public CostModel {
   std::int64_t dense_layers_ = 0;
   bool transferred_ = false, has_fp4_ = false;
   std::unique_ptr<ProfileTables> tables_;
+  // What runs of decode steps have looked up; made when the first one is asked for.
+  mutable std::shared_ptr<DecodeCache> decode_cache_;
   std::vector<std::string> missing_;
 };
 

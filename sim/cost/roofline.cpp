@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sim/core/error.h"
+#include "sim/cost/plain_decode_run.h"
 
 namespace v4cap {
 
@@ -105,6 +106,10 @@ OperatorList RooflineCost::joint_list(std::span<const StepPlan* const> ranks) co
   tokens.reserve(ranks.size());
   for (const StepPlan* plan : ranks) tokens.push_back(rank_tokens(*plan));
   return operators_.joint_list(tokens);
+}
+
+std::unique_ptr<DecodeRun> RooflineCost::decode_run(std::span<const StepPlan* const> ranks) const {
+  return plain_decode_run(*this, ranks);
 }
 
 StepTime RooflineCost::step_time(std::span<const StepPlan* const> ranks) const {

@@ -35,6 +35,7 @@ class RooflineCost final : public CostModel {
 
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+  std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const> ranks) const override;
 
   // The same step by operator, those of the slowest rank in layer order, then the joint ones; a
   // last line "host" holds the fixed cost of the step. Seconds sum to step_time().total.

@@ -289,6 +289,26 @@ SampleTime SampleGrid::Row::at(double second) const {
   return {std::exp(log_us_[i] + slope_[i] * (std::log(second) - log_x_[i])), kind};
 }
 
+SampleGrid::Row::Line SampleGrid::Row::line(double second) const {
+  std::size_t i = first_above_[bucket_of(second)];
+  while (i < x_.size() && x_[i] <= second) ++i;
+  const SampleTime here = at(second);
+  if (i == 0) return {here.us, 0, second, std::min(x_.front(), second + 1), here.kind};
+  const bool is_last = i == x_.size();
+  const double low = x_[--i];
+  const bool is_line = log_x_.empty() || is_last;
+  if (!is_line || here.kind == SampleKind::measured) {
+    return {here.us, 0, second, second + 1, here.kind};
+  }
+  double until = is_last ? std::numeric_limits<double>::infinity() : x_[i + 1];
+  if (second < reach_low_) {
+    until = std::min(until, reach_low_);
+  } else if (second <= reach_) {
+    until = std::min(until, std::floor(reach_) + 1);
+  }
+  return {us_[i], slope_[i], low, until, here.kind};
+}
+
 Raised raise_to_running_maximum(std::vector<Sample>& samples, std::size_t axis) {
   const auto line = [axis](const Sample& s) {
     std::array<double, kSampleAxesMax> rest = s.at;

@@ -53,6 +53,14 @@ class SampleGrid {
    public:
     SampleTime at(double second) const;
 
+    // at(x) for whole x from the asked one up to `until` is us + slope (x - low), of one kind.
+    struct Line {
+      double us = 0, slope = 0, low = 0, until = 0;
+      SampleKind kind = SampleKind::measured;
+    };
+    // For whole `second`. Of one point only where times are no lines.
+    Line line(double second) const;
+
    private:
     friend class SampleGrid;
     std::vector<double> x_, us_, slope_;           // slope_: to the next point, of log us if log

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "sim/core/error.h"
 #include "sim/cost/cost_model.h"
@@ -32,10 +33,17 @@ inline TimeSource source_of(SampleKind kind) {
 // Microseconds by SampleKind.
 using SampleSums = std::array<double, 3>;
 
+// An amount that was added.
+struct TimeAdded {
+  TimeSource source{};
+  double us = 0;
+};
+
 struct TimeAccount {
-  std::array<double, 6> us{};    // by TimeSource
-  CostLedger* ledger = nullptr;  // nullptr: parts are not asked for
-  bool transferred = false;      // all samples are of another GPU
+  std::array<double, 6> us{};               // by TimeSource
+  CostLedger* ledger = nullptr;             // nullptr: parts are not asked for
+  bool transferred = false;                 // all samples are of another GPU
+  std::vector<TimeAdded>* added = nullptr;  // where each amount is noted, too
 
   double total() const {
     double sum = 0;
@@ -45,6 +53,7 @@ struct TimeAccount {
   void add(std::string_view part, double amount_us, TimeSource source) {
     if (transferred && source < TimeSource::transferred) source = TimeSource::transferred;
     us[static_cast<std::size_t>(source)] += amount_us;
+    if (added != nullptr) added->push_back({source, amount_us});
     if (ledger != nullptr) ledger->add(part, amount_us / kUsPerSecond);
   }
   void add(std::string_view part, double count, const SampleTime& time) {

@@ -1,6 +1,7 @@
 #include "sim/engine/engine.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -125,6 +126,7 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
   }
   rules_->plan(batch, now);
   preemptions_ += static_cast<std::int64_t>(batch.preempted());
+  nobody_preempted_ = batch.preempted() == 0;
   if (batch.preempted() > 0) {
     decoding_ = static_cast<std::size_t>(std::ranges::count_if(
         running_, [&](RequestIndex slot) { return slots_[slot].state == RequestState::decoding; }));
@@ -148,6 +150,45 @@ void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   if (cache_->tiers() != nullptr && now != kNotSeenYet) cache_->tiers()->set_time(now);
   for (const StepPiece& piece : plan_.pieces) finish_piece(piece, now, ended);
   step_open_ = false;
+}
+
+std::int64_t Engine::steady_steps() const {
+  constexpr std::int64_t kForEver = std::numeric_limits<std::int64_t>::max();
+  if (!step_open_) return has_work() || shared() > 0 ? 1 : kForEver;
+  const bool decodes_only = decoding_ == running_.size() &&
+                            plan_.pieces.size() == running_.size() && plan_.copies == StepCopies{};
+  if (!decodes_only || !nobody_preempted_ || limits_.draft_tokens > 0 || observer_ != nullptr ||
+      cache_->tiers() != nullptr || !loading_.empty() || !incoming_.empty() || !not_seen_.empty() ||
+      !rules_->repeats(!waiting_.empty())) {
+    return 1;
+  }
+  std::int64_t steps = kForEver;
+  for (const RequestIndex slot : running_) {
+    const LiveRequest& request = slots_[slot];
+    // Its second token is somebody's to know.
+    if (request.generated < Tokens{2}) return 1;
+    steps = std::min({steps, (request.output - request.generated).value,
+                      cache_->quiet_for(request.sequence, request.computed).value});
+    if (steps <= 1) return 1;
+  }
+  return steps;
+}
+
+void Engine::skip_steps(std::int64_t steps) {
+  const Tokens tokens{steps};
+  for (const RequestIndex slot : running_) {
+    LiveRequest& request = slots_[slot];
+    request.generated += tokens;
+    request.computed += tokens;
+    request.reached = std::max(request.reached, request.computed);
+    request.decode_steps += steps;
+    request.points_reserved = std::max(request.points_reserved, request.computed + Tokens{1});
+  }
+  for (StepPiece& piece : plan_.pieces) piece.past += tokens;
+  const auto decoded = steps * static_cast<std::int64_t>(running_.size());
+  decode_steps_ += decoded;
+  decoded_ += Tokens{decoded};
+  if (step_open_) rules_->repeated(steps);
 }
 
 // A slot whose request has ended may have another one by now, without times to be stamped.

@@ -104,6 +104,13 @@ class Engine final : public RouteTarget {
   // Whether the next plan would run prompt tokens if it were allowed to.
   bool wants_prefill();
 
+  // The plan is the first of so many in a row, at least 1, that differ only in contexts: each lets
+  // all running requests decode a token, and nothing else happens when any but the last is finished.
+  std::int64_t steady_steps() const;
+  // The plan has been performed and so have the next ones, `steps` in all, fewer than steady_steps();
+  // the one after them is now the last plan.
+  void skip_steps(std::int64_t steps);
+
   // The last plan has been performed. Records of requests that ended are appended to `ended`. With
   // `now` = kNotSeenYet its tokens are looked at later: stamp() then says when, before the next
   // finish_step(); the records have that value where the time belongs.
@@ -197,6 +204,7 @@ class Engine final : public RouteTarget {
   StepPlan plan_;
   std::vector<RequestIndex> not_seen_;  // running requests with a time to be stamped
   bool step_open_ = false;
+  bool nobody_preempted_ = true;  // by the last plan
   std::size_t decoding_ = 0;
   WaitReason wait_reason_ = WaitReason::nothing_waits;
   Tokens prompt_tokens_;

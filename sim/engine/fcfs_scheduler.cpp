@@ -25,6 +25,8 @@ class FcfsScheduler final : public SchedulerRules {
     }
     admit_waiting(batch, now);
   }
+  // It remembers nothing: who could not be admitted cannot be either while nobody ends.
+  bool repeats(bool) const override { return true; }
 
  private:
   static void decode_running(Batch& batch) {

@@ -131,6 +131,14 @@ class SchedulerRules {
   // Fills the batch for one step. Must schedule something when anything runs or can be admitted,
   // unless the batch does not allow prefill or decode.
   virtual void plan(Batch& batch, SimTime now) = 0;
+  // The last plan let every running request decode one token and did nothing else. Would it be made
+  // again, as often as may be, while nothing changes but their contexts? `anyone_waits`: requests do.
+  virtual bool repeats(bool anyone_waits) const {
+    static_cast<void>(anyone_waits);
+    return false;
+  }
+  // It was made again so many times, without plan() being asked.
+  virtual void repeated(std::int64_t times) { static_cast<void>(times); }
   // Whether plan() would run prompt tokens if it were asked now and prefill were allowed: what the
   // attention ranks of an engine tell each other before one of them may. A guess where only memory
   // could refuse.

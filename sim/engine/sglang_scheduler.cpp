@@ -76,6 +76,11 @@ class SglangScheduler final : public SchedulerRules {
     running_before_ = batch.running().size();
   }
 
+  bool repeats(bool anyone_waits) const override { return !anyone_waits || full_; }
+  void repeated(std::int64_t times) override {
+    for (; times > 0 && ratio_ > numbers_.ratio_min; --times) decay();
+  }
+
   bool wants_prefill(const Batch& batch) const override {
     if (unfinished_) return true;
     return !batch.waiting().empty() && !is_full(batch) && below_cap(batch);

@@ -27,6 +27,8 @@ class VllmScheduler final : public SchedulerRules {
     run_running(batch);
     admit_waiting(batch, now);
   }
+  // It remembers nothing: who could not be admitted cannot be either while nobody ends.
+  bool repeats(bool) const override { return true; }
 
  private:
   void run_running(Batch& batch) const {

@@ -1,0 +1,284 @@
+// Decode steps that are taken together: every byte of a run is as if each had been planned, timed and
+// finished by itself.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <boost/random/uniform_int_distribution.hpp>
+#include <string>
+#include <vector>
+
+#include "sim/cluster/run_scenario.h"
+#include "sim/config/scenario_file.h"
+#include "sim/core/parallel.h"
+#include "sim/cost/plain_decode_run.h"
+#include "tests/sim/cluster/random_sessions.h"
+
+namespace v4cap {
+namespace {
+
+// A linear cost whose steps may be asked for in runs. Counts how often it was asked for one alone.
+class RunsCost final : public CostModel {
+ public:
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override {
+    std::int64_t tokens = 0, contexts = 0;
+    for (const StepPlan* plan : ranks) {
+      for (const StepPiece& piece : plan->pieces) {
+        tokens += piece.tokens.value;
+        contexts += piece.past.value;
+      }
+    }
+    StepTime time;
+    time.total = time.gpu = Duration{500'000 + 1'000 * tokens + 7 * contexts};
+    time.share.roofline_s = to_seconds(time.total) / 3;
+    time.share.measured_s = to_seconds(time.total) - time.share.roofline_s;
+    return time;
+  }
+  std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const> ranks) const override {
+    ++runs;
+    return plain_decode_run(*this, ranks);
+  }
+  mutable std::int64_t runs = 0;
+};
+
+bool same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
+
+bool same(const TimeShare& a, const TimeShare& b) {
+  return same_bits(a.measured_s, b.measured_s) && same_bits(a.interpolated_s, b.interpolated_s) &&
+         same_bits(a.extrapolated_s, b.extrapolated_s) &&
+         same_bits(a.transferred_s, b.transferred_s) && same_bits(a.roofline_s, b.roofline_s) &&
+         same_bits(a.host_s, b.host_s);
+}
+
+// What differs first; "" if nothing does.
+std::string difference(const RunResult& a, const RunResult& b) {
+  if (a.records.size() != b.records.size()) return "records";
+  for (std::size_t i = 0; i < a.records.size(); ++i) {
+    const RequestRecord &x = a.records[i], &y = b.records[i];
+    const bool equal = x.end == y.end && x.arrival == y.arrival && x.admitted == y.admitted &&
+                       x.first_token == y.first_token && x.second_token == y.second_token &&
+                       x.finished == y.finished && x.hit == y.hit && x.computed == y.computed &&
+                       x.rebuilt == y.rebuilt && x.preemptions == y.preemptions &&
+                       x.recomputed_after_preemption == y.recomputed_after_preemption;
+    if (!equal) return "record " + std::to_string(i);
+  }
+  const RunTotals &s = a.totals, &t = b.totals;
+  if (s.result_hash != t.result_hash) return "hash";
+  if (s.steps != t.steps || s.sequences != t.sequences || s.events != t.events) return "counts";
+  if (s.busy != t.busy || s.clamped_steps != t.clamped_steps) return "busy";
+  if (!same(s.share, t.share)) return "share";
+  if (!(s.kv_peak == t.kv_peak) || !(s.evicted == t.evicted) || !(s.written == t.written) ||
+      !(s.hit_bytes == t.hit_bytes) || !(s.rebuilt_bytes == t.rebuilt_bytes)) {
+    return "bytes";
+  }
+  const BindingTime &u = s.binding, &v = t.binding;
+  if (u.memory_pools != v.memory_pools || u.running_cap != v.running_cap ||
+      u.step_tokens != v.step_tokens || u.nothing_waits_decode != v.nothing_waits_decode ||
+      u.nothing_waits_prefill != v.nothing_waits_prefill || u.idle != v.idle) {
+    return "binding";
+  }
+  if (s.decode_steps != t.decode_steps || s.decoded != t.decoded) return "decode steps";
+  if (!same_bits(s.waiting_mean, t.waiting_mean) || !same_bits(s.running_mean, t.running_mean) ||
+      !same_bits(s.decoding_mean, t.decoding_mean) || !same_bits(s.mean_batch, t.mean_batch)) {
+    return "means";
+  }
+  if (a.occupancy.size() != b.occupancy.size()) return "samples";
+  for (std::size_t i = 0; i < a.occupancy.size(); ++i) {
+    const OccupancySample &x = a.occupancy[i], &y = b.occupancy[i];
+    if (x.at != y.at || !(x.in_use == y.in_use) || !(x.cached == y.cached) ||
+        x.running != y.running || x.waiting != y.waiting) {
+      return "sample " + std::to_string(i);
+    }
+  }
+  return "";
+}
+
+SchedulerParameters sglang_rules(std::int64_t ranks, bool mixed) {
+  SchedulerParameters rules;
+  rules.attention_ranks = ranks;
+  rules.mixed_chunk = mixed;
+  rules.options = {{"max_prefill_tokens", 512},
+                   {"clip_max_new_tokens", 4096},
+                   {"conservativeness", 1},
+                   {"conservativeness_of_ranks", 1},
+                   {"new_token_ratio", 0.7},
+                   {"new_token_ratio_least", 0.14},
+                   {"new_token_ratio_decay_steps", 600},
+                   {"prefill_delay_steps", 30},
+                   {"retract_decode_steps", 20}};
+  return rules;
+}
+
+struct World {
+  Trace trace;
+  WorkloadConfig workload;
+  ToyEngine engine;
+  std::size_t ranks = 1;
+  RankRules rules;
+  HostRules host;
+  std::uint64_t seed = 1;
+
+  RunResult play(bool skips, std::int64_t& runs) const {
+    RunsCost cost;
+    Replica replica = toy_ranks(engine, ranks, "round_robin", rules);
+    HostRules played = host;
+    played.skips_steady = skips;
+    RunResult result = play_on(replica, trace, workload, cost, seed, played);
+    runs = cost.runs;
+    return result;
+  }
+};
+
+World random_world(std::uint64_t seed) {
+  RandomEngine random = RandomStreams(seed).stream("steady steps");
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
+  };
+  World world;
+  world.seed = seed;
+  world.trace = random_sessions(seed, static_cast<int>(draw(3, 25)));
+  const std::vector<std::string> policies = {"full",     "checkpoint=128", "checkpoint=128+ends",
+                                             "tail",     "recompute",      "replay",
+                                             "pool=0.3", "reuse=0.5"};
+  world.engine = tight_engine(policies[static_cast<std::size_t>(draw(0, 7))]);
+  if (draw(0, 2) == 0) world.engine.costs.capacity *= 20;  // no pressure
+  if (draw(0, 4) == 0) world.engine.costs.windows_stay = true;
+  world.engine.max_running = draw(1, 12);
+  world.engine.step_tokens = Tokens{draw(0, 3) == 0 ? draw(4, 20) : draw(64, 512)};
+  world.engine.reuse_generated = draw(0, 3) > 0;
+  if (draw(0, 5) == 0) world.engine.acceptance = {0.4, 0.3, 0.3};
+  world.ranks = static_cast<std::size_t>(draw(0, 2) == 0 ? draw(2, 4) : 1);
+  const auto ranks = static_cast<std::int64_t>(world.ranks);
+  switch (draw(0, 3)) {
+    case 0:
+      world.engine.scheduler = "vllm";
+      break;
+    case 1:
+      world.engine.scheduler = "sglang";
+      world.engine.step_tokens = std::max(world.engine.step_tokens, Tokens{64});
+      world.engine.rules = sglang_rules(ranks, draw(0, 1) == 0);
+      if (ranks > 1 && draw(0, 1) == 0) world.rules.delay_steps = 3;
+      if (ranks > 1 && world.engine.acceptance.size() > 1) world.rules.prefill_alone = true;
+      break;
+    default:
+      break;
+  }
+  if (draw(0, 1) == 0) world.workload = closed_loop(draw(1, 12));
+  world.host.overlapped = draw(0, 4) == 0;
+  if (draw(0, 6) == 0) world.host.prompt_token = Duration{draw(100, 5000)};
+  return world;
+}
+
+TEST_CASE("steady steps: 2,000 random worlds, the same bytes as step by step") {
+  constexpr std::size_t kWorlds = 2000;
+  struct Seen {
+    std::string difference;
+    std::int64_t runs = 0, steps = 0;
+  };
+  std::vector<Seen> seen(kWorlds);
+  parallel_for(
+      kWorlds,
+      [&](std::size_t i) {
+        const World world = random_world(i + 1);
+        std::int64_t runs = 0, none = 0;
+        const RunResult fast = world.play(true, runs), plain = world.play(false, none);
+        seen[i] = {difference(fast, plain), runs, fast.totals.steps};
+        if (none > 0) seen[i].difference = "steps were skipped that should not be";
+      },
+      2);
+  std::int64_t runs = 0, steps = 0;
+  for (std::size_t i = 0; i < kWorlds; ++i) {
+    CAPTURE(i + 1);
+    CHECK(seen[i].difference.empty());
+    CHECK(seen[i].difference == "");
+    runs += seen[i].runs;
+    steps += seen[i].steps;
+  }
+  CHECK(runs > 10'000);
+  CHECK(steps > 5 * runs);
+}
+
+Scenario scenario_of(const std::string& rest) {
+  return parse_scenario(
+      "hardware: hgx-b200\n"
+      "workload:\n"
+      "  synthetic:\n"
+      "    sessions: 60\n"
+      "    turns_min: 1\n"
+      "    turns_max: 3\n"
+      "    first_prompt: {kind: lognormal, mean: 3000, sigma: 1, min: 8, max: 60000}\n"
+      "    next_prompt: {kind: lognormal, mean: 200, sigma: 1, min: 8, max: 2000}\n"
+      "    output: {kind: lognormal, mean: 200, sigma: 1, min: 1, max: 3000}\n"
+      "    think_time_mean: 2 s\n" +
+          rest,
+      "steady.yaml");
+}
+
+TEST_CASE("steady steps: with measured modules, layers and rooflines") {
+  const std::string loop = "  arrivals: {mode: closed_loop, sessions_at_a_time: 12}\n";
+  for (const std::string& rest : std::vector<std::string>{
+           "  arrivals: {mode: poisson, rate_per_s: 4}\nmodel: deepseek-v4-flash\n"
+           "deployment: {tensor_parallel: 4}\nkv_cache: {swa_policy: checkpoint=2048}\n",
+           loop + "model: deepseek-v4-pro\ndeployment: {data_parallel: 8}\n",
+           loop + "model: deepseek-v4-pro\nkv_cache: {layout: sglang}\n",
+           loop + "model: deepseek-v3.2\n",
+           loop + "model: deepseek-v4-flash\nprofile: none\ndeployment: {tensor_parallel: 4, "
+                  "data_parallel: 2}\n"}) {
+    CAPTURE(rest);
+    const Scenario scenario = scenario_of(rest);
+    const Trace trace = load_workload(scenario);
+    const ScenarioCost cost = make_cost(scenario);
+    const auto play = [&](bool skips) {
+      const auto replica = make_replica(scenario);
+      return run_parts(scenario, trace, *replica, *cost.model, {.skips_steady = skips});
+    };
+    const RunResult fast = play(true), plain = play(false);
+    CHECK(difference(fast, plain) == "");
+    CHECK(fast.totals.steps > 1000);
+  }
+}
+
+TEST_CASE("steady steps: a run of measured decode steps is each of them, to the last bit") {
+  for (const std::string& rest : std::vector<std::string>{
+           "model: deepseek-v4-flash\ndeployment: {tensor_parallel: 4}\n",
+           "model: deepseek-v4-pro\ndeployment: {tensor_parallel: 8}\nkv_cache: {layout: sglang}\n",
+           "model: deepseek-v4-pro\ndeployment: {data_parallel: 4, tensor_parallel: 2}\n"}) {
+    CAPTURE(rest);
+    const Scenario scenario = scenario_of(rest);
+    const ScenarioCost cost = make_cost(scenario);
+    RandomEngine random = RandomStreams(7).stream("contexts");
+    const auto draw = [&](std::int64_t low, std::int64_t high) {
+      return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
+    };
+    for (int trial = 0; trial < 30; ++trial) {
+      std::vector<StepPlan> plans(static_cast<std::size_t>(scenario.deployment.data_parallel));
+      for (StepPlan& plan : plans) {
+        // From no context on, around the window and far beyond what was measured.
+        const std::int64_t longest = std::int64_t{1} << draw(1, 20);
+        for (std::int64_t n = draw(&plan == &plans.front() ? 1 : 0, 40); n > 0; --n) {
+          plan.pieces.push_back({0, PieceKind::decode, true, Tokens{draw(1, longest)}, Tokens{1}});
+        }
+      }
+      std::vector<const StepPlan*> ranks;
+      for (const StepPlan& plan : plans) ranks.push_back(&plan);
+      const auto run = cost.model->decode_run(ranks);
+      REQUIRE(run != nullptr);
+      bool equal = true;
+      for (int step = 0; step < 700; ++step) {
+        const StepTime fast = run->next(), plain = cost.model->step_time(ranks);
+        equal = equal && fast.total == plain.total && fast.gpu == plain.gpu &&
+                fast.host == plain.host && fast.clamped == plain.clamped &&
+                same(fast.share, plain.share);
+        for (StepPlan& plan : plans) {
+          for (StepPiece& piece : plan.pieces) piece.past += Tokens{1};
+        }
+      }
+      CHECK(equal);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace v4cap
