@@ -65,7 +65,7 @@ class ReplayCommand final : public Command {
     const auto replica = make_replica(scenario);
     const Trace trace = load_workload(scenario);
     if (context.options.dry_run) {
-      context.err << "a run of " << trace.requests.size() << " requests would be performed\n";
+      context.err << "a run of " << trace.played() << " requests would be performed\n";
       context.out << scenario.resolved_yaml;
       return ExitCode::done;
     }

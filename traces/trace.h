@@ -71,6 +71,17 @@ struct Trace {
   std::int64_t next_free_id = 0;   // larger than every id in use
   std::vector<std::string>
       notes;  // what the reader decided or dropped, with counts, for `trace info`
+  // Requests that are played where those of the file come over and over (traces/cycle.h); 0: each
+  // comes once.
+  std::uint32_t cycled_to = 0;
+
+  // What a run plays: its request r is request r modulo those of the file, and one of its own.
+  std::uint32_t played() const {
+    return cycled_to > 0 ? cycled_to : static_cast<std::uint32_t>(requests.size());
+  }
+  const TraceRequest& played(std::uint32_t r) const {
+    return requests[cycled_to > 0 ? r % requests.size() : r];
+  }
 
   std::span<const IdRun> runs_of(const TraceRequest& r) const {
     return {runs.data() + r.runs_begin, runs.data() + r.runs_end};

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <set>
 
 #include "sim/app/command.h"
@@ -18,6 +19,7 @@
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/scenario_file.h"
 #include "sim/cost/recorded_cost.h"
+#include "sim/output/aiperf.h"
 #include "sim/output/export_format.h"
 #include "sim/output/progress.h"
 #include "sim/output/run_directory.h"
@@ -87,10 +89,16 @@ class SimulateCommand final : public Command {
     std::vector<FinishedRun> runs;
     std::vector<ExpectationResult> expectations;
     try {
-      runs = simulate(std::move(scenarios), context);
+      runs = simulate(std::move(scenarios), directories, context);
       expectations = expected_of(runs, context);
     } catch (const Simulation::Interrupted&) {
-      context.err << "interrupted: nothing was written\n";
+      std::string partial;
+      for (const auto& directory : directories) {
+        for (const std::string& file : directory->partial_files()) partial += ' ' + file;
+      }
+      context.err << "interrupted: "
+                  << (partial.empty() ? "nothing was written" : "left unfinished:" + partial)
+                  << '\n';
       return ExitCode::interrupted;
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
@@ -213,7 +221,22 @@ class SimulateCommand final : public Command {
     return file.string();
   }
 
+  // What figures or another tool's file need every record for keeps all of them.
+  RecordRules record_rules(const Scenario& scenario, RunDirectory* directory,
+                           std::optional<RecordStream>& stream) const {
+    RecordRules rules;
+    if (!scenario.expect.empty() || !exports_.empty()) return rules;
+    rules.most_kept = kMostKeptRecords;
+    if (directory == nullptr) return rules;
+    rules.not_kept = [&stream, directory](const RequestRecord& record) {
+      if (!stream) stream.emplace(directory->stream(kRecordsFile));
+      stream->add(record);
+    };
+    return rules;
+  }
+
   std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios,
+                                    const std::vector<std::unique_ptr<RunDirectory>>& directories,
                                     CommandContext& context) const {
     // Every engine is built once before the first run, so that a mistake in the last costs no
     // waiting.
@@ -232,7 +255,11 @@ class SimulateCommand final : public Command {
         bar.update(all, std::chrono::steady_clock::now() - start);
         return !InterruptGuard::interrupted();
       };
-      RunResult result = run_scenario(scenarios[i], trace, progress);
+      std::optional<RecordStream> stream;
+      RunDirectory* const directory = directories.empty() ? nullptr : directories[i].get();
+      RunResult result = run_scenario(scenarios[i], trace, progress, nullptr,
+                                      record_rules(scenarios[i], directory, stream));
+      if (stream) stream->flush();
       runs.push_back(finished_run(std::move(scenarios[i]), std::move(result)));
     }
     return runs;
@@ -309,7 +336,7 @@ class SimulateCommand final : public Command {
       make_replica(scenario);
     }
     context.err << scenarios.size() << (scenarios.size() == 1 ? " run" : " runs") << " of "
-                << trace.requests.size() << " requests would be simulated\n";
+                << trace.played() << " requests would be simulated\n";
     context.out << scenarios.front().resolved_yaml;
     return ExitCode::done;
   }

@@ -102,7 +102,7 @@ void append_keys(std::span<const IdRun> ids, Tokens trace_block, Tokens engine_b
 void sequence_keys(const Trace& trace, std::uint32_t request, Tokens engine_block,
                    std::vector<IdRun>& ids, std::vector<KeyRun>& out) {
   out.clear();
-  const TraceRequest& r = trace.requests[request];
+  const TraceRequest& r = trace.played(request);
   const std::int64_t prompt_blocks = r.prompt / engine_block;
   const std::int64_t all_blocks = (r.prompt + r.output) / engine_block;
   if (trace.block.value > 0) {

@@ -18,6 +18,7 @@
 #include "sim/engine/scheduler_traits.h"
 #include "sim/model/node_memory.h"
 #include "traces/bench_serving.h"
+#include "traces/cycle.h"
 #include "traces/first_turns.h"
 #include "traces/generate.h"
 #include "traces/prefix_stats.h"
@@ -210,6 +211,13 @@ Trace load_workload(const Scenario& scenario) {
     if (workload.max_turns > 0) {
       trace = first_turns(std::move(trace), workload.max_turns, workload.max_requests);
     }
+  }
+  if (workload.clip_to > Tokens{0}) {
+    at_place(scenario, "workload.clip_to_tokens", [&] { clip_prompts(trace, workload.clip_to); });
+  }
+  if (workload.cycle_to > 0) {
+    at_place(scenario, "workload.cycle_to_requests",
+             [&] { cycle_requests(trace, workload.cycle_to); });
   }
   if (workload.arrivals == ArrivalMode::client) add_warmups(workload, trace);
   check_blocks(scenario, trace);
@@ -476,9 +484,11 @@ RunResult run_world(const Scenario& scenario, const Trace& trace, Simulation& si
 }  // namespace
 
 RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
-                    const CostModel& cost, HostRules host, const ProgressFunction& progress) {
+                    const CostModel& cost, HostRules host, const ProgressFunction& progress,
+                    const RecordRules& records) {
   Workload workload(trace, scenario.workload, scenario.seed);
-  Simulation simulation(trace, workload, replica, cost, host_rules(scenario, std::move(host)));
+  Simulation simulation(trace, workload, replica, cost, host_rules(scenario, std::move(host)),
+                        records);
   return run_world(scenario, trace, simulation, progress);
 }
 
@@ -503,7 +513,8 @@ PrefillParts prefill_parts(const Scenario& scenario, const CostModel& cost,
 }  // namespace
 
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
-                       const ProgressFunction& progress, StepLedgers* explained) {
+                       const ProgressFunction& progress, StepLedgers* explained,
+                       const RecordRules& records) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
   const ScenarioCost cost = make_cost(scenario);
@@ -523,7 +534,8 @@ RunResult run_scenario(const Scenario& scenario, const Trace& trace,
     return run_world(scenario, trace, simulation, progress);
   }
   const auto replica = make_replica(scenario);
-  return run_parts(scenario, trace, *replica, *cost.model, {.explained = explained}, progress);
+  return run_parts(scenario, trace, *replica, *cost.model, {.explained = explained}, progress,
+                   records);
 }
 
 }  // namespace v4cap

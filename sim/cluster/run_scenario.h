@@ -84,11 +84,13 @@ ScenarioCost make_cost(const Scenario& scenario);
 // One run on parts of the caller's: a replica of the scenario, a model of its steps' times, and
 // what else happens beside the steps (of `host` what the scenario says is set here).
 RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& replica,
-                    const CostModel& cost, HostRules host, const ProgressFunction& progress = {});
+                    const CostModel& cost, HostRules host, const ProgressFunction& progress = {},
+                    const RecordRules& records = {});
 
 // One run, of a cluster where the scenario has one. Several runs may share a trace.
 // `explained` gets the time of its steps by what takes it.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
-                       const ProgressFunction& progress = {}, StepLedgers* explained = nullptr);
+                       const ProgressFunction& progress = {}, StepLedgers* explained = nullptr,
+                       const RecordRules& records = {});
 
 }  // namespace v4cap

@@ -12,22 +12,24 @@ namespace v4cap {
 
 namespace {
 
-std::uint64_t hash_of(const RunResult& result) {
-  ContentHash hash;
+void add_to(ContentHash& hash, const RequestRecord& r) {
   const auto time = [&](SimTime t) { hash.add(t.time_since_epoch().count()); };
-  for (const RequestRecord& r : result.records) {
-    hash.add(std::uint64_t{r.id});
-    hash.add(static_cast<std::uint64_t>(r.end));
-    time(r.arrival);
-    time(r.admitted);
-    time(r.first_token);
-    time(r.finished);
-    hash.add(r.hit.value);
-    hash.add(r.computed.value);
-    hash.add(r.rebuilt.value);
-    hash.add(r.recomputed_after_preemption.value);
-    hash.add(std::int64_t{r.preemptions});
-  }
+  hash.add(std::uint64_t{r.id});
+  hash.add(static_cast<std::uint64_t>(r.end));
+  time(r.arrival);
+  time(r.admitted);
+  time(r.first_token);
+  time(r.finished);
+  hash.add(r.hit.value);
+  hash.add(r.computed.value);
+  hash.add(r.rebuilt.value);
+  hash.add(r.recomputed_after_preemption.value);
+  hash.add(std::int64_t{r.preemptions});
+}
+
+// `hash` has the records already.
+std::uint64_t hash_of(ContentHash hash, const RunResult& result) {
+  const auto time = [&](SimTime t) { hash.add(t.time_since_epoch().count()); };
   for (const std::int64_t bytes : result.totals.evicted.bytes) hash.add(bytes);
   for (const std::int64_t bytes : result.totals.written.bytes) hash.add(bytes);
   for (const TierTotals& tier : result.totals.tiers) {
@@ -68,45 +70,46 @@ double mean_in_system(const std::vector<RequestRecord>& records, SimTime from, S
   return inside_s / to_seconds(to - from);
 }
 
-// An open-loop run is saturated when the number of requests in the system grew as long as requests
-// came: it is half again as high in the last tenth of the arrivals as around their middle, and by
-// more than the eight requests that chance alone moves a small system.
 bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, SimTime last) {
-  const Duration span = last - first;
-  const double middle = mean_in_system(records, first + span * 2 / 5, first + span * 3 / 5);
-  const double end = mean_in_system(records, first + span * 9 / 10, last);
-  return end > 1.5 * middle && end > middle + 8;
+  const auto s = BacklogStretches::of(first, last);
+  return BacklogStretches::grows(mean_in_system(records, s.middle_begin, s.middle_end),
+                                 mean_in_system(records, s.end_begin, s.end_end));
 }
 
 }  // namespace
 
 // While a warm-up lasts no step is explained.
 Simulation::Simulation(
-    const Trace& trace, Workload& workload, HostRules host,
+    const Trace& trace, Workload& workload, HostRules host, RecordRules records,
     const std::function<std::unique_ptr<Cluster>(const HostRules&)>& make_cluster)
-    : trace_(trace), workload_(workload), host_(std::move(host)) {
+    : trace_(trace), workload_(workload), host_(std::move(host)), records_(std::move(records)) {
   HostRules begins = host_;
   if (workload.warmups() > 0) begins.explained = nullptr;
   cluster_ = make_cluster(begins);
   cluster_->set_requests([this](std::uint32_t request, Tokens block) {
-    const TraceRequest& wanted = trace_.requests[request];
+    const TraceRequest& wanted = trace_.played(request);
     RequestSpec spec{request, wanted.prompt, wanted.output, {}, wanted.session};
     sequence_keys(trace_, request, block, id_scratch_, spec.keys);
     return spec;
   });
-  answered_.resize(trace.requests.size());
-  result_.records.resize(workload.measured());
-  for (const Arrival& a : workload.initial()) queue_.push(a.at, EventKind::arrival, a.request);
+  answered_.resize(workload.requests());
+  const bool is_long = static_cast<std::int64_t>(workload.measured()) > records_.most_kept;
+  if (is_long && workload.warmups() == 0) {
+    last_arrival_ = workload.last_arrival();
+    if (last_arrival_ || !workload.open_loop()) digest_ = std::make_shared<MetricsDigest>();
+  }
+  if (!digest_) result_.records.resize(workload.measured());
+  initial_ = workload.next_initial();
 }
 
 Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
-                       const CostModel& cost, HostRules host)
-    : Simulation(trace, workload, std::move(host), [&](const HostRules& rules) {
+                       const CostModel& cost, HostRules host, RecordRules records)
+    : Simulation(trace, workload, std::move(host), std::move(records), [&](const HostRules& rules) {
         return std::make_unique<Cluster>(replica, cost, rules);
       }) {}
 
 Simulation::Simulation(const Trace& trace, Workload& workload, ClusterParts parts, HostRules host)
-    : Simulation(trace, workload, std::move(host), [&](const HostRules& rules) {
+    : Simulation(trace, workload, std::move(host), RecordRules{}, [&](const HostRules& rules) {
         return std::make_unique<Cluster>(std::move(parts), rules);
       }) {
   many_ = true;
@@ -114,10 +117,10 @@ Simulation::Simulation(const Trace& trace, Workload& workload, ClusterParts part
 
 RunResult Simulation::run(const ProgressFunction& progress) {
   const auto wall_start = std::chrono::steady_clock::now();
-  const auto requests = static_cast<double>(result_.records.size());
+  const auto requests = static_cast<double>(workload_.measured());
   std::int64_t next_progress = host_.steps_per_progress;
   // Faults and decisions about replicas go on for ever; the run does not.
-  while (!queue_.empty() || cluster_->has_work()) {
+  while (initial_ || !queue_.empty() || cluster_->has_work()) {
     EarliestOf::Next coming = next();
     const SimTime now = coming.at;
     V4CAP_CHECK(now != kNever, "requests wait for what never comes");
@@ -145,14 +148,16 @@ RunResult Simulation::run(const ProgressFunction& progress) {
 
 EarliestOf::Next Simulation::next() const {
   const EarliestOf::Next own = cluster_->next();
-  if (queue_.empty()) return own;
-  const EarliestOf::Next outside{queue_.top().at, static_cast<std::uint8_t>(queue_.top().kind)};
+  SimTime arrival = queue_.empty() ? kNever : queue_.top().at;
+  if (initial_) arrival = std::min(arrival, initial_->at);
+  if (arrival == kNever) return own;
+  const EarliestOf::Next outside{arrival, static_cast<std::uint8_t>(EventKind::arrival)};
   return EarliestOf::comes_before(own, outside) ? own : outside;
 }
 
 void Simulation::handle(const EarliestOf::Next& coming) {
   if (coming.rank == static_cast<std::uint8_t>(EventKind::arrival)) {
-    arrive(queue_.pop().target, coming.at);
+    arrive(take_arrival().request, coming.at);
   } else {
     cluster_->handle(coming, just_ended_);
   }
@@ -160,12 +165,32 @@ void Simulation::handle(const EarliestOf::Next& coming) {
   just_ended_.clear();
 }
 
+// At one instant what waits for nothing comes before what waited.
+Arrival Simulation::take_arrival() {
+  if (!initial_ || (!queue_.empty() && queue_.top().at < initial_->at)) {
+    const Event waited = queue_.pop();
+    return {waited.at, waited.target};
+  }
+  const Arrival arrival = *initial_;
+  ++initial_taken_;
+  initial_ = workload_.next_initial();
+  return arrival;
+}
+
+// Up to now the number of requests in the system was what it is.
+void Simulation::pass(SimTime now) {
+  const std::int64_t in_system = arrived_ - ended_;
+  if (backlog_) backlog_->pass(last_change_, now, in_system, in_system_ns_);
+  in_system_ns_ += static_cast<Int128>(in_system) * (now - last_change_).count();
+  last_change_ = now;
+}
+
 void Simulation::arrive(std::uint32_t request, SimTime now) {
   RunTotals& totals = result_.totals;
-  in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
-  last_change_ = now;
+  pass(now);
   if (arrived_++ == 0) {
     totals.first_arrival = now;
+    if (digest_ && last_arrival_) backlog_.emplace(now, *last_arrival_);
     cluster_->begin(now);
   }
   totals.last_arrival = now;
@@ -173,24 +198,51 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
 }
 
 void Simulation::note_ended(const RequestRecord& record, SimTime now) {
-  in_system_ns_ += static_cast<Int128>(arrived_ - ended_) * (now - last_change_).count();
-  last_change_ = now;
+  pass(now);
   ++ended_;
   V4CAP_CHECK(!answered_[record.id], "request " + std::to_string(record.id) + " ended twice");
   answered_[record.id] = true;
-  const bool warmup = workload_.is_warmup(record.id);
-  const std::uint32_t id = workload_.record_id(record.id);
-  RequestRecord& kept = warmup ? result_.warmup.emplace_back() : result_.records[id];
-  kept = record;
-  kept.id = id;
-  kept.session = trace_.requests[record.id].session;
-  kept.turn = trace_.requests[record.id].turn;
-  kept.prompt = trace_.requests[record.id].prompt;
-  kept.output = trace_.requests[record.id].output;
-  if (warmup && result_.warmup.size() == workload_.warmups()) begin_measuring();
+  const TraceRequest& asked = trace_.played(record.id);
+  RequestRecord whole = record;
+  whole.id = workload_.record_id(record.id);
+  whole.session = asked.session;
+  whole.turn = asked.turn;
+  whole.prompt = asked.prompt;
+  whole.output = asked.output;
+  if (workload_.is_warmup(record.id)) {
+    result_.warmup.push_back(whole);
+    if (result_.warmup.size() == workload_.warmups()) begin_measuring();
+  } else {
+    keep(whole);
+  }
   released_.clear();
   workload_.ended(record.id, now, released_);
   for (const Arrival& a : released_) queue_.push(a.at, EventKind::arrival, a.request);
+}
+
+void Simulation::keep(const RequestRecord& r) {
+  RunTotals& totals = result_.totals;
+  count_of(totals, r.end) += 1;
+  times_ns_ += (r.finished - r.arrival).count();
+  totals.last_finish = std::max(totals.last_finish, r.finished);
+  totals.preemptions += r.preemptions;
+  if (r.end == RequestEnd::finished) {
+    totals.prompt_tokens += r.prompt;
+    totals.hit_tokens += r.hit;
+    totals.computed_tokens += r.computed;
+    totals.rebuilt_tokens += r.rebuilt;
+    totals.recomputed_after_preemption += r.recomputed_after_preemption;
+    totals.output_tokens += r.output;
+  }
+  if (!digest_) {
+    result_.records[r.id] = r;
+    return;
+  }
+  window_.add(r, [&](const RequestRecord& next) {
+    add_to(records_hash_, next);
+    digest_->add(next);
+    if (records_.not_kept) records_.not_kept(next);
+  });
 }
 
 // The warm-up is over, nothing is in the system: what it counted is forgotten, what it left in the
@@ -206,38 +258,24 @@ void Simulation::begin_measuring() {
   result_.totals = {};
   arrived_ = ended_ = steps_ = 0;
   in_system_ns_ = 0;
-  events_before_ = queue_.scheduled();
+  events_before_ = arrivals_scheduled();
 }
 
 void Simulation::finish(RunResult& result) {
   RunTotals& totals = result.totals;
   cluster_->check_drained();
   static_cast<StepTotals&>(totals) = cluster_->totals();
-  totals.requests = static_cast<std::int64_t>(result.records.size());
+  totals.requests = static_cast<std::int64_t>(workload_.measured());
   totals.events =
-      static_cast<std::int64_t>(queue_.scheduled() - events_before_) + cluster_->events();
+      static_cast<std::int64_t>(arrivals_scheduled() - events_before_) + cluster_->events();
   totals.open_loop = workload_.open_loop();
-  Int128 times_ns = 0;
-  for (const RequestRecord& r : result.records) {
-    count_of(totals, r.end) += 1;
-    times_ns += (r.finished - r.arrival).count();
-    totals.last_finish = std::max(totals.last_finish, r.finished);
-    totals.preemptions += r.preemptions;
-    if (r.end != RequestEnd::finished) continue;
-    totals.prompt_tokens += r.prompt;
-    totals.hit_tokens += r.hit;
-    totals.computed_tokens += r.computed;
-    totals.rebuilt_tokens += r.rebuilt;
-    totals.recomputed_after_preemption += r.recomputed_after_preemption;
-    totals.output_tokens += r.output;
-  }
   V4CAP_CHECK(ended_ == arrived_ && arrived_ == totals.requests &&
                   totals.finished + totals.refused + totals.failed == totals.requests,
               "requests in differ from finished + refused + failed: a request was lost");
   V4CAP_CHECK(totals.prompt_tokens == totals.hit_tokens + totals.computed_tokens,
               "prompted != hit + computed");
   const ReplicaDriver::Integrals passed = cluster_->integrals();
-  V4CAP_CHECK(in_system_ns_ == times_ns && passed.waiting_ns + passed.running_ns == times_ns,
+  V4CAP_CHECK(in_system_ns_ == times_ns_ && passed.waiting_ns + passed.running_ns == times_ns_,
               "Little's law does not hold");
   const Duration span = totals.last_finish - totals.first_arrival;
   if (span > Duration{0}) {
@@ -253,11 +291,16 @@ void Simulation::finish(RunResult& result) {
     totals.mean_batch = static_cast<double>(totals.sequences) / static_cast<double>(totals.steps);
   }
   totals.saturated =
-      totals.open_loop && backlog_grows(result.records, totals.first_arrival, totals.last_arrival);
+      totals.open_loop &&
+      (backlog_ ? backlog_->grows()
+                : backlog_grows(result.records, totals.first_arrival, totals.last_arrival));
   result.occupancy = cluster_->take_occupancy();
   result.ranks = cluster_->take_rank_occupancy();
   if (many_) result.cluster = cluster_->take_result(totals.last_finish);
-  totals.result_hash = hash_of(result);
+  V4CAP_CHECK(window_.empty(), "records wait for one that never came");
+  for (const RequestRecord& r : result.records) add_to(records_hash_, r);
+  result.digest = digest_;
+  totals.result_hash = hash_of(records_hash_, result);
 }
 
 }  // namespace v4cap

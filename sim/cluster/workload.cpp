@@ -1,11 +1,9 @@
 #include "sim/cluster/workload.h"
 
 #include <algorithm>
-#include <boost/random/exponential_distribution.hpp>
 #include <string>
 
 #include "sim/core/error.h"
-#include "sim/core/random.h"
 
 namespace v4cap {
 
@@ -34,9 +32,7 @@ void add_warmups(const WorkloadConfig& workload, Trace& trace) {
 }
 
 Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed)
-    : trace_(trace),
-      config_(config),
-      measured_end_(static_cast<std::uint32_t>(trace.requests.size())) {
+    : trace_(trace), config_(config), measured_end_(trace.played()) {
   build_dependencies();
   if (config.arrivals == ArrivalMode::closed_loop) {
     begin_closed_loop();
@@ -52,6 +48,15 @@ bool Workload::open_loop() const {
 }
 
 void Workload::begin_closed_loop() {
+  const auto at_a_time = static_cast<std::size_t>(config_.sessions_at_a_time);
+  singles_ = trace_.session_names.empty() && trace_.after.empty();
+  if (!singles_) find_units();
+  while (next_unit_ < std::min(at_a_time, units()))
+    start_session(next_unit_++, kSimStart, initial_);
+  std::ranges::stable_sort(initial_, {}, &Arrival::at);
+}
+
+void Workload::find_units() {
   unit_of_.assign(trace_.requests.size(), kNoUnit);
   std::vector<std::uint32_t> unit_of_session(trace_.session_names.size(), kNoUnit);
   for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) {
@@ -66,10 +71,7 @@ void Workload::begin_closed_loop() {
     }
     unit_of_[r] = unit;
     ++unit_left_[unit];
-    if (waits_for_[r] == 0) unit_roots_[unit].push_back(r);
-  }
-  for (std::int64_t i = 0; i < config_.sessions_at_a_time && next_unit_ < unit_left_.size(); ++i) {
-    start_session(next_unit_++, kSimStart, initial_);
+    if (!waits_for_others(r)) unit_roots_[unit].push_back(r);
   }
 }
 
@@ -104,28 +106,56 @@ void Workload::begin_open_loop(std::uint64_t seed) {
                      "the trace has no arrival times; set workload.arrivals.mode to closed_loop, "
                      "poisson or burst");
   }
-  RandomEngine engine = RandomStreams(seed).stream("arrivals");
-  boost::random::exponential_distribution<double> gap_s(config_.rate_per_s > 0 ? config_.rate_per_s
-                                                                               : 1.0);
-  SimTime at = kSimStart;
-  for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) {
-    if (waits_for_[r] > 0) continue;
-    if (config_.arrivals == ArrivalMode::trace) {
-      at = time_in_trace(r);
-    } else if (config_.arrivals == ArrivalMode::poisson) {
-      at += scaled(duration_from_seconds(gap_s(engine)), config_.time_scale);
-    }
-    initial_.push_back({at, r});
+  in_order_ = true;
+  if (config_.arrivals == ArrivalMode::trace) return begin_at_times();
+  if (config_.arrivals != ArrivalMode::poisson) return;
+  const double rate_per_s = config_.rate_per_s > 0 ? config_.rate_per_s : 1.0;
+  gaps_ = Gaps{RandomStreams(seed).stream("arrivals"),
+               boost::random::exponential_distribution<double>(rate_per_s)};
+}
+
+// Traces are nearly always in order of their times already.
+void Workload::begin_at_times() {
+  for (std::uint32_t r = 0; r < requests(); ++r) {
+    if (!waits_for_others(r)) initial_.push_back({time_in_trace(r), r});
   }
-  std::stable_sort(initial_.begin(), initial_.end(),
-                   [](const Arrival& a, const Arrival& b) { return a.at < b.at; });
+  if (std::ranges::is_sorted(initial_, {}, &Arrival::at)) {
+    initial_ = {};
+    return;
+  }
+  in_order_ = false;
+  std::ranges::stable_sort(initial_, {}, &Arrival::at);
+}
+
+std::optional<Arrival> Workload::next_initial() {
+  if (!in_order_) {
+    if (next_initial_ == initial_.size()) return std::nullopt;
+    return initial_[next_initial_++];
+  }
+  while (next_request_ < requests() && waits_for_others(next_request_)) ++next_request_;
+  if (next_request_ == requests()) return std::nullopt;
+  if (config_.arrivals == ArrivalMode::trace) {
+    came_ = time_in_trace(next_request_);
+  } else if (gaps_) {
+    came_ += scaled(duration_from_seconds(gaps_->gap_s(gaps_->engine)), config_.time_scale);
+  }
+  return Arrival{came_, next_request_++};
+}
+
+std::optional<SimTime> Workload::last_arrival() const {
+  if (!open_loop() || !trace_.after.empty()) return std::nullopt;
+  Workload rest = *this;
+  SimTime last = came_;
+  while (const std::optional<Arrival> arrival = rest.next_initial()) last = arrival->at;
+  return last;
 }
 
 SimTime Workload::time_in_trace(std::uint32_t request) const {
-  return kSimStart + scaled(trace_.requests[request].arrival, config_.time_scale);
+  return kSimStart + scaled(trace_.played(request).arrival, config_.time_scale);
 }
 
 void Workload::build_dependencies() {
+  if (trace_.after.empty()) return;
   const std::size_t n = trace_.requests.size();
   waits_for_.assign(n, 0);
   first_dependent_.assign(n + 1, 0);
@@ -144,6 +174,11 @@ void Workload::build_dependencies() {
 }
 
 void Workload::start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released) {
+  if (singles_) {
+    const auto request = static_cast<std::uint32_t>(unit);
+    released.push_back({now + trace_.played(request).think, request});
+    return;
+  }
   for (const std::uint32_t r : unit_roots_[unit]) {
     released.push_back({now + trace_.requests[r].think, r});
   }
@@ -157,6 +192,14 @@ void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& r
     sent_ = phase_ended_ = 0;
     return send_next(phases_[phase_].concurrency, now, released);
   }
+  if (!dependents_.empty()) release_dependents(request, now, released);
+  if (config_.arrivals != ArrivalMode::closed_loop) return;
+  if (!singles_ && --unit_left_[unit_of_[request]] > 0) return;
+  if (next_unit_ < units()) start_session(next_unit_++, now, released);
+}
+
+void Workload::release_dependents(std::uint32_t request, SimTime now,
+                                  std::vector<Arrival>& released) {
   for (std::uint32_t i = first_dependent_[request]; i < first_dependent_[request + 1]; ++i) {
     const std::uint32_t waiter = dependents_[i];
     if (--waits_for_[waiter] > 0) continue;
@@ -164,8 +207,6 @@ void Workload::ended(std::uint32_t request, SimTime now, std::vector<Arrival>& r
     if (config_.arrivals == ArrivalMode::trace) at = std::max(at, time_in_trace(waiter));
     released.push_back({at, waiter});
   }
-  if (unit_of_.empty() || --unit_left_[unit_of_[request]] > 0) return;
-  if (next_unit_ < unit_left_.size()) start_session(next_unit_++, now, released);
 }
 
 }  // namespace v4cap

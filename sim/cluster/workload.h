@@ -1,14 +1,20 @@
 // Turns a trace into arrivals: open loop (times of the trace, Poisson, a burst), closed loop (a
 // fixed number of sessions at a time) or a load client (a fixed number of single requests in
-// flight, as sglang.bench_serving, vllm bench serve and AIPerf send them). In each a request that waits for others arrives a think time
-// after the last of them ended; under the trace's own times not before its time there either. Times
-// handed out are absolute; it never looks at a clock.
+// flight, as sglang.bench_serving, vllm bench serve and AIPerf send them). In each a request that
+// waits for others arrives a think time after the last of them ended; under the trace's own times
+// not before its time there either. Times handed out are absolute; it never looks at a clock.
+//
+// Of an open loop no request is drawn before it is asked for, and where none waits for others
+// nothing is kept of any.
 #pragma once
 
+#include <boost/random/exponential_distribution.hpp>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "sim/config/scenario.h"
+#include "sim/core/random.h"
 #include "sim/core/time.h"
 #include "traces/trace.h"
 
@@ -33,15 +39,16 @@ class Workload {
   // ArrivalMode::client).
   Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed);
 
-  // Arrivals that do not wait for anything, in order of time.
-  const std::vector<Arrival>& initial() const { return initial_; }
+  // The next arrival that does not wait for another request, in order of time and at one instant
+  // of the workload; nothing when all have come.
+  std::optional<Arrival> next_initial();
   // A request finished or was refused at `now`: appends what that lets arrive.
   void ended(std::uint32_t request, SimTime now, std::vector<Arrival>& released);
 
-  std::size_t requests() const { return trace_.requests.size(); }
+  std::size_t requests() const { return trace_.played(); }
   // Requests of phases that no metric counts (Trace::phases): they end before the measured ones
   // arrive.
-  std::size_t warmups() const { return trace_.requests.size() - measured(); }
+  std::size_t warmups() const { return requests() - measured(); }
   bool is_warmup(std::uint32_t request) const {
     return request < measured_begin_ || request >= measured_end_;
   }
@@ -53,24 +60,47 @@ class Workload {
     return request < measured_begin_ ? measured_requests + request : request;
   }
   bool open_loop() const;
+  // When the last request of an open loop comes, where none waits for others: then it is known
+  // before the first. Nothing elsewhere. Goes through all that next_initial() has still to say.
+  std::optional<SimTime> last_arrival() const;
 
  private:
+  // The gaps of a Poisson process.
+  struct Gaps {
+    RandomEngine engine;
+    boost::random::exponential_distribution<double> gap_s;
+  };
   void build_dependencies();
   void begin_closed_loop();
+  void find_units();
   void begin_open_loop(std::uint64_t seed);
+  void begin_at_times();
+  void release_dependents(std::uint32_t request, SimTime now, std::vector<Arrival>& released);
   void begin_client();
   void send_next(std::int64_t count, SimTime now, std::vector<Arrival>& released);
   SimTime time_in_trace(std::uint32_t request) const;
+  bool waits_for_others(std::uint32_t request) const {
+    return !trace_.after_of(trace_.played(request)).empty();
+  }
+  std::size_t units() const { return singles_ ? requests() : unit_left_.size(); }
   void start_session(std::size_t unit, SimTime now, std::vector<Arrival>& released);
 
   const Trace& trace_;
   WorkloadConfig config_;
+  // Open loop: requests in order, the next one to look at, and when the one before came.
+  bool in_order_ = false;  // else `initial_` holds what comes
+  std::uint32_t next_request_ = 0;
+  SimTime came_ = kSimStart;
+  std::optional<Gaps> gaps_;
   std::vector<Arrival> initial_;
-  // Who waits for a request: dependents_[first_dependent_[r], first_dependent_[r + 1]).
+  std::size_t next_initial_ = 0;
+  // Who waits for a request: dependents_[first_dependent_[r], first_dependent_[r + 1]). All three
+  // are empty where nobody waits.
   std::vector<std::uint32_t> first_dependent_, dependents_;
   std::vector<std::uint32_t> waits_for_;  // requests that must still end before this one
   // Closed loop: sessions (or single requests of a trace without sessions) in file order.
-  std::vector<std::uint32_t> unit_of_;                  // of each request
+  bool singles_ = false;                // each request is a unit of its own; the vectors are empty
+  std::vector<std::uint32_t> unit_of_;  // of each request
   std::vector<std::vector<std::uint32_t>> unit_roots_;  // requests that start with the unit
   std::vector<std::uint32_t> unit_left_;                // requests of the unit that have not ended
   std::size_t next_unit_ = 0;

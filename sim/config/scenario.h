@@ -135,6 +135,8 @@ struct WorkloadConfig {
   bool spread_instants = false;         // spread requests of one instant evenly up to the next
   std::int64_t max_requests = 0;        // 0 = all; sessions are cut at the request
   std::int64_t max_turns = 0;           // of a session of a trace, its first; 0 = all
+  Tokens clip_to;                       // prompts are cut so that prompt + output fit; 0 = never
+  std::int64_t cycle_to = 0;  // requests in all, the trace's again and again; 0 = each once
 };
 
 struct Slo {  // 0 = not asked for

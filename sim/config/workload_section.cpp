@@ -286,9 +286,47 @@ const std::vector<KeySpec>& workload_keys() {
       key_or<std::int64_t>("max_turns", "all", "first turns of each session of a trace")
           .within(1, kCountMax),
       key_or<std::int64_t>("max_requests", "all", "the first so many; sessions are cut")
+          .within(1, kCountMax),
+      key_or<Tokens>("clip_to_tokens", "none",
+                     "prompts of a trace without ids are cut so that prompt and output fit")
+          .within(2, kCountMax),
+      key_or<std::int64_t>("cycle_to_requests", "none",
+                           "requests in all, those of a trace without ids and sessions over and "
+                           "over")
           .within(1, kCountMax)};
   return keys;
 }
+
+namespace {
+
+// A trace's lengths as they are needed for a run of a given size.
+void read_cut_and_cycle(Section& section, bool has_trace, WorkloadConfig& workload) {
+  constexpr std::string_view kClip = "clip_to_tokens", kCycle = "cycle_to_requests";
+  if (!has_trace) {
+    for (const std::string_view key : {kClip, kCycle}) {
+      reject_unused(section, key, false, "only a trace has recorded lengths");
+    }
+    return;
+  }
+  workload.clip_to =
+      section.optional_or<Tokens>(kClip, "none", between(Tokens{2}, Tokens{kCountMax}))
+          .value_or(Tokens{0});
+  workload.cycle_to =
+      section.optional_or<std::int64_t>(kCycle, "none", between<std::int64_t>(1, kCountMax))
+          .value_or(0);
+  if (workload.cycle_to == 0) return;
+  if (workload.arrivals == ArrivalMode::trace) {
+    section.error(kCycle,
+                  "times of a trace do not go on behind its end: expected arrivals of mode "
+                  "poisson, closed_loop or burst beside it");
+  } else if (workload.arrivals == ArrivalMode::client) {
+    section.error(kCycle,
+                  "expected arrivals of mode poisson, closed_loop or burst beside it, got "
+                  "client");
+  }
+}
+
+}  // namespace
 
 WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
                              const std::string& trace_dir, bool find_files) {
@@ -347,6 +385,7 @@ WorkloadConfig read_workload(Section section, const std::string& scenario_dir,
         section.optional_or<std::int64_t>("max_turns", "all", between<std::int64_t>(1, kCountMax))
             .value_or(0);
   }
+  read_cut_and_cycle(section, has_trace, workload);
   section.reject_unknown();
   return workload;
 }

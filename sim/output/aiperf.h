@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/output/record.h"
@@ -49,6 +50,20 @@ std::string aiperf_record(const RequestRecord& record,
 void write_aiperf_records(const std::vector<RequestRecord>& records, const TextSink& sink,
                           BenchmarkPhase phase = BenchmarkPhase::profiling,
                           RecordOf of = RecordOf::replica);
+
+inline constexpr const char* kRecordsFile = "profile_export.jsonl";
+
+// The same for records that come one by one and are not kept: lines are handed on many at a time.
+class RecordStream {
+ public:
+  explicit RecordStream(TextSink sink) : sink_(std::move(sink)) {}
+  void add(const RequestRecord& record);
+  void flush();  // what is left, after the last
+
+ private:
+  TextSink sink_;
+  std::string lines_;
+};
 
 // The whole of profile_export_aiperf.json. `std` is the sample standard deviation, as AIPerf
 // defines it.

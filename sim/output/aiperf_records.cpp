@@ -113,4 +113,16 @@ void write_aiperf_records(const std::vector<RequestRecord>& records, const TextS
   for (const RequestRecord& record : records) sink(aiperf_record(record, phase, of) + '\n');
 }
 
+void RecordStream::add(const RequestRecord& record) {
+  constexpr std::size_t kHandedOn = std::size_t{1} << 16;
+  lines_ += aiperf_record(record);
+  lines_ += '\n';
+  if (lines_.size() >= kHandedOn) flush();
+}
+
+void RecordStream::flush() {
+  if (!lines_.empty()) sink_(lines_);
+  lines_.clear();
+}
+
 }  // namespace v4cap

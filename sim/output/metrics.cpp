@@ -1,6 +1,7 @@
 #include "sim/output/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -35,26 +36,47 @@ std::optional<double> output_length(const RequestRecord& record) {
   return static_cast<double>(record.output.value);
 }
 
-void add_sums(const std::vector<RequestRecord>& records, Metrics& m) {
-  SimTime first = SimTime::max(), last = SimTime::min();
-  for (const RequestRecord& record : records) {
-    ++m.requests;
-    first = std::min(first, record.arrival);
-    if (!finished(record)) {
-      ++(record.end == RequestEnd::refused ? m.refused : m.failed);
-      continue;
-    }
-    ++m.finished;
-    m.preemptions += record.preemptions;
-    m.prompt += record.prompt;
-    m.hit += record.hit;
-    m.computed += record.computed;
-    m.rebuilt += record.rebuilt;
-    m.recomputed_after_preemption += record.recomputed_after_preemption;
-    m.output += record.output;
-    last = std::max(last, record.finished);
+void add_sums(const RequestRecord& record, Metrics& m, SimTime& first, SimTime& last) {
+  ++m.requests;
+  first = std::min(first, record.arrival);
+  if (!finished(record)) {
+    ++(record.end == RequestEnd::refused ? m.refused : m.failed);
+    return;
   }
+  ++m.finished;
+  m.preemptions += record.preemptions;
+  m.prompt += record.prompt;
+  m.hit += record.hit;
+  m.computed += record.computed;
+  m.rebuilt += record.rebuilt;
+  m.recomputed_after_preemption += record.recomputed_after_preemption;
+  m.output += record.output;
+  last = std::max(last, record.finished);
+}
+
+// Every distribution of Metrics and what of a record it is of.
+struct Described {
+  Distribution Metrics::*where;
+  PerRequest metric;
+};
+constexpr std::array<Described, 8> kDescribed = {{
+    {&Metrics::time_to_first_token_ms, time_to_first_token_ms},
+    {&Metrics::time_to_second_token_ms, time_to_second_token_ms},
+    {&Metrics::inter_token_latency_ms, inter_token_latency_ms},
+    {&Metrics::request_latency_ms, request_latency_ms},
+    {&Metrics::request_queue_time_ms, request_queue_time_ms},
+    {&Metrics::output_token_throughput_per_user, output_token_throughput_per_user},
+    {&Metrics::input_sequence_length, input_length},
+    {&Metrics::output_sequence_length, output_length},
+}};
+
+Metrics from_records(const std::vector<RequestRecord>& records) {
+  Metrics m;
+  SimTime first = SimTime::max(), last = SimTime::min();
+  for (const RequestRecord& record : records) add_sums(record, m, first, last);
   if (m.finished > 0) m.duration = last - first;
+  for (const Described& d : kDescribed) m.*d.where = describe_all(records, d.metric);
+  return m;
 }
 
 void add_rates(std::int64_t gpus, Metrics& m) {
@@ -133,21 +155,28 @@ std::optional<double> output_token_throughput_per_user(const RequestRecord& r) {
   return 1000 / *gap_ms;
 }
 
+void MetricsDigest::add(const RequestRecord& record) {
+  add_sums(record, sums_, first_, last_);
+  for (std::size_t i = 0; i < kDescribed.size(); ++i) {
+    if (const std::optional<double> value = kDescribed[i].metric(record)) sketches_[i].add(*value);
+  }
+}
+
+Metrics MetricsDigest::metrics() const {
+  Metrics m = sums_;
+  if (m.finished > 0) m.duration = last_ - first_;
+  for (std::size_t i = 0; i < kDescribed.size(); ++i) {
+    m.*kDescribed[i].where = sketches_[i].describe();
+  }
+  m.quantile_error = QuantileSketch::kRelativeError;
+  return m;
+}
+
 Metrics compute_metrics(const RunResult& result) {
   V4CAP_CHECK(result.gpus > 0, "a run on no GPU");
-  Metrics m;
-  add_sums(result.records, m);
+  Metrics m = result.digest ? result.digest->metrics() : from_records(result.records);
   check_against_totals(m, result.totals);
   add_rates(result.gpus, m);
-  const auto distribution = [&](PerRequest metric) { return describe_all(result.records, metric); };
-  m.time_to_first_token_ms = distribution(time_to_first_token_ms);
-  m.time_to_second_token_ms = distribution(time_to_second_token_ms);
-  m.inter_token_latency_ms = distribution(inter_token_latency_ms);
-  m.request_latency_ms = distribution(request_latency_ms);
-  m.request_queue_time_ms = distribution(request_queue_time_ms);
-  m.output_token_throughput_per_user = distribution(output_token_throughput_per_user);
-  m.input_sequence_length = distribution(input_length);
-  m.output_sequence_length = distribution(output_length);
   return m;
 }
 

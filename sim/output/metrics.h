@@ -17,9 +17,11 @@
 // which is not kept. Rates are over the duration: first arrival of any request to the last finish.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
+#include "sim/core/quantile_sketch.h"
 #include "sim/core/quantiles.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
@@ -62,10 +64,28 @@ struct Metrics {
       total_token_throughput;  // per s
   std::optional<PerGpuThroughput> per_gpu;
 
+  // Of quantiles, relative; 0: they are exact.
+  double quantile_error = 0;
+
   Tokens net_saved() const { return hit - rebuilt; }
 };
 
-// Stops the program when the records and the totals of the run disagree.
+// What metrics are made of in a run whose records are not kept: sums, and sketches of the
+// distributions, in memory that does not grow with the requests.
+class MetricsDigest {
+ public:
+  void add(const RequestRecord& record);
+  // Sums and distributions, without rates.
+  Metrics metrics() const;
+
+ private:
+  Metrics sums_;
+  SimTime first_ = SimTime::max(), last_ = SimTime::min();
+  std::array<QuantileSketch, 8> sketches_;  // in the order of Metrics
+};
+
+// From the run's records or, where none are kept, from their digest. Stops the program when they and
+// the totals of the run disagree.
 Metrics compute_metrics(const RunResult& result);
 
 }  // namespace v4cap

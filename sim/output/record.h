@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -145,8 +146,12 @@ struct ClusterResult {
   Duration window{};                 // of figures over time
 };
 
+class MetricsDigest;  // sim/output/metrics.h
+
 struct RunResult {
-  std::vector<RequestRecord> records;      // by id; a client's warm-up is not among them
+  std::vector<RequestRecord> records;  // by id; a client's warm-up is not among them
+  // In place of `records` in a long run that keeps none (RecordRules, sim/cluster/simulation.h).
+  std::shared_ptr<const MetricsDigest> digest{};
   std::vector<RequestRecord> warmup;       // in order of their end; in no total and no metric
   std::vector<OccupancySample> occupancy;  // at most a few thousand, evenly thinned
   // Of one replica with several attention ranks: the same of each, of one of its GPUs.

@@ -3,7 +3,8 @@
 // are complete.
 //
 //   scenario.resolved.yaml       the scenario with every default; running it gives the same files
-//   profile_export.jsonl         one request a line (aiperf.h)
+//   profile_export.jsonl         one request a line (aiperf.h); of a run that keeps no records written
+//                                while it goes on, as those below
 //   profile_export_aiperf.json   the summary in AIPerf's form (aiperf.h)
 //   summary.json                 the summary in ours, without wall time (summary_json.h)
 //   timeline.csv                 occupancy over time (timeline.h); timeline_ranks.csv that of ranks
@@ -70,7 +71,7 @@ class RunDirectory {
   std::vector<std::unique_ptr<StreamedFile>> streams_;
 };
 
-// The files of a run as listed above. The arguments must outlive the result.
+// The files of a run as listed above, without those that are written while it goes on. The arguments must outlive the result.
 std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summary,
                                const std::string& resolved_yaml);
 

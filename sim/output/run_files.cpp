@@ -10,17 +10,18 @@ std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summar
                                const std::string& resolved_yaml) {
   std::vector<RunFile> files{
       {"scenario.resolved.yaml", [&](const TextSink& sink) { sink(resolved_yaml); }},
-      {"profile_export.jsonl",
-       [&](const TextSink& sink) {
-         const RecordOf of = result.cluster ? RecordOf::cluster : RecordOf::replica;
-         write_aiperf_records(result.warmup, sink, BenchmarkPhase::warmup, of);
-         write_aiperf_records(result.records, sink, BenchmarkPhase::profiling, of);
-       }},
       {"profile_export_aiperf.json", [&](const TextSink& sink) { sink(aiperf_summary(summary)); }},
       {"summary.json",
        [&](const TextSink& sink) { sink(summary_json(summary, WallTime::left_out)); }},
       {"timeline.csv", [&](const TextSink& sink) { write_timeline(result.occupancy, sink); }},
   };
+  if (!result.digest) {  // else they were written while the run went on
+    files.push_back({kRecordsFile, [&](const TextSink& sink) {
+                       const RecordOf of = result.cluster ? RecordOf::cluster : RecordOf::replica;
+                       write_aiperf_records(result.warmup, sink, BenchmarkPhase::warmup, of);
+                       write_aiperf_records(result.records, sink, BenchmarkPhase::profiling, of);
+                     }});
+  }
   if (has_rank_timelines(result)) {
     files.push_back(
         {"timeline_ranks.csv", [&](const TextSink& sink) { write_rank_timelines(result, sink); }});

@@ -135,6 +135,9 @@ void write_summary(JsonWriter& json, const RunSummary& summary, WallTime wall_ti
   json.begin_object();
   write_provenance(json, summary);
   write_counts(json, summary);
+  if (summary.metrics.quantile_error > 0) {
+    json.member("quantile_relative_error", summary.metrics.quantile_error);
+  }
   write_latency(json, "ttft_ms", summary.metrics.time_to_first_token_ms);
   write_latency(json, "tpot_ms", summary.metrics.inter_token_latency_ms);
   write_latency(json, "e2el_ms", summary.metrics.request_latency_ms);

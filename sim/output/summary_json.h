@@ -5,6 +5,8 @@
 //   hit_rate             hit_tokens / prompt_tokens, 0..1
 //   kv_peak_gib          GiB of one GPU by cache kind, running and cached together
 //   ideal_hit_rate       what an infinite cache would have reached; null without block ids
+//   quantile_relative_error   only of a long run, whose records are not kept: that of p50, p90, p99;
+//                        all else is exact
 //   hit_bytes            state of one GPU by cache kind, over the whole run: taken from the cache
 //   by rebuilt_bytes        hits, rebuilt for hits, computed and kept for reuse, and evicted
 //   written_bytes

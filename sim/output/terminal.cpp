@@ -223,6 +223,13 @@ std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& sty
   verdict_rows(rows);
   std::string text = table.text(style);
   if (!note.empty()) text += '\n' + style.dim(note);
+  const double error = runs.front().metrics.quantile_error;
+  if (error > 0) {
+    text +=
+        '\n' + style.dim(fmt::format("quantiles within {:.1f} %: a run as long as this keeps no "
+                                     "record of its requests\n",
+                                     100 * error));
+  }
   return text;
 }
 

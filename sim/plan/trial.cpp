@@ -247,6 +247,12 @@ void judge(const TrialRules& rules, Trial& trial) {
 }  // namespace
 
 LoadUnit load_unit(const Scenario& scenario) {
+  if (scenario.workload.cycle_to > 0) {
+    const auto it = scenario.places.find("workload.cycle_to_requests");
+    throw InputError(it == scenario.places.end() ? Place{scenario.file} : it->second,
+                     "workload.cycle_to_requests: expected none, a plan takes as many requests of "
+                     "the trace as its samples need");
+  }
   switch (scenario.workload.arrivals) {
     case ArrivalMode::closed_loop:
       return LoadUnit::sessions;

@@ -43,6 +43,7 @@ std::string trace_key(const Scenario& s) {
   if (w.trace.empty() || w.arrivals == ArrivalMode::client) return s.resolved_yaml;
   return w.trace + '\n' + w.format + '\n' + (w.spread_instants ? "spread" : "") + '\n' +
          std::to_string(w.max_requests) + '\n' + std::to_string(w.max_turns) + '\n' +
+         std::to_string(w.clip_to.value) + '\n' + std::to_string(w.cycle_to) + '\n' +
          std::to_string(s.seed);
 }
 
@@ -73,7 +74,8 @@ PointResult run_point(const Scenario& scenario, const std::string& key, SharedTr
                       const ProgressFunction& progress) {
   const std::shared_ptr<const Trace> trace = traces.trace_of(scenario);
   try {
-    const RunResult result = run_scenario(scenario, *trace, progress);
+    const RunResult result =
+        run_scenario(scenario, *trace, progress, nullptr, {.most_kept = kMostKeptRecords});
     JsonWriter json;
     write_summary(json, summarise(result, identify(scenario)), WallTime::left_out);
     return {key, true, json.text()};

@@ -59,17 +59,19 @@ inline Replica toy_ranks(const ToyEngine& settings, std::size_t ranks,
 }
 
 inline RunResult play_on(Replica& replica, const Trace& trace, const WorkloadConfig& config,
-                         const CostModel& cost, std::uint64_t seed = 1, HostRules host = {}) {
+                         const CostModel& cost, std::uint64_t seed = 1, HostRules host = {},
+                         RecordRules records = {}) {
   Trace played = trace;
   if (config.arrivals == ArrivalMode::client) add_warmups(config, played);
   Workload workload(played, config, seed);
-  return Simulation(played, workload, replica, cost, host).run();
+  return Simulation(played, workload, replica, cost, host, records).run();
 }
 
 inline RunResult play(const Trace& trace, const WorkloadConfig& config, const ToyEngine& settings,
-                      const CostModel& cost, std::uint64_t seed = 1, HostRules host = {}) {
+                      const CostModel& cost, std::uint64_t seed = 1, HostRules host = {},
+                      RecordRules records = {}) {
   Replica replica(settings.make());
-  return play_on(replica, trace, config, cost, seed, host);
+  return play_on(replica, trace, config, cost, seed, host, std::move(records));
 }
 
 }  // namespace v4cap

@@ -21,6 +21,16 @@ std::vector<std::pair<SimTime, std::uint32_t>> pairs(const std::vector<Arrival>&
   return out;
 }
 
+// All that waits for nothing.
+std::vector<Arrival> initial(Workload& workload) {
+  std::vector<Arrival> out;
+  while (const auto arrival = workload.next_initial()) out.push_back(*arrival);
+  return out;
+}
+std::vector<Arrival> initial(Workload&& workload) {
+  return initial(workload);
+}
+
 using Expected = std::vector<std::pair<SimTime, std::uint32_t>>;
 
 // Sessions of a main request, two sub-agents that start after it, and a join that waits for both.
@@ -45,13 +55,13 @@ void add_fork_and_join(Trace& trace) {
 TEST_CASE("workload: times of the trace, in order, scaled") {
   Trace trace;
   for (const double s : {3.0, 1.0, 1.0, 2.5}) add_request(trace, 1, 1, at_s(s));
-  const Workload plain(trace, {}, 1);
+  Workload plain(trace, {}, 1);
   CHECK(plain.open_loop());
-  CHECK(pairs(plain.initial()) ==
+  CHECK(pairs(initial(plain)) ==
         Expected{{at_s(1), 1}, {at_s(1), 2}, {at_s(2.5), 3}, {at_s(3), 0}});
   WorkloadConfig slower;
   slower.time_scale = 2;
-  CHECK(pairs(Workload(trace, slower, 1).initial()).back() == Expected::value_type{at_s(6), 0});
+  CHECK(pairs(initial(Workload(trace, slower, 1))).back() == Expected::value_type{at_s(6), 0});
 }
 
 TEST_CASE("workload: a trace without times is refused, with the ways out") {
@@ -78,7 +88,7 @@ TEST_CASE("workload: Poisson gaps have the mean and the variance of an exponenti
   WorkloadConfig config;
   config.arrivals = ArrivalMode::poisson;
   config.rate_per_s = 4;
-  const auto arrivals = Workload(trace, config, 5).initial();
+  const auto arrivals = initial(Workload(trace, config, 5));
   double sum = 0, squares = 0;
   for (std::size_t i = 1; i < arrivals.size(); ++i) {
     CHECK(arrivals[i].request == i);
@@ -89,8 +99,8 @@ TEST_CASE("workload: Poisson gaps have the mean and the variance of an exponenti
   const double n = static_cast<double>(arrivals.size() - 1);
   CHECK(sum / n == doctest::Approx(0.25).epsilon(0.02));  // 4 standard errors
   CHECK(squares / n == doctest::Approx(2 * 0.0625).epsilon(0.05));
-  CHECK(pairs(arrivals) == pairs(Workload(trace, config, 5).initial()));
-  CHECK(pairs(arrivals) != pairs(Workload(trace, config, 6).initial()));
+  CHECK(pairs(arrivals) == pairs(initial(Workload(trace, config, 5))));
+  CHECK(pairs(arrivals) != pairs(initial(Workload(trace, config, 6))));
 }
 
 TEST_CASE(
@@ -100,7 +110,7 @@ TEST_CASE(
   trace.has_arrivals = true;
   for (TraceRequest& r : trace.requests) r.arrival = duration_from_seconds(10.0 * r.turn);
   Workload workload(trace, {}, 1);
-  CHECK(pairs(workload.initial()) == Expected{{kSimStart, 0}});
+  CHECK(pairs(initial(workload)) == Expected{{kSimStart, 0}});
   std::vector<Arrival> released;
   workload.ended(0, at_s(12), released);
   // Request 1 would have come at 10 s, before the one it waits for had ended; request 2 comes at
@@ -115,7 +125,7 @@ TEST_CASE("workload: in a burst everything comes at once, but what waits for ano
   config.arrivals = ArrivalMode::burst;
   Workload workload(trace, config, 1);
   CHECK_FALSE(workload.open_loop());
-  CHECK(pairs(workload.initial()) == Expected{{kSimStart, 0}});
+  CHECK(pairs(initial(workload)) == Expected{{kSimStart, 0}});
   std::vector<Arrival> released;
   workload.ended(0, at_s(1), released);
   CHECK(released.size() == 2);
@@ -130,7 +140,7 @@ TEST_CASE("workload: closed loop forks, joins and goes on to the next session") 
   config.arrivals = ArrivalMode::closed_loop;
   config.sessions_at_a_time = 1;
   Workload workload(trace, config, 1);
-  CHECK(pairs(workload.initial()) == Expected{{kSimStart, 0}});
+  CHECK(pairs(initial(workload)) == Expected{{kSimStart, 0}});
   const auto after = [&](std::uint32_t request, std::int64_t ns) {
     std::vector<Arrival> released;
     workload.ended(request, SimTime{Duration{ns}}, released);
@@ -150,7 +160,7 @@ TEST_CASE("workload: a closed loop over requests without sessions plays them one
   config.arrivals = ArrivalMode::closed_loop;
   config.sessions_at_a_time = 2;
   Workload workload(trace, config, 1);
-  CHECK(workload.initial().size() == 2);
+  CHECK(initial(workload).size() == 2);
   std::vector<Arrival> released;
   workload.ended(1, at_s(1), released);
   CHECK(pairs(released) == Expected{{at_s(1), 2}});
@@ -166,7 +176,7 @@ TEST_CASE("workload: a client sends in waves of a warm-up, then the next as one 
   add_warmups(config, trace);
   Workload client(trace, config, 1);
   CHECK_FALSE(client.open_loop());
-  CHECK(pairs(client.initial()) == Expected{{kSimStart, 4}, {kSimStart, 5}});
+  CHECK(pairs(initial(client)) == Expected{{kSimStart, 4}, {kSimStart, 5}});
   CHECK(client.is_warmup(4));
   CHECK_FALSE(client.is_warmup(3));
   CHECK(trace.requests[6].prompt == Tokens{10});
@@ -185,6 +195,43 @@ TEST_CASE("workload: a client sends in waves of a warm-up, then the next as one 
   CHECK(released(0, 5) == Expected{{at_s(5), 3}});
   CHECK(released(2, 6) == Expected{});
   CHECK(released(3, 7) == Expected{});
+}
+
+TEST_CASE("workload: a request that waits comes once, though what it waits for has long ended") {
+  Trace trace;
+  add_fork_and_join(trace);
+  add_request(trace, 1, 1);
+  for (const ArrivalMode mode : {ArrivalMode::burst, ArrivalMode::poisson}) {
+    WorkloadConfig config;
+    config.arrivals = mode;
+    config.rate_per_s = 1;
+    Workload workload(trace, config, 1);
+    CHECK_FALSE(workload.last_arrival());
+    CHECK(workload.next_initial()->request == 0);
+    std::vector<Arrival> released;
+    workload.ended(0, at_s(1), released);
+    CHECK(released.size() == 2);
+    CHECK(workload.next_initial()->request == 4);
+    CHECK_FALSE(workload.next_initial());
+  }
+}
+
+TEST_CASE("workload: when the last request of an open loop comes is known before the first") {
+  Trace trace;
+  for (const double s : {3.0, 1.0, 9.0, 2.5}) add_request(trace, 1, 1, at_s(s));
+  CHECK(Workload(trace, {}, 1).last_arrival() == at_s(9));
+  WorkloadConfig config;
+  config.arrivals = ArrivalMode::poisson;
+  config.rate_per_s = 3;
+  trace.cycled_to = 1'000;
+  Workload poisson(trace, config, 4);
+  const auto last = poisson.last_arrival();
+  const auto arrivals = initial(poisson);
+  REQUIRE(arrivals.size() == 1'000);
+  CHECK(last == arrivals.back().at);
+  CHECK(arrivals.back().request == 999);
+  config.arrivals = ArrivalMode::closed_loop;
+  CHECK_FALSE(Workload(trace, config, 4).last_arrival());
 }
 
 TEST_CASE("workload: a client refuses requests that wait for others") {

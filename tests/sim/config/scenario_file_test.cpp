@@ -88,6 +88,8 @@ TEST_CASE("absent keys have defaults") {
   CHECK(s.workload.arrivals == ArrivalMode::trace);
   CHECK(s.workload.time_scale == 1);
   CHECK(s.workload.max_requests == 0);
+  CHECK(s.workload.clip_to == Tokens{0});
+  CHECK(s.workload.cycle_to == 0);
   CHECK(s.slo.ttft_p99 == Duration{0});
   CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
 }
@@ -174,7 +176,7 @@ TEST_CASE("every key is read") {
       "  memory: 40 GiB, memory_fraction: 0.8, reserve: 3 GiB, reuse_generated: false,\n"
       "  recompute_threshold_tokens: 9000, rebuild_page_tokens: 128}\n"
       "workload: {trace: t.jsonl, format: mooncake, arrivals: {mode: poisson, rate_per_s: 2.5}, "
-      "max_requests: 5}\n"
+      "max_requests: 5, clip_to_tokens: 4096, cycle_to_requests: 70}\n"
       "slo: {ttft_p99: 1 s, tpot_p99: 20 ms}\nseed: 18446744073709551615\n");
   CHECK(s.deployment.tensor_parallel == 4);
   CHECK(s.engine.max_running == 7);
@@ -198,6 +200,8 @@ TEST_CASE("every key is read") {
   CHECK(s.workload.arrivals == ArrivalMode::poisson);
   CHECK(s.workload.rate_per_s == 2.5);
   CHECK(s.workload.max_requests == 5);
+  CHECK(s.workload.clip_to == Tokens{4096});
+  CHECK(s.workload.cycle_to == 70);
   CHECK(s.seed == 18446744073709551615ULL);
   CHECK(parsed(s.resolved_yaml).resolved_yaml == s.resolved_yaml);
 }
