@@ -5,8 +5,11 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <memory>
 
+#include "sim/output/aiperf.h"
 #include "sim/output/run_directory.h"
 #include "tests/golden.h"
 #include "tests/sim/output/sample_run.h"
@@ -65,6 +68,28 @@ TEST_CASE("verify script: agrees with the sample and notices every change") {
     CHECK(verify(tmp.path()) == row.exit_code);
     CAPTURE(file_text(tmp / "verify.log"));
   }
+}
+
+TEST_CASE("verify script: a long run's quantiles are within what it states, the rest is exact") {
+  const TempDir tmp;
+  RunResult run = sample_run();
+  auto digest = std::make_shared<MetricsDigest>();
+  std::string lines;
+  RecordStream stream([&](std::string_view text) { lines += text; });
+  for (const RequestRecord& record : run.records) {
+    digest->add(record);
+    stream.add(record);
+  }
+  stream.flush();
+  run.records.clear();
+  run.digest = digest;
+  write_run(tmp.path(), run);
+  CHECK_FALSE(std::filesystem::exists(tmp / "profile_export.jsonl"));
+  std::ofstream(tmp / "profile_export.jsonl") << lines;
+  CHECK(verify(tmp.path()) == 0);
+  replace_in(tmp / "profile_export_aiperf.json", "\"quantile_relative_error\": 0.0009765625",
+             "\"quantile_relative_error\": 0");
+  CHECK(verify(tmp.path()) == 1);
 }
 
 TEST_CASE("verify script: a run in which nothing finished") {

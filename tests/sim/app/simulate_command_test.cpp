@@ -76,6 +76,40 @@ TEST_CASE("simulate: two runs write the same bytes") {
   CHECK(run_v4cap({"simulate", kQuickstart, "--out", dir / "a"}).code == ExitCode::bad_input);
 }
 
+TEST_CASE(
+    "simulate: a run of more requests than are kept writes each and says what its quantiles are") {
+  const TempDir dir;
+  std::ofstream(dir / "lengths.csv") << "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+                                        "2023-11-16 18:15:46.6805900,3000,2\n"
+                                        "2023-11-16 18:15:50.9951690,20,1\n";
+  std::ofstream(dir / "long.yaml")
+      << "model: deepseek-v4-flash\nhardware: hgx-b200\nkv_cache: {swa_policy: recompute}\n"
+         "workload: {trace: lengths.csv, clip_to_tokens: 40, arrivals: {mode: closed_loop, "
+         "sessions_at_a_time: 200}}\n";
+  const auto run_of = [&](const std::string& requests) {
+    const std::string out = dir / requests;
+    const ProgramRun run = run_v4cap({"simulate", dir / "long.yaml", "--out", out, "--json",
+                                      "--set", "workload.cycle_to_requests=" + requests});
+    REQUIRE(run.code == ExitCode::done);
+    return out;
+  };
+  const std::string kept = run_of("100000"), streamed = run_of("100002");
+  CHECK(text_of(kept + "/summary.json").find("quantile_relative_error") == std::string::npos);
+  CHECK(text_of(streamed + "/summary.json").find("\"quantile_relative_error\": 0.0009765625") !=
+        std::string::npos);
+  CHECK(text_of(streamed + "/profile_export_aiperf.json").find("quantile_relative_error") !=
+        std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(streamed + "/profile_export.jsonl.partial"));
+  std::ifstream lines(streamed + "/profile_export.jsonl");
+  std::string line;
+  std::int64_t count = 0;
+  for (; std::getline(lines, line); ++count) {
+    REQUIRE(line.find("\"x_request_id\":\"request-" + std::to_string(count) + '"') !=
+            std::string::npos);
+  }
+  CHECK(count == 100'002);
+}
+
 TEST_CASE("simulate: a comparison writes a folder for each policy") {
   const TempDir dir;
   const ProgramRun run = run_v4cap({"simulate", kQuickstart, "--compare", "full", "recompute",
