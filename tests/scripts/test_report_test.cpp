@@ -37,6 +37,9 @@ const std::string kSkipped = R"(<testcase name="needs data" status="notrun">)"
                              R"(<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/></testcase>)";
 const std::string kNoBrowser = R"(<testcase name="browser: is drawn" status="notrun">)"
                                R"(<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/></testcase>)";
+const std::string kNoValgrind =
+    R"(<testcase name="instructions: of W1" status="notrun">)"
+    R"(<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/></testcase>)";
 const std::string kUnable = R"(<testcase name="gone" status="notrun">)"
                             R"(<skipped message="Unable to find executable"/></testcase>)";
 
@@ -55,6 +58,7 @@ TEST_CASE("test report: counts and exit codes") {
       {"skipped is a failure with data", kPassed + kSkipped, "--no-skips", 1, "1 passed, 1 failed"},
       {"a browser need not be there", kPassed + kNoBrowser, "--no-skips", 0,
        "1 passed, 0 failed, 1 skipped"},
+      {"nor Valgrind", kPassed + kNoValgrind, "--no-skips", 0, "1 passed, 0 failed, 1 skipped"},
       {"not run is a failure", kPassed + kUnable, "--skips", 1, "1 passed, 1 failed"},
       {"nothing but skips is no success", kSkipped, "--skips", 1, "0 passed, 0 failed, 1 skipped"},
       {"no tests is a failure", "", "--skips", 1, "0 passed, 1 failed"},

@@ -29,7 +29,7 @@ bool no_browser(const char* test) {
           "for b in chromium chromium-browser google-chrome chrome; do command -v $b && exit 0; "
           "done >/dev/null; exit 1") == 0;
   if (!found)
-    std::printf("[skipped] %s: no Chromium here; scripts/setup --browser installs it\n", test);
+    std::printf("[skipped] %s: no Chromium here; scripts/setup --tests installs it\n", test);
   return !found;
 }
 
