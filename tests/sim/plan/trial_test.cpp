@@ -83,5 +83,11 @@ TEST_CASE("trial: an open loop has the rate that is asked for, of either kind") 
   CHECK(fast.window_s < slow.window_s);
 }
 
+TEST_CASE("trial: a trace that is cycled already is refused") {
+  Scenario scenario = quickstart({});
+  scenario.workload.cycle_to = 10;
+  CHECK_THROWS_AS(load_unit(scenario), InputError);
+}
+
 }  // namespace
 }  // namespace v4cap
