@@ -5,7 +5,8 @@
 
 FOLDER holds PRESET.xml for each preset; one that is missing is a failed build and counts as one failure.
 With --no-skips a skipped test counts as failed, unless what it lacks is a browser ("browser: ...") or Valgrind and
-counts of the compiler ("instructions: ..."): data can be named on any system, those are not on every one. Exit code 0 when something passed and nothing failed.
+counts of the compiler ("instructions: ..."): data can be named on any system, those are not on every one.
+Exit code 0 when something passed and nothing failed.
 """
 import sys
 import xml.etree.ElementTree as xml

@@ -130,8 +130,7 @@ RunResult Simulation::run(const ProgressFunction& progress) {
       handle(coming);
       coming = next();
     } while (coming.at == now);
-    const std::int64_t started =
-        cluster_->start_steps(now, queue_.empty() ? kNever : queue_.top().at);
+    const std::int64_t started = cluster_->start_steps(now, next_arrival());
     steps_ += started;
     if (started > 0 && progress && steps_ >= next_progress) {
       next_progress += host_.steps_per_progress;
@@ -146,10 +145,14 @@ RunResult Simulation::run(const ProgressFunction& progress) {
   return std::move(result_);
 }
 
+SimTime Simulation::next_arrival() const {
+  const SimTime waited = queue_.empty() ? kNever : queue_.top().at;
+  return initial_ ? std::min(waited, initial_->at) : waited;
+}
+
 EarliestOf::Next Simulation::next() const {
   const EarliestOf::Next own = cluster_->next();
-  SimTime arrival = queue_.empty() ? kNever : queue_.top().at;
-  if (initial_) arrival = std::min(arrival, initial_->at);
+  const SimTime arrival = next_arrival();
   if (arrival == kNever) return own;
   const EarliestOf::Next outside{arrival, static_cast<std::uint8_t>(EventKind::arrival)};
   return EarliestOf::comes_before(own, outside) ? own : outside;

@@ -53,6 +53,7 @@ class Simulation {
 
  private:
   // Of the events of world and cluster the one that comes first; kNever where none comes.
+  SimTime next_arrival() const;  // kNever: none is known of yet
   EarliestOf::Next next() const;
   void handle(const EarliestOf::Next& coming);
   Arrival take_arrival();
