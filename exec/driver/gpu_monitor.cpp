@@ -1,6 +1,9 @@
 #include "exec/driver/gpu_monitor.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 #include <utility>
 
 namespace v4cap::exec {
@@ -37,6 +40,16 @@ pid_t own_process(const std::vector<GpuProcess>& before, const std::vector<GpuPr
     own = process.pid;
   }
   return own;
+}
+
+bool started_by(pid_t pid, pid_t parent) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  // "pid (name) state parent ...", where a name may hold anything.
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_end + 4 > text.size()) return false;
+  return std::atol(text.c_str() + name_end + 4) == parent;
 }
 
 }  // namespace v4cap::exec

@@ -68,4 +68,8 @@ class GpuMonitor {
 pid_t own_process(const std::vector<GpuProcess>& before, const std::vector<GpuProcess>& after,
                   pid_t pid);
 
+// Whether process `pid` was started by `parent`, as /proc says; false where that says nothing. Ranks
+// of a job map each other's memory, so that one may count as computing on another's GPU.
+bool started_by(pid_t pid, pid_t parent);
+
 }  // namespace v4cap::exec

@@ -2,6 +2,10 @@
 #include "exec/driver/nvml.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 namespace v4cap::exec {
 namespace {
@@ -48,6 +52,21 @@ TEST_CASE("own process: by number, else the one that appeared with the context")
   CHECK(own_process(before, {{7, 0}, {8, 0}, {90, 0}}, 50) == 90);  // numbered otherwise
   CHECK(own_process(before, {{7, 0}, {90, 0}, {91, 0}}, 50) == 0);  // two came at once
   CHECK(own_process(before, before, 50) == 0);                      // not shown at all
+}
+
+TEST_CASE("started by: a process that this one started, and no other") {
+  const pid_t child = fork();
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  REQUIRE(child > 0);
+  CHECK(started_by(child, getpid()));
+  CHECK(!started_by(child, child));
+  CHECK(!started_by(getpid(), child));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  CHECK(!started_by(child, getpid()));  // gone
 }
 
 }  // namespace
