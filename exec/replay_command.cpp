@@ -4,20 +4,30 @@
 // `v4cap simulate SCENARIO --steps DIR` makes the same decisions again.
 #include "exec/replay_command.h"
 
+#include <sys/prctl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdio>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "exec/collectives/peer_processes.h"
 #include "exec/device.h"
 #include "exec/driver/gpu_error.h"
 #include "exec/driver/gpu_watch.h"
 #include "exec/replay/device_performer.h"
 #include "exec/replay/replay.h"
+#include "exec/replay/step_board.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/run_report.h"
 #include "sim/app/scenario_options.h"
@@ -54,13 +64,26 @@ class ReplayCommand final : public Command {
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
     app.add_flag("--as-fast-as-possible", no_gaps_, "Skip the time in which nothing runs");
     app.add_option("--device", device_, "GPU, from 0");
+    app.add_option("--gpus", gpus_,
+                   "GPUs of this host from 0 on, a rank on each, with collectives between them")
+        ->check(CLI::Range(1, kMostRanks));
     app.add_option("--limit-requests", limit_requests_,
                    "Only the first requests: --set workload.max_requests=N");
+    // What rank 0 starts the others with.
+    const auto own = [&](const char* name, auto& value) { app.add_option(name, value)->group(""); };
+    own("--peer-rank", rank_.rank);
+    own("--peer-id", rank_.id);
+    own("--peer-board", board_);
   }
 
   ExitCode run(CommandContext& context) override {
     Scenario scenario = load(context);
-    check_can_replay(scenario);
+    check_can_replay(scenario, gpus_);
+    rank_.ranks = gpus_;
+    if (gpus_ > 1 && device_ != 0) {
+      throw InputError(Place{"--device"},
+                       "expected the first GPUs with --gpus, got " + std::to_string(device_));
+    }
     const std::optional<Profile> profile = profile_of(scenario);
     const auto replica = make_replica(scenario);
     const Trace trace = load_workload(scenario);
@@ -69,22 +92,40 @@ class ReplayCommand final : public Command {
       context.out << scenario.resolved_yaml;
       return ExitCode::done;
     }
+    if (rank_.rank > 0) return follow(scenario, trace, *replica);
     RunDirectory directory(out_directory_, overwrite_);
     ReplayProvenance provenance;
     provenance.device = open_device(device_);
     if (profile) check_measured_on(*profile, provenance.device);
     check_gpu(provenance.device);
-    const auto performer = make_device_performer(scenario, *replica, provenance.device);
+    std::unique_ptr<StepBoard> board;
+    std::unique_ptr<PeerProcesses> peers;
+    if (gpus_ > 1) {
+      rank_.id = new_run_id();
+      board = std::make_unique<StepBoard>();
+      peers = std::make_unique<PeerProcesses>(
+          "/proc/self/exe", peer_tasks(board->fd()), [&](const RunError& error) {
+            end_process(with_kept(error, kept_text(directory)), context);
+          });
+    }
+    const auto performer = make_device_performer(scenario, *replica, provenance.device, rank_);
     provenance.before = read_clocks(provenance.device);
     provenance.date = date_now();
     provenance.profile = scenario.profile;
     provenance.pace = no_gaps_ ? Pace::as_fast_as_possible : Pace::real_time;
+    provenance.gpus = gpus_;
 
     Replayed replayed;
     try {
       GpuWatch watch(provenance.device.monitor);
       WatchedPerformer watched(*performer, watch);
-      replayed = perform(scenario, trace, *replica, watched, directory, provenance, context);
+      replayed =
+          perform(scenario, trace, *replica, watched, board.get(), directory, provenance, context);
+      if (peers != nullptr) {
+        peers->may_end();
+        board->ends();
+        peers->finish(kEndOfPeers_s);
+      }
       provenance.during = watch.stop();
       check_nobody_else(provenance);
     } catch (const Simulation::Interrupted&) {
@@ -115,6 +156,58 @@ class ReplayCommand final : public Command {
   }
 
  private:
+  static constexpr int kMostRanks = 8;
+  static constexpr double kEndOfPeers_s = 30;
+
+  // ---- several GPUs ----
+
+  // Another rank: performs what rank 0 performs, and writes nothing.
+  ExitCode follow(const Scenario& scenario, const Trace& trace, Replica& replica) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // rank 0 waits for this one, and nobody else does
+    std::signal(SIGINT, SIG_IGN);        // is for rank 0, which ends this one
+    if (gpus_ <= rank_.rank || board_ < 0) {
+      throw InputError(Place{"--peer-rank"}, "expected what rank 0 starts the others with");
+    }
+    StepBoard board(board_);
+    const Device device = open_device(rank_.rank);
+    check_gpu(device);
+    const auto performer = make_device_performer(scenario, replica, device, rank_);
+    v4cap::exec::follow(scenario, trace, replica, *performer, board);
+    return ExitCode::done;
+  }
+
+  // The others are started as this one was, and told who they are.
+  std::vector<PeerTask> peer_tasks(int board) const {
+    std::vector<std::string> arguments;
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    for (std::string one; std::getline(file, one, '\0');) arguments.push_back(one);
+    if (arguments.empty()) throw RunError("cannot read /proc/self/cmdline", error_kind::kProcess);
+    arguments.erase(arguments.begin());
+    std::vector<PeerTask> tasks;
+    for (int rank = 1; rank < gpus_; ++rank) {
+      const std::string number = std::to_string(rank);
+      PeerTask task{"rank " + number + " on GPU " + number, arguments,
+                    out_directory_ + "/logs/rank-" + number + ".log"};
+      task.arguments.insert(task.arguments.end(), {"--peer-rank", number, "--peer-id", rank_.id,
+                                                   "--peer-board", std::to_string(board)});
+      tasks.push_back(std::move(task));
+    }
+    return tasks;
+  }
+
+  // Called from another thread: this rank waits for the lost one inside a call that does not return.
+  static void end_process(const RunError& error, const CommandContext& context) {
+    if (context.options.json) {
+      JsonWriter json;
+      json.begin_object().key("error").begin_object().member("kind", error.kind());
+      json.member("message", error.what()).end_object().end_object();
+      std::printf("%s\n", json.text().c_str());
+      std::fflush(stdout);
+    }
+    std::fprintf(stderr, "v4exec: %s\n", error.what());
+    ::_exit(static_cast<int>(ExitCode::failed));
+  }
+
   // Before the run, when a refusal costs nothing. Throws RunError busy_gpu or clocks_dropped.
   static void check_gpu(const Device& device) {
     if (device.monitor == nullptr) return;
@@ -153,7 +246,7 @@ class ReplayCommand final : public Command {
   }
 
   static Replayed perform(const Scenario& scenario, const Trace& trace, Replica& replica,
-                          StepPerformer& performer, RunDirectory& directory,
+                          StepPerformer& performer, StepBoard* board, RunDirectory& directory,
                           const ReplayProvenance& provenance, CommandContext& context) {
     const InterruptGuard guard;
     const auto start = std::chrono::steady_clock::now();
@@ -161,6 +254,7 @@ class ReplayCommand final : public Command {
     SteadyClock clock;
     ReplaySetting setting;
     setting.pace = provenance.pace;
+    setting.board = board;
     setting.stopped = [] { return InterruptGuard::interrupted(); };
     setting.progress = [&](double done) {
       bar.update(done, std::chrono::steady_clock::now() - start);
@@ -185,7 +279,8 @@ class ReplayCommand final : public Command {
 
   Explain explain_;
   std::string scenario_file_, out_directory_;
-  int device_ = 0;
+  int device_ = 0, gpus_ = 1, board_ = -1;
+  RankOfRun rank_;
   std::int64_t limit_requests_ = 0;
   bool overwrite_ = false, no_gaps_ = false;
 };

@@ -73,7 +73,8 @@ inline Profile layer_profile(const std::string& model, const std::string& tp, co
   p.engine = std::string(kLayerEngine);
   p.engine_version = p.device = p.driver = p.clocks = p.date = p.source = p.licence = "made up";
   for (const LayerFamily& known : layer_families()) {
-    if (known.name == "layer_decode_longest") continue;  // add_longest()
+    // add_longest(), add_sums()
+    if (known.name == "layer_decode_longest" || known.name == "all_reduce") continue;
     ProfileFamily family;
     family.name = known.name;
     family.engine = p.engine;
@@ -116,7 +117,8 @@ inline double longest_adds_us(double beyond) {
 }
 
 inline void add_longest(Profile& p, double least_beyond) {
-  const LayerFamily& known = layer_families().back();
+  const LayerFamily& known =
+      *std::ranges::find(layer_families(), "layer_decode_longest", &LayerFamily::name);
   ProfileFamily family = p.families.front();
   family.name = known.name;
   family.keys = known.keys;
@@ -128,6 +130,24 @@ inline void add_longest(Profile& p, double least_beyond) {
                                return times.decode(x[0], x[1]) + longest_adds_us(x[2]);
                              })});
   }
+  p.families.push_back(std::move(family));
+}
+
+// An all-reduce of so many bytes of each GPU.
+inline double sum_us(double bytes) {
+  return 5 + bytes / 65536;
+}
+
+inline void add_sums(Profile& p, const std::string& gpus) {
+  const LayerFamily& known = *std::ranges::find(layer_families(), "all_reduce", &LayerFamily::name);
+  ProfileFamily family = p.families.front();
+  family.name = known.name;
+  family.keys = known.keys;
+  family.axes = {{"bytes", "bytes", Interpolation::linear, false}};
+  const SampleGrid times({Interpolation::linear},
+                         {Sample{.at = {0, 0, 0}, .us = sum_us(0)},
+                          Sample{.at = {kAxisEnd * 1024, 0, 0}, .us = sum_us(kAxisEnd * 1024)}});
+  family.series = {{{gpus, "graph"}, times}};
   p.families.push_back(std::move(family));
 }
 

@@ -1,5 +1,6 @@
 #include "exec/collectives/communicator.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "exec/driver/gpu_error.h"
@@ -115,6 +116,10 @@ Communicator::Communicator(const std::string& id, int rank, int ranks)
   for (std::size_t i = 0; i < kBytes; ++i) {
     bytes.internal[i] = static_cast<char>(std::stoi(id.substr(2 * i, 2), nullptr, 16));
   }
+  // Multicast takes a GPU's neighbours with it when it fails, and registering the buffers of each
+  // captured graph takes memory and time; whoever wants them says so.
+  ::setenv("NCCL_NVLS_ENABLE", "0", 0);
+  ::setenv("NCCL_GRAPH_REGISTER", "0", 0);
   ncclComm_t made = nullptr;
   check(nccl().CommInitRank(&made, ranks, bytes, rank), "ncclCommInitRank");
   handle_ = made;

@@ -104,12 +104,12 @@ void PeerProcesses::kill_all() {
   }
 }
 
-std::unique_ptr<RunError> PeerProcesses::lost(bool may_end) {
+std::unique_ptr<RunError> PeerProcesses::lost() {
   for (Peer& peer : peers_) {
     int status = 0;
     if (peer.ended || ::waitpid(peer.pid, &status, WNOHANG) != peer.pid) continue;
     peer.ended = true;
-    if (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+    if (may_end_ && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     std::string message = peer.task.name + " is gone: ";
     message += WIFEXITED(status) ? "it ended with exit code " + std::to_string(WEXITSTATUS(status))
                                  : "signal " + std::to_string(WTERMSIG(status));
@@ -122,7 +122,7 @@ std::unique_ptr<RunError> PeerProcesses::lost(bool may_end) {
 
 void PeerProcesses::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    if (const auto error = lost(false)) {
+    if (const auto error = lost()) {
       kill_all();
       on_loss_(*error);
       return;
@@ -137,9 +137,10 @@ bool PeerProcesses::all_ended() const {
 
 void PeerProcesses::finish(double limit_s) {
   watch_ = {};
+  may_end_ = true;
   const auto end = Clock::now() + std::chrono::duration<double>(limit_s);
   for (;;) {
-    const auto error = lost(true);
+    const auto error = lost();
     if (error == nullptr && all_ended()) return;
     const bool late = Clock::now() > end;
     if (error != nullptr || late) {

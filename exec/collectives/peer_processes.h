@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +36,8 @@ class PeerProcesses {
   PeerProcesses(const PeerProcesses&) = delete;
   PeerProcesses& operator=(const PeerProcesses&) = delete;
 
+  // Before they are told to end: one that ends with exit code 0 from now on is not lost.
+  void may_end() { may_end_ = true; }
   // They have been told to end: waits until all have ended with exit code 0. Throws RunError
   // rank_lost for one that ends otherwise, timed_out after `limit_s`; the rest is killed.
   void finish(double limit_s);
@@ -48,12 +51,13 @@ class PeerProcesses {
 
   void watch(const std::stop_token& stop);
   void kill_all();
-  // The peer that has ended badly since the last call, if any: exit code 0 counts as bad unless
-  // `may_end`.
-  std::unique_ptr<RunError> lost(bool may_end);
+  // The peer that has ended badly since the last call, if any: exit code 0 counts as bad unless they
+  // may end.
+  std::unique_ptr<RunError> lost();
   bool all_ended() const;
 
   OnLoss on_loss_;
+  std::atomic<bool> may_end_{false};
   std::vector<Peer> peers_;  // of the watch until finish()
   std::jthread watch_;
 };

@@ -99,7 +99,9 @@ std::optional<GpuReading> NvmlMonitor::read() {
       find<int(Handle, unsigned long long*)>("nvmlDeviceGetCurrentClocksThrottleReasons");
   if (get_reasons != nullptr && get_reasons(gpu_, &reasons) == kSuccess) out.throttle = reasons;
   for (const GpuProcess& process : processes()) {
-    if (process.pid == own_ || started_by(process.pid, getpid())) continue;
+    // Ranks of a job: rank 0 has started the others.
+    if (process.pid == own_ || process.pid == getppid()) continue;
+    if (started_by(process.pid, getpid())) continue;
     out.others.push_back(process);
   }
   return out;

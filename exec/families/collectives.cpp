@@ -30,6 +30,7 @@ class Job {
         bench_(*context.device, id_, 0, ranks) {}
   ~Job() {
     try {
+      peers_.may_end();
       bench_.stop();
       peers_.finish(kEndOfPeersS);
     } catch (const std::exception& error) {

@@ -55,6 +55,9 @@ class Executor : public OperatorInterface<Operators> {
   virtual std::shared_ptr<void> allocate(std::size_t bytes) = 0;
   virtual void write(void* to, const void* from_host, std::size_t bytes) = 0;
   virtual void read(void* to_host, const void* from, std::size_t bytes) = 0;
+  // Ranks that share a layer add up what each of them has of `data`, and all have the sum in its
+  // place. Nothing happens where one rank stands for all.
+  virtual void sum_over_ranks(kernels::Bf16* /*data*/, std::int64_t /*elements*/) {}
 
   template <class T>
   Array<T> array(std::int64_t count) {

@@ -114,6 +114,7 @@ SublayerOutputs LayerRunner::run(LayerWeights& weights, LayerState& state, const
   executor_.run(mhc_args(weights.attention_mhc, tokens, x, y.data(), post.data(), comb.data()));
   SublayerOutputs outputs;
   outputs.attention = attention(weights, state, step, y.data());
+  executor_.sum_over_ranks(outputs.attention.data(), wide);
   executor_.run(kernels::mhc_post_pre::Args{
       .post = {.tokens = tokens,
                .hidden = shape_.hidden,
@@ -124,6 +125,7 @@ SublayerOutputs LayerRunner::run(LayerWeights& weights, LayerState& state, const
                .out = x},
       .pre = mhc_args(weights.ffn_mhc, tokens, x, y.data(), next_post.data(), next_comb.data())});
   outputs.ffn = experts(weights, step, y.data());
+  executor_.sum_over_ranks(outputs.ffn.data(), wide);
   executor_.run(kernels::mhc_post::Args{.tokens = tokens,
                                         .hidden = shape_.hidden,
                                         .x = x,
@@ -357,7 +359,7 @@ Array<Bf16> LayerRunner::experts(LayerWeights& weights, const Step& step, const 
                                           .hidden = shape_.hidden,
                                           .rows = rows.data(),
                                           .token_row = token_row.data(),
-                                          .shared = shared.data(),
+                                          .shared = shape_.adds_shared ? shared.data() : nullptr,
                                           .y = y.data()});
   return y;
 }

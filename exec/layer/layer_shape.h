@@ -17,6 +17,8 @@ struct LayerShape {
   int top_k = 0;
   int vocab = 0;
   float route_scale = 1;
+  // Ranks that add up their outputs have all computed the shared expert; one of them adds it.
+  bool adds_shared = true;
 
   int group_in() const { return heads * 512 / output_groups; }
 };

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "exec/collectives/communicator.h"
 #include "exec/driver/wait.h"
 #include "exec/pages/page_book.h"
 #include "exec/step/pyramid.h"
@@ -43,13 +44,16 @@ std::vector<std::int64_t> keys_of(const LiveRequest& request, std::int64_t begin
 
 class DevicePerformer final : public StepPerformer {
  public:
-  DevicePerformer(const Scenario& scenario, Replica& replica, const Device& device)
-      : engine_(replica.rank(0)),
+  DevicePerformer(const Scenario& scenario, Replica& replica, const Device& device,
+                  const RankOfRun& rank)
+      : ranks_(rank.ranks > 1 ? std::make_unique<Communicator>(rank.id, rank.rank, rank.ranks)
+                              : nullptr),
+        engine_(replica.rank(0)),
         full_(engine_.cache().policy().stores_window_of_every_token()),
         output_ends_(engine_.cache().policy().keeps_output_end()),
         pyramid_(scenario.kv_cache.swa_policy == "recompute=pyramid"),
         book_(sizes_of(scenario, engine_)),
-        runner_(device, rank_of(scenario), options_of(scenario)),
+        runner_(device, rank_of(scenario, rank.rank), options_of(scenario)),
         at_(static_cast<std::size_t>(book_.sizes().slots)) {
     replica.observe(0, &book_);
     runner_.warm(book_.sizes().slots, runner_.options().max_context);
@@ -98,9 +102,9 @@ class DevicePerformer final : public StepPerformer {
                            {e.max_running, e.step_tokens, e.max_context, e.draft_tokens});
   }
 
-  static Rank rank_of(const Scenario& scenario) {
+  static Rank rank_of(const Scenario& scenario, int index) {
     const Deployment& d = scenario.deployment;
-    return make_rank(scenario.model, d.tensor_parallel, d.expert_parallel);
+    return make_rank(scenario.model, d.tensor_parallel, d.expert_parallel, index);
   }
 
   RunnerOptions options_of(const Scenario& scenario) const {
@@ -122,7 +126,14 @@ class DevicePerformer final : public StepPerformer {
           std::max(options.step_tokens,
                    static_cast<std::int32_t>(pyramid_span(scenario.model.layer_count())));
     }
+    // Ranks are made of the same seed: what all of them have, such as the router, is the same.
     options.seed = scenario.seed;
+    if (ranks_ != nullptr) {
+      options.sum = [ranks = ranks_.get()](kernels::Bf16* data, std::int64_t elements,
+                                           kernels::Stream stream) {
+        ranks->all_reduce(data, data, static_cast<std::size_t>(elements), stream);
+      };
+    }
     return options;
   }
 
@@ -233,6 +244,7 @@ class DevicePerformer final : public StepPerformer {
 
   std::int32_t aside(std::int32_t slot) const { return book_.sizes().points + slot; }
 
+  std::unique_ptr<Communicator> ranks_;  // null: one rank stands for all
   const Engine& engine_;
   bool full_, output_ends_, pyramid_;
   PageBook book_;
@@ -247,8 +259,12 @@ class DevicePerformer final : public StepPerformer {
 }  // namespace
 
 std::unique_ptr<StepPerformer> make_device_performer(const Scenario& scenario, Replica& replica,
-                                                     const Device& device) {
-  return std::make_unique<DevicePerformer>(scenario, replica, device);
+                                                     const Device& device, const RankOfRun& rank) {
+  return std::make_unique<DevicePerformer>(scenario, replica, device, rank);
+}
+
+std::string new_run_id() {
+  return Communicator::new_id();
 }
 
 }  // namespace v4cap::exec

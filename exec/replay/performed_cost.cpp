@@ -38,4 +38,14 @@ StepTime PerformedCost::step_time(std::span<const StepPlan* const> ranks) const 
   return time;
 }
 
+StepTime FollowedCost::step_time(std::span<const StepPlan* const> ranks) const {
+  V4CAP_CHECK(ranks.size() == 1, "a step of " + std::to_string(ranks.size()) + " attention ranks");
+  board_.wait_begin();
+  performer_.perform(*ranks.front());
+  StepTime time;
+  time.total = time.gpu = board_.wait_time();
+  time.share.measured_s = to_seconds(time.total);
+  return time;
+}
+
 }  // namespace v4cap::exec

@@ -58,4 +58,18 @@ class PerformedCost final : public CostModel {
   std::vector<double> late_ms_;
 };
 
+// On the other ranks of a run: they perform the steps that rank 0 performs, when it does, and take
+// the times that it has measured.
+class FollowedCost final : public CostModel {
+ public:
+  FollowedCost(StepPerformer& performer, StepBoard& board) : performer_(performer), board_(board) {}
+
+  using CostModel::step_time;
+  StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+
+ private:
+  StepPerformer& performer_;
+  StepBoard& board_;
+};
+
 }  // namespace v4cap::exec

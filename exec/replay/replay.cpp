@@ -39,11 +39,24 @@ void write_clocks(JsonWriter& json, const Clocks& clocks) {
 
 }  // namespace
 
-void check_can_replay(const Scenario& scenario) {
+void check_can_replay(const Scenario& scenario, int gpus) {
   if (!is_v4(scenario.model)) {
     refuse(scenario, "model",
            "a DeepSeek-V4 model, whose layers are all that there are kernels for",
            scenario.model.name);
+  }
+  if (gpus > 1) {
+    const Deployment& d = scenario.deployment;
+    const std::string each = std::to_string(gpus) + ", a rank on each of the GPUs";
+    if (d.tensor_parallel != gpus) {
+      refuse(scenario, "deployment.tensor_parallel", each, std::to_string(d.tensor_parallel));
+    }
+    if (d.expert_parallel != gpus) {
+      refuse(scenario, "deployment.expert_parallel", each, std::to_string(d.expert_parallel));
+    }
+    if (!d.collectives) {
+      refuse(scenario, "deployment.collectives", "included, they are performed", "skipped");
+    }
   }
   check_steps_one_by_one(scenario);
   if (const std::int64_t drafts = scenario.engine.draft_tokens; drafts > 0) {
@@ -74,13 +87,19 @@ Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,
                 const ReplaySetting& setting) {
   const TextSink steps = directory.stream(kStepsFile);
   RunLog log(replica, steps, directory.stream(kDecisionsFile));
-  PerformedCost cost(performer, clock, setting.pace, setting.stopped);
+  std::optional<AnnouncedPerformer> announced;
+  if (setting.board != nullptr) announced.emplace(performer, *setting.board);
+  PerformedCost cost(announced ? static_cast<StepPerformer&>(*announced) : performer, clock,
+                     setting.pace, setting.stopped);
   HostRules host;
   host.idle_until = [&](SimTime next) {
     if (!cost.idle_until(next)) throw Simulation::Interrupted{};
   };
   host.step_timed = [&](SimTime begin, std::span<const StepPlan* const> ranks,
-                        const StepTime& time) { log.step_timed(begin, ranks, time); };
+                        const StepTime& time) {
+    log.step_timed(begin, ranks, time);
+    if (setting.board != nullptr) setting.board->took(time.total);
+  };
   host.steps_per_progress = 1;
   const auto progress = [&](double done) {
     if (setting.progress && !setting.progress(done)) return false;
@@ -91,6 +110,14 @@ Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,
   run.steps = log.steps();
   run.late_ms = cost.late_ms();
   return run;
+}
+
+RunResult follow(const Scenario& scenario, const Trace& trace, Replica& replica,
+                 StepPerformer& performer, StepBoard& board) {
+  const FollowedCost cost(performer, board);
+  RunResult result = run_parts(scenario, trace, replica, cost, HostRules{});
+  board.wait_end();
+  return result;
 }
 
 void write_late(JsonWriter& json, const Replayed& run) {
@@ -117,6 +144,7 @@ std::string replay_json(const ReplayProvenance& provenance, const Replayed& run)
   write_seen(json, provenance.during);
   json.key("clocks_after");
   write_clocks(json, provenance.after);
+  if (provenance.gpus > 1) json.member("gpus", provenance.gpus);
   json.member("profile", provenance.profile);
   json.member("pace", provenance.pace == Pace::real_time ? "real_time" : "as_fast_as_possible");
   json.member("steps", run.steps).member("busy_s", to_seconds(run.result.totals.busy));

@@ -12,6 +12,7 @@
 #include "exec/driver/gpu_watch.h"
 #include "exec/replay/performed_cost.h"
 #include "exec/replay/replay_clock.h"
+#include "exec/replay/step_board.h"
 #include "exec/replay/step_performer.h"
 #include "sim/cluster/run_log.h"
 #include "sim/cluster/simulation.h"
@@ -25,8 +26,10 @@ namespace v4cap::exec {
 inline constexpr const char* kReplayFile = "replay.json";
 
 // Throws InputError, with the place, for what a replay does not perform: models other than V4,
-// several attention ranks, drafts, a host that launches ahead, blocks of other than 256 tokens.
-void check_can_replay(const Scenario& scenario);
+// several attention ranks, drafts, a host that launches ahead, blocks of other than 256 tokens. On
+// several GPUs each is a rank, and collectives are performed: the layout has as many GPUs, that
+// share its heads and its experts.
+void check_can_replay(const Scenario& scenario, int gpus = 1);
 
 // The profile of a scenario; nothing when it names none. Throws InputError as load_profile() does.
 std::optional<Profile> profile_of(const Scenario& scenario);
@@ -40,6 +43,7 @@ struct ReplaySetting {
   Pace pace = Pace::real_time;
   ProgressFunction progress{};      // after every step
   std::function<bool()> stopped{};  // asked after every step, and while it waits
+  StepBoard* board = nullptr;       // of the other ranks, if there are any
 };
 
 struct Replayed {
@@ -55,6 +59,10 @@ Replayed replay(const Scenario& scenario, const Trace& trace, Replica& replica,
                 StepPerformer& performer, ReplayClock& clock, RunDirectory& directory,
                 const ReplaySetting& setting);
 
+// Another rank's part in the run of rank 0, from which it has `board`; returns when that run ends.
+RunResult follow(const Scenario& scenario, const Trace& trace, Replica& replica,
+                 StepPerformer& performer, StepBoard& board);
+
 // What a replay ran on, and when.
 struct ReplayProvenance {
   Device device;
@@ -63,6 +71,7 @@ struct ReplayProvenance {
   std::string date;      // of its begin, "2026-01-31T12:00:00Z"
   std::string profile;   // of the scenario; no time of the run comes from it
   Pace pace = Pace::real_time;
+  int gpus = 1;  // of this kind, a rank each
 };
 
 // Member "late_ms": how many waits there were, and by how much they ended late.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "exec/driver/gpu_watch.h"
+#include "exec/replay/step_board.h"
 #include "sim/engine/step_plan.h"
 
 namespace v4cap::exec {
@@ -28,6 +29,21 @@ class WatchedPerformer final : public StepPerformer {
  private:
   StepPerformer& performer_;
   GpuWatch& watch_;
+};
+
+// Another one, on rank 0 of several: the others learn of its steps.
+class AnnouncedPerformer final : public StepPerformer {
+ public:
+  AnnouncedPerformer(StepPerformer& performer, StepBoard& board)
+      : performer_(performer), board_(board) {}
+  void perform(const StepPlan& plan) override {
+    board_.begins();
+    performer_.perform(plan);
+  }
+
+ private:
+  StepPerformer& performer_;
+  StepBoard& board_;
 };
 
 }  // namespace v4cap::exec

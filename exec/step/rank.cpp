@@ -18,7 +18,9 @@ int divided(std::int64_t count, std::int64_t by, const std::string& what) {
 
 }  // namespace
 
-Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_t expert_parallel) {
+Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_t expert_parallel,
+               std::int64_t index) {
+  V4CAP_CHECK(index >= 0 && index < expert_parallel, "rank " + std::to_string(index));
   const bool v4 =
       model.head_dim == kernels::kHeadDim && model.rope_dim == kernels::kRopeDim &&
       model.window.value == kernels::kWindow && model.residual_streams == 4 &&
@@ -35,7 +37,7 @@ Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_
                      "experts that are cut over " +
                          std::to_string(tensor_parallel));
   }
-  Rank rank{model, tensor_parallel, expert_parallel, {}};
+  Rank rank{model, tensor_parallel, expert_parallel, index, {}};
   LayerShape& s = rank.shape;
   s.hidden = static_cast<int>(model.hidden);
   s.heads = divided(model.heads, tensor_parallel, "heads");
@@ -46,6 +48,8 @@ Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_
   s.experts = static_cast<int>(model.moe.routed_experts);
   s.active = static_cast<int>(model.moe.active_experts);
   s.local_experts = divided(model.moe.routed_experts, expert_parallel, "experts");
+  s.first_expert = static_cast<int>(index) * s.local_experts;
+  s.adds_shared = index == 0;
   s.intermediate = static_cast<int>(model.moe.expert_intermediate);
   s.top_k = static_cast<int>(model.indexer.top_k);
   // The vocabulary is shared out in whole groups of 8 rows, the last rank's filled up.

@@ -1,5 +1,5 @@
 // One GPU as a rank of a deployment: its share of a model's heads, output groups, experts and
-// vocabulary. Collectives between ranks are left out.
+// vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,15 @@ struct Rank {
   ModelSpec model;
   std::int64_t tensor_parallel = 1;
   std::int64_t expert_parallel = 1;  // GPUs that whole experts are spread over
+  std::int64_t index = 0;            // which of them: whose experts it has
 
   LayerShape shape;  // of every layer on this rank
   std::int64_t layers() const { return model.layer_count(); }
 };
 
 // Throws InputError (without a place) where the widths do not divide what they share out, or for a
-// model that is not of V4's architecture.
-Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_t expert_parallel);
+// model that is not of V4's architecture. `index` is below expert_parallel.
+Rank make_rank(const ModelSpec& model, std::int64_t tensor_parallel, std::int64_t expert_parallel,
+               std::int64_t index = 0);
 
 }  // namespace v4cap::exec

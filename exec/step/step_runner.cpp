@@ -35,6 +35,7 @@ StepRunner::StepRunner(const Device& device, const Rank& rank, const RunnerOptio
       executor_(device),
       rope_(),
       sizes_(captured_sizes()) {
+  executor_.sum_ranks_by(options.sum);
   const auto layers = static_cast<int>(rank.layers());
   // Rows of nobody fill a decode up to its captured size. Scratch for as many sequences: each may
   // need two pages beside its new tokens.

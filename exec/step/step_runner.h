@@ -40,6 +40,8 @@ struct RunnerOptions {
   // enough where a layer's weights exceed the L2 cache, as V4's do.
   int weight_copies = 2;
   std::uint64_t seed = 1;
+  // Behind attention and experts of every layer; empty: this rank stands for all.
+  RankSum sum = {};
 };
 
 // A kept point that a chunk passes: state at `position` goes to `point`.

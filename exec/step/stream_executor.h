@@ -7,9 +7,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <typeindex>
+#include <utility>
 #include <vector>
 
 #include "exec/device.h"
@@ -17,6 +20,10 @@
 #include "kernels/registry.h"
 
 namespace v4cap::exec {
+
+// Queues a sum over all ranks of bf16 elements, in their place.
+using RankSum =
+    std::function<void(kernels::Bf16* data, std::int64_t elements, kernels::Stream stream)>;
 
 class StreamExecutor : public Launching<StreamExecutor, Executor, Operators> {
  public:
@@ -29,6 +36,12 @@ class StreamExecutor : public Launching<StreamExecutor, Executor, Operators> {
   std::shared_ptr<void> allocate(std::size_t bytes) override;
   void reset() { chunk_ = used_ = 0; }
   std::size_t arena_bytes() const;
+
+  // From now on sums are taken by `sum`; without it a rank stands for all.
+  void sum_ranks_by(RankSum sum) { sum_ = std::move(sum); }
+  void sum_over_ranks(kernels::Bf16* data, std::int64_t elements) override {
+    if (sum_) sum_(data, elements, stream_);
+  }
 
   // In the order of the stream; read() waits for it.
   void write(void* to, const void* from_host, std::size_t bytes) override;
@@ -44,6 +57,7 @@ class StreamExecutor : public Launching<StreamExecutor, Executor, Operators> {
   void* workspace(std::type_index op, std::size_t bytes);
 
   const Device& device_;
+  RankSum sum_;
   kernels::Stream stream_ = nullptr;
   std::vector<DeviceMemory> chunks_;
   std::size_t chunk_ = 0, used_ = 0;  // of the arena: the piece that comes next

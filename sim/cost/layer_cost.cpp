@@ -18,6 +18,9 @@ using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
 
 constexpr std::string_view kCopies = "copy kept points";
 
+// Of a layer's outputs, which ranks add up behind attention and behind the experts: bf16.
+constexpr std::int64_t kBytesOfSum = 2, kSumsOfLayer = 2;
+
 std::string name_of(LayerKind kind) {
   switch (kind) {
     case LayerKind::csa:
@@ -65,6 +68,7 @@ const std::vector<LayerFamily>& layer_families() {
       {"ends_prefill", {"model", "tp"}, {"tokens", "rows"}},
       {"copy_points", {"model", "tp"}, {"bytes"}},
       {"layer_decode_longest", {"model", "tp", "ep", "layer"}, {"batch", "past", "beyond"}},
+      {"all_reduce", {"gpus", "mode"}, {"bytes"}},
   };
   return families;
 }
@@ -83,7 +87,7 @@ struct LayerCost::Layers {
 };
 
 struct LayerCost::Ends {
-  Lookup decode, prefill, copies;
+  Lookup decode, prefill, copies, sums;
 };
 
 // Tokens of one sequence that prefill or rebuild runs.
@@ -162,16 +166,19 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
   }
   *ends_ = {Lookup(series(profile, "ends_decode", of_rank)),
             Lookup(series(profile, "ends_prefill", of_rank)),
-            Lookup(series(profile, "copy_points", of_rank))};
+            Lookup(series(profile, "copy_points", of_rank)),
+            Lookup(series(profile, "all_reduce", {{"gpus", tp}, {"mode", "graph"}}))};
   need(ends_->decode.known(), "decode ends");
   need(ends_->prefill.known(), "prefill ends");
   need(ends_->copies.known(), "copies");
   const bool drafts = setting.draft_steps > 0;
   const bool sums = setting.collectives && setting.tensor_parallel > 1;
   need(!drafts, "drafts");
-  need(!sums, "all-reduce");
-  decode_uncovered_ = !decode_layers_ || !ends_->decode.known() || drafts || sums;
-  prefill_uncovered_ = !prefill_layers_ || !ends_->prefill.known() || drafts || sums;
+  need(!sums || ends_->sums.known(), "all-reduce");
+  sums_ = sums && ends_->sums.known();
+  row_bytes_ = kernels::real(kBytesOfSum * m.hidden);
+  decode_uncovered_ = !decode_layers_ || !ends_->decode.known() || drafts || (sums && !sums_);
+  prefill_uncovered_ = !prefill_layers_ || !ends_->prefill.known() || drafts || (sums && !sums_);
 }
 
 LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
@@ -271,6 +278,10 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
   if (ends_->decode.known()) {
     account.add("decode: ends", 1, ends_->decode.at(kernels::real(batch.decode_rows)));
   }
+  if (sums_) {
+    account.add("decode: all-reduce", kernels::real(kSumsOfLayer * layer_count_),
+                ends_->sums.at(row_bytes_ * kernels::real(batch.decode_rows)));
+  }
   if (decode_uncovered_) uncovered(plan, true, account);
 }
 
@@ -313,6 +324,15 @@ void LayerCost::prefill_time(const Batch& batch, TimeAccount& account) const {
       }
     }
   }
+  if (sums_) {
+    const bool shrink = std::ranges::any_of(batch.pieces, &Piece::shrinks);
+    for (std::int64_t l = 0; l < (shrink ? layer_count_ : 1); ++l) {
+      double tokens = 0;
+      for (const Piece& piece : pieces_in_layer(batch.pieces, l)) tokens += piece.tokens;
+      account.add("prefill: all-reduce", kernels::real(kSumsOfLayer * (shrink ? 1 : layer_count_)),
+                  ends_->sums.at(row_bytes_ * tokens));
+    }
+  }
   if (ends_->prefill.known()) {
     double tokens = 0;  // those that enter the first layer
     for (const Piece& piece : pieces_in_layer(batch.pieces, 0)) tokens += piece.tokens;
@@ -346,7 +366,8 @@ void LayerCost::uncovered(const StepPlan& plan, bool decodes, TimeAccount& accou
   const bool ends = (decodes ? ends_->decode : ends_->prefill).known();
   for (const Operator& op : roofline_.own_list(part)) {
     const bool drafts = op.name.starts_with("mtp ");
-    const bool moves = op.part == OperatorPart::collectives;
+    const bool moves = op.part == OperatorPart::collectives && !sums_;
+    if (op.part == OperatorPart::collectives && sums_) continue;
     if (!drafts && !moves && (is_end(op) ? ends : layers)) continue;
     account.add(op.name, op.launches() * kUsPerSecond * roofline_.launch_seconds(op),
                 TimeSource::roofline);

@@ -18,6 +18,10 @@
 //   prefill  ends(N, rows) + sum over layers of sum_i n_i / N layer(N / n_i, N, past_i) for pieces
 //            of n_i new tokens and N in all: exact for equal pieces. Never faster than the host
 //            launches it: eager step + layers x eager layer.
+//   sums     with collectives, behind attention and experts of each layer an all-reduce of the
+//            batch's outputs, filled up as the batch is; the time within a captured graph, which is
+//            the GPU's own. Ranks that do not share their work evenly wait for each other in it; no
+//            time of the profile holds that.
 //   rebuild  a prefill piece that asks for no logits, one with the prompt that goes on behind it in
 //            the same step. Of a pyramid, t plan tokens are t x L
 //            layer-tokens, of which layer l of L runs 2 (L - l + 1) / (L + 1) t: the last
@@ -97,7 +101,9 @@ class LayerCost final : public CostModel {
   std::vector<Layers> layers_;        // each a kind of layer
   std::vector<std::size_t> kind_of_;  // of each layer of the model: position in layers_
   std::unique_ptr<Ends> ends_;
-  bool decode_layers_ = false, prefill_layers_ = false;        // are in the profile, all of them
+  bool decode_layers_ = false, prefill_layers_ = false;  // are in the profile, all of them
+  bool sums_ = false;     // ranks add up layers' outputs, by times of the profile
+  double row_bytes_ = 0;  // of a token's output
   bool decode_uncovered_ = false, prefill_uncovered_ = false;  // something of them is not
   std::vector<std::string> missing_;
 };

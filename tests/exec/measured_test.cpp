@@ -28,7 +28,8 @@ void check_decisions(const fs::path& recorded) {
   const TempDir dir;
   const ProgramRun run = run_v4cap(
       {"simulate", (kSource / "scenarios/executor" / recorded.filename()).string() + ".yaml",
-       "--steps", recorded.string(), "--out", dir / "again", "--quiet", "--traces",
+       "--set", "hardware=hgx-" + recorded.parent_path().filename().string(), "--steps",
+       recorded.string(), "--out", dir / "again", "--quiet", "--traces",
        (data_dir() / "traces").string()});
   CAPTURE(run.err);
   CHECK(run.code == ExitCode::done);
@@ -40,6 +41,7 @@ void check_decisions(const fs::path& recorded) {
 
 TEST_CASE("measured: the times of a recorded replay make its decisions again") {
   check_decisions(kSource / "exec/measured/h100/flash_saturated");
+  check_decisions(kSource / "exec/measured/h200/flash2_saturated");  // of two GPUs
 }
 
 DATA_TEST_CASE("measured: the same of replays of public traces") {

@@ -123,6 +123,18 @@ TEST_CASE("ranks: the end of a job is waited for, and told from a loss") {
   CHECK(late.find("the end of the other ranks") != std::string::npos);
 }
 
+TEST_CASE("ranks: one that ends well before it is waited for is not lost once it may end") {
+  const TempDir dir;
+  bool lost = false;
+  {
+    PeerProcesses peers(kShell, {rank(dir, 1, "sleep 0.3")}, [&](const RunError&) { lost = true; });
+    peers.may_end();
+    std::this_thread::sleep_for(std::chrono::milliseconds(800));
+    peers.finish(1);
+  }
+  CHECK_FALSE(lost);
+}
+
 TEST_CASE("ranks: without the program none is left") {
   const TempDir dir;
   std::string kind;

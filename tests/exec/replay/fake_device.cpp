@@ -92,8 +92,13 @@ Clocks read_clocks(const Device&) {
   return {.sm_mhz = 1980, .memory_mhz = 2619};
 }
 
-std::unique_ptr<StepPerformer> make_device_performer(const Scenario&, Replica&, const Device&) {
+std::unique_ptr<StepPerformer> make_device_performer(const Scenario&, Replica&, const Device&,
+                                                     const RankOfRun&) {
   return std::make_unique<FakeDevicePerformer>();
+}
+
+std::string new_run_id() {
+  return "fake";
 }
 
 }  // namespace v4cap::exec

@@ -128,6 +128,19 @@ TEST_CASE("replay: what cannot be performed is refused with its place") {
       {{"engine.draft_tokens=1"}, "engine.draft_tokens: expected 0"},
       {{"kv_cache.block_tokens=512"}, "kv_cache.block_tokens: expected 256"},
   };
+  const auto check_on_two = [](std::vector<std::string> set) {
+    ScenarioOptions options;
+    options.set = std::move(set);
+    check_can_replay(load_named_scenario(kQuickstart, options), 2);
+  };
+  CHECK_NOTHROW(check_on_two({"deployment={tensor_parallel: 2, expert_parallel: 2}"}));
+  CHECK_THROWS_WITH_AS(check_on_two({"deployment={tensor_parallel: 4, expert_parallel: 4}"}),
+                       doctest::Contains("deployment.tensor_parallel: expected 2"), InputError);
+  CHECK_THROWS_WITH_AS(check_on_two({"deployment={tensor_parallel: 2}"}),
+                       doctest::Contains("deployment.expert_parallel: expected 2"), InputError);
+  CHECK_THROWS_WITH_AS(
+      check_on_two({"deployment={tensor_parallel: 2, expert_parallel: 2, collectives: skipped}"}),
+      doctest::Contains("deployment.collectives: expected included"), InputError);
   for (const Row& row : rows) {
     CAPTURE(row.message);
     try {

@@ -521,6 +521,37 @@ TEST_CASE("collectives that are not skipped, and drafts, come from the roofline"
   check_us(step_of(drafts, verify), decode_us({1000, 1000, 1000, 1000}) + drafted);
 }
 
+TEST_CASE("collectives that are measured take what they took, of batches as they are filled up") {
+  Profile p = small_profile();
+  add_sums(p, "4");
+  StepSetting setting = small();
+  setting.collectives = true;
+  const LayerCost cost(setting, boundless(), p, *p.host);
+  CHECK(cost.missing() == Missing{});
+  const double row_bytes = 2.0 * static_cast<double>(setting.model.hidden);
+  const auto sums = [&](double rows) { return 2 * kLayers * sum_us(rows * row_bytes); };
+  check_us(step_of(cost, plan_of({1000, 1000})), decode_us({1000, 1000}) + sums(2));
+  // Five rows are captured as eight.
+  const Step five = step_of(cost, plan_of({1000, 1000, 1000, 1000, 1000}));
+  CHECK(five.part("decode: all-reduce") == doctest::Approx(sums(8)));
+  check_us(step_of(cost, plan_of({1000, 1000}, {chunk(0, 512)})),
+           decode_us({1000, 1000}) + sums(2) + prefill_us({{512, 0}}, 0) + sums(512));
+  // Of another width the profile has none.
+  Profile other = small_profile();
+  add_sums(other, "8");
+  CHECK(LayerCost(setting, boundless(), other, *p.host).missing() == Missing{"all-reduce"});
+
+  // A pyramid's sums shrink with its tokens.
+  setting.pyramid_rebuild = true;
+  const LayerCost pyramid(setting, boundless(), p, *p.host);
+  const Step rebuilt = step_of(pyramid, plan_of({}, {rebuild(0, 128 * 5)}));
+  double pyramid_us = 0;
+  for (int l = 0; l < 5; ++l) {
+    pyramid_us += 2 * sum_us(row_bytes * 128 * 5 * 2 * (5 - l) / 6.0);
+  }
+  CHECK(rebuilt.part("prefill: all-reduce") == doctest::Approx(pyramid_us));
+}
+
 // ---- The roofline below ----
 
 TEST_CASE("no step is faster than its roofline, and a raised one is counted") {
