@@ -29,21 +29,43 @@ KeyReads single(std::int64_t keys) {
   return {.pairs = keys, .entries = keys};
 }
 
-void add_decode(PlanSums& sums, std::int64_t context, const ViewLimits& limits) {
-  const std::int64_t csa_entries = context / kCsaTokensPerEntry;
-  const std::int64_t hca_entries = context / kHcaTokensPerEntry;
-  sums.decode_tokens += 1;
-  sums.window += single(std::min(context, limits.window));
-  sums.csa_scores += single(csa_entries);
-  sums.csa_selected += single(std::min(csa_entries, limits.top_k));
-  sums.hca += single(hca_entries);
-  sums.dense += single(context);
-  sums.dense_decode += single(context);
-  sums.dsa_selected += single(std::min(context, limits.top_k));
-  sums.csa_emitted += context % kCsaTokensPerEntry == 0 ? 1 : 0;
-  sums.hca_emitted += context % kHcaTokensPerEntry == 0 ? 1 : 0;
-  sums.kv_written += 1;
-}
+// Sequences that decode a token each: what one query sees is what it reads.
+class Decodes {
+ public:
+  explicit Decodes(const ViewLimits& limits) : limits_(limits) {}
+
+  void add(std::int64_t context) {
+    const std::int64_t csa_entries = context / kCsaTokensPerEntry;
+    ++tokens_;
+    window_ += std::min(context, limits_.window);
+    csa_scores_ += csa_entries;
+    csa_selected_ += std::min(csa_entries, limits_.top_k);
+    hca_ += context / kHcaTokensPerEntry;
+    dense_ += context;
+    dsa_selected_ += std::min(context, limits_.top_k);
+    csa_emitted_ += context % kCsaTokensPerEntry == 0 ? 1 : 0;
+    hca_emitted_ += context % kHcaTokensPerEntry == 0 ? 1 : 0;
+  }
+
+  void add_to(PlanSums& sums) const {
+    sums.decode_tokens += tokens_;
+    sums.window += single(window_);
+    sums.csa_scores += single(csa_scores_);
+    sums.csa_selected += single(csa_selected_);
+    sums.hca += single(hca_);
+    sums.dense += single(dense_);
+    sums.dense_decode += single(dense_);
+    sums.dsa_selected += single(dsa_selected_);
+    sums.csa_emitted += csa_emitted_;
+    sums.hca_emitted += hca_emitted_;
+    sums.kv_written += tokens_;
+  }
+
+ private:
+  ViewLimits limits_;
+  std::int64_t tokens_ = 0, window_ = 0, csa_scores_ = 0, csa_selected_ = 0, hca_ = 0, dense_ = 0,
+               dsa_selected_ = 0, csa_emitted_ = 0, hca_emitted_ = 0;
+};
 
 void add_chunk(PlanSums& sums, const StepPiece& piece, const ViewLimits& limits) {
   const std::int64_t past = piece.past.value;
@@ -72,6 +94,7 @@ void add_chunk(PlanSums& sums, const StepPiece& piece, const ViewLimits& limits)
 
 PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
   PlanSums sums;
+  Decodes decodes(limits);
   for (const StepPiece& piece : plan.pieces) {
     V4CAP_CHECK(piece.past.value >= 0 && piece.tokens.value > 0 &&
                     piece.past.value < kContextLimit - piece.tokens.value,
@@ -86,7 +109,7 @@ PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
     sums.sequences += 1;
     sums.emitting_rows += piece.tokens.value;  // every draft is compared with the model's choice
     if (piece.tokens.value == 1) {
-      add_decode(sums, piece.past.value + 1, limits);
+      decodes.add(piece.past.value + 1);
     } else {
       const KeyReads others = sums.dense;
       add_chunk(sums, piece, limits);
@@ -95,6 +118,7 @@ PlanSums sum_plan(const StepPlan& plan, const ViewLimits& limits) {
                             .entries = sums.dense.entries - others.entries};
     }
   }
+  decodes.add_to(sums);
   return sums;
 }
 
@@ -117,13 +141,14 @@ PlanSums most_of_decode_sums(std::int64_t sequences, std::int64_t contexts,
 
 PlanSums sum_drafts(const StepPlan& plan, const ViewLimits& limits) {
   PlanSums sums;
+  Decodes decodes(limits);
   for (const StepPiece& piece : plan.pieces) {
     if (piece.kind != PieceKind::decode) continue;
     sums.tokens += 1;
-    sums.emitting_rows += 1;
-    sums.sequences += 1;
-    add_decode(sums, piece.past.value + piece.tokens.value + 1, limits);
+    decodes.add(piece.past.value + piece.tokens.value + 1);
   }
+  sums.emitting_rows = sums.sequences = sums.tokens;
+  decodes.add_to(sums);
   return sums;
 }
 
