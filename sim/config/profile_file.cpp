@@ -286,13 +286,13 @@ struct Field {
   std::int64_t column = 1;
 };
 
-std::vector<Field> fields_of(std::string_view line) {
-  std::vector<Field> out;
+void split(std::string_view line, std::vector<Field>& fields) {
+  fields.clear();
   std::size_t begin = 0;
   while (true) {
     const std::size_t comma = line.find(',', begin);
-    out.push_back({line.substr(begin, comma - begin), static_cast<std::int64_t>(begin) + 1});
-    if (comma == std::string_view::npos) return out;
+    fields.push_back({line.substr(begin, comma - begin), static_cast<std::int64_t>(begin) + 1});
+    if (comma == std::string_view::npos) return;
     begin = comma + 1;
   }
 }
@@ -319,6 +319,11 @@ class SamplesReader {
  private:
   [[noreturn]] void fail(std::int64_t column, const std::string& message) const {
     throw InputError(file_.place(column), message);
+  }
+
+  const std::vector<Field>& fields_of_line() {
+    split(file_.line(), fields_);
+    return fields_;
   }
 
   // The value of a field that must read `key=value`.
@@ -350,7 +355,7 @@ class SamplesReader {
   }
 
   void read_header() {
-    const std::vector<Field> f = fields_of(file_.line());
+    const std::vector<Field>& f = fields_of_line();
     const std::string format = value_of(f[0], "v4cap_profile");
     if (format != kProfileFormat) {
       fail(1, std::string("v4cap_profile: expected format ") + kProfileFormat + ", got " +
@@ -368,7 +373,7 @@ class SamplesReader {
   }
 
   void begin_series() {
-    const std::vector<Field> f = fields_of(file_.line());
+    const std::vector<Field>& f = fields_of_line();
     const std::string name = value_of(f[0], "family");
     const auto family = std::ranges::find(profile_.families, name, &ProfileFamily::name);
     if (family == profile_.families.end()) {
@@ -411,7 +416,7 @@ class SamplesReader {
 
   void read_sample() {
     if (family_ == nullptr) fail(1, "expected a line 'family=...' before the first sample");
-    const std::vector<Field> f = fields_of(file_.line());
+    const std::vector<Field>& f = fields_of_line();
     const std::size_t n = family_->axes.size();
     if (f.size() != n + 1) {
       fail(1, fmt::format("expected {} fields (a value for each axis, then us), got {}", n + 1,
@@ -487,6 +492,7 @@ class SamplesReader {
   Profile& profile_;
   TextFile file_;
   ProfileFamily* family_ = nullptr;
+  std::vector<Field> fields_;
   std::vector<Sample> samples_;
   std::int64_t series_expected_ = 0, samples_expected_ = 0, in_series_ = 0;
   std::int64_t series_ = 0, total_ = 0;
@@ -494,9 +500,28 @@ class SamplesReader {
 
 }  // namespace
 
+namespace {
+
+// A scenario asks for the host before it asks for all: the last description is parsed once.
+const YamlNode& description_of(const std::string& path) {
+  struct Parsed {
+    std::string path, text;
+    YamlNode root;
+  };
+  thread_local Parsed last;
+  std::string text = read_text_file(path);
+  if (last.path != path || last.text != text) {
+    YamlNode root = parse_yaml(text, path);
+    last = {path, std::move(text), std::move(root)};
+  }
+  return last.root;
+}
+
+}  // namespace
+
 Profile load_profile(const std::string& name, const std::string& scenario_dir, const Place& place) {
   const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
-  Profile profile = read_description(parse_yaml(read_text_file(path), path), path);
+  Profile profile = read_description(description_of(path), path);
   const bool has_samples = std::ranges::any_of(
       profile.families, [](const ProfileFamily& f) { return f.grain != ProfileGrain::step; });
   if (has_samples) SamplesReader(profile, csv_path(path)).read();
@@ -506,7 +531,7 @@ Profile load_profile(const std::string& name, const std::string& scenario_dir, c
 std::optional<HostCost> load_profile_host(const std::string& name, const std::string& scenario_dir,
                                           const Place& place) {
   const std::string path = find_data_file(DataKind::profile, name, scenario_dir, place);
-  Document document(parse_yaml(read_text_file(path), path), path);
+  Document document(description_of(path), path);
   Section section = document.root(profile_keys);
   std::optional<HostCost> host = read_host_of(section, false);
   document.checkpoint();
