@@ -188,7 +188,7 @@ std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon) {
   if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return 0;
   totals_.binding.idle += now - idle_since_;
   if (const std::int64_t steps = skip(ranks, now, horizon); steps > 0) return steps;
-  StepTime time = slow_.empty() ? cost_.step_time(ranks) : time_of(ranks);
+  StepTime time = slow_.empty() ? cost_.quick_time(ranks) : time_of(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
               "a step of " + std::to_string(time.total.count()) +
                   " ns is faster than its roofline of " +

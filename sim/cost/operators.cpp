@@ -161,13 +161,7 @@ OperatorList StepOperators::own_list(const StepPlan& plan, bool experts) const {
   const JointTokens joint = joint_of(sums);
   OperatorList out = pass_list(sums, experts);
   Builder b{sums, out, layers_};
-  const auto copied = plan.copies.points_written + plan.copies.points_read;
-  if (copied.value > 0) {
-    k::Work w;  // every byte is read once and written once
-    w.cache_read_bytes = k::real(copied.value);
-    w.cache_write_bytes = k::real(copied.value);
-    b.add("copy kept points"_op, OperatorPart::copies, 1, w);
-  }
+  add_copies(b, plan);
   if (draft_steps_ == 0) return out;
   Builder first{sums, out, draft_, 1, true};
   draft_pass(first, joint);
@@ -175,6 +169,37 @@ OperatorList StepOperators::own_list(const StepPlan& plan, bool experts) const {
   if (later_sums.tokens == 0) return out;
   Builder later{later_sums, out, draft_, draft_steps_ - 1, true};
   draft_pass(later, joint_of(later_sums));
+  return out;
+}
+
+void StepOperators::add_copies(Builder& b, const StepPlan& plan) const {
+  const auto copied = plan.copies.points_written + plan.copies.points_read;
+  if (copied.value == 0) return;
+  k::Work w;  // every byte is read once and written once
+  w.cache_read_bytes = k::real(copied.value);
+  w.cache_write_bytes = k::real(copied.value);
+  b.add("copy kept points"_op, OperatorPart::copies, 1, w);
+}
+
+OperatorList StepOperators::copies(const StepPlan& plan) const {
+  const PlanSums nothing;
+  OperatorList out;
+  Builder b{nothing, out, layers_};
+  add_copies(b, plan);
+  return out;
+}
+
+OperatorList StepOperators::first_draft_pass(const PlanSums& sums) const {
+  OperatorList out;
+  Builder first{sums, out, draft_, 1, true};
+  draft_pass(first, ranks_ == 1 ? JointTokens{sums.tokens, sums.tokens} : JointTokens{});
+  return out;
+}
+
+OperatorList StepOperators::later_draft_passes(const PlanSums& sums) const {
+  OperatorList out;
+  Builder later{sums, out, draft_, draft_steps_ - 1, true};
+  draft_pass(later, ranks_ == 1 ? JointTokens{sums.tokens, sums.tokens} : JointTokens{});
   return out;
 }
 

@@ -106,6 +106,13 @@ class StepOperators {
   // Of a rank that decodes a token of each of so many sequences, without drafts, whose contexts (the
   // new tokens included) sum to at most `contexts`: no operator has more work than here.
   OperatorList most_of_decode(std::int64_t sequences, std::int64_t contexts) const;
+  // What rank_list() is made of, or list() of a deployment with one rank, by sums of the plan: the
+  // model's own pass, copies of kept points, the first pass of the draft layer, its later ones.
+  OperatorList own_pass(const PlanSums& sums) const { return pass_list(sums, ranks_ == 1); }
+  OperatorList copies(const StepPlan& plan) const;
+  OperatorList first_draft_pass(const PlanSums& sums) const;
+  // `sums`: of one row a sequence, as sum_drafts() has them.
+  OperatorList later_draft_passes(const PlanSums& sums) const;
   // What all ranks do together; one entry for each rank, at least one with tokens.
   OperatorList joint_list(std::span<const RankTokens> ranks) const;
 
@@ -134,6 +141,7 @@ class StepOperators {
   static Layers draft_layer(const ModelSpec& model);
   OperatorList own_list(const StepPlan& plan, bool experts) const;
   OperatorList pass_list(const PlanSums& sums, bool experts) const;
+  void add_copies(Builder& b, const StepPlan& plan) const;
   void pass(Builder& b, const JointTokens& joint) const;
   void draft_pass(Builder& b, const JointTokens& joint) const;
   void feed_forward(Builder& b, const JointTokens& joint) const;

@@ -8,6 +8,7 @@
 
 #include "kernels/experts/work.h"
 #include "sim/core/error.h"
+#include "sim/cost/profile_quick_step.h"
 #include "sim/cost/profile_tables.h"
 #include "sim/cost/time_account.h"
 #include "sim/cost/transfer.h"
@@ -102,9 +103,11 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
   if (setting.draft_steps > 0) need(t.draft.has_value(), "drafts");
 }
 
-ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks) const {
-  Shape shape;
-  shape.ranks.resize(ranks.size());
+void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape) const {
+  std::vector<RankShape> memory = std::move(shape.ranks);
+  memory.assign(ranks.size(), {});
+  shape = {};
+  shape.ranks = std::move(memory);
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     RankShape& rank = shape.ranks[i];
     for (const StepPiece& piece : ranks[i]->pieces) {
@@ -132,7 +135,6 @@ ProfileCost::Shape ProfileCost::shape_of(std::span<const StepPlan* const> ranks)
     shape.tokens += rank.tokens();
     shape.most_tokens = std::max(shape.most_tokens, rank.tokens());
   }
-  return shape;
 }
 
 // The time of one attention module for all pieces of a rank.
@@ -189,15 +191,27 @@ void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const
 
 void ProfileCost::rest_of_rank(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                                const RankShape& rank, TimeAccount& account) const {
+  tables_time(rank.tokens(), shape.graph, account);
+  if (setting_.draft_steps > 0 && tables_->covers_drafts()) {
+    // Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one
+    // row a sequence.
+    attention_time(*tables_->draft, plan, rank, account);
+    draft_tables_time(1, rank.tokens(), shape.graph, account);
+    later_drafts_time(rank.draft_rows, shape.graph, account);
+  }
+  uncovered(own, shape, rank, account);
+}
+
+void ProfileCost::tables_time(std::int64_t rows, bool graph, TimeAccount& account) const {
   const ProfileTables& t = *tables_;
   const ModelSpec& m = setting_.model;
   const double layers = kernels::real(m.layer_count()), dense = kernels::real(dense_layers_);
-  const double tokens = kernels::real(rank.tokens());
+  const double tokens = kernels::real(rows);
   if (t.hyper_connections) {
     account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_pre.at(tokens));
     account.add("hyper-connections", kSitesOfLayer * layers, t.mhc_post.at(tokens));
   }
-  if (t.shared_expert && !shape.graph) {
+  if (t.shared_expert && !graph) {
     account.add("shared expert", layers - dense, t.shared_up.at(tokens));
     account.add("shared expert", layers - dense, t.shared_down.at(tokens));
   }
@@ -205,36 +219,30 @@ void ProfileCost::rest_of_rank(const StepPlan& plan, const OperatorList& own, co
     // After attention, and after the feed-forward unless what joins the ranks has summed that.
     const double sums = layers + (setting_.data_parallel > 1 ? dense : layers);
     account.add("all-reduce", sums,
-                t.all_reduce[shape.graph].at(tokens * kernels::real(m.hidden) * kBytesOfBf16));
+                t.all_reduce[graph].at(tokens * kernels::real(m.hidden) * kBytesOfBf16));
   }
-  if (setting_.draft_steps > 0 && t.covers_drafts()) draft_time(plan, shape, rank, account);
-  uncovered(own, shape, rank, account);
 }
 
-// Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one row
-// a sequence.
-void ProfileCost::draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                             TimeAccount& account) const {
+void ProfileCost::draft_tables_time(double passes, std::int64_t rows, bool graph,
+                                    TimeAccount& account) const {
+  if (passes <= 0 || rows == 0) return;
   const ProfileTables& t = *tables_;
-  attention_time(*t.draft, plan, rank, account);
-  const auto pass = [&](double passes, std::int64_t rows) {
-    if (passes <= 0 || rows == 0) return;
-    const double tokens = kernels::real(rows);
-    account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_pre.at(tokens));
-    account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_post.at(tokens));
-    if (setting_.tensor_parallel > 1 && t.all_reduce_known) {
-      const double bytes = tokens * kernels::real(setting_.model.hidden) * kBytesOfBf16;
-      account.add("drafts: all-reduce", passes * (setting_.data_parallel > 1 ? 1 : 2),
-                  t.all_reduce[shape.graph].at(bytes));
-    }
-  };
-  pass(1, rank.tokens());
-  const double later = kernels::real(setting_.draft_steps - 1);
-  pass(later, rank.draft_rows);
-  if (later > 0 && rank.draft_rows > 0) {
-    const double window = kernels::real(setting_.model.window.value);
-    account.add("drafts: attention", later, t.draft->decode.row(rank.draft_rows).at(window - 1));
+  const double tokens = kernels::real(rows);
+  account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_pre.at(tokens));
+  account.add("drafts: hyper-connections", passes * kSitesOfLayer, t.mhc_post.at(tokens));
+  if (setting_.tensor_parallel > 1 && t.all_reduce_known) {
+    const double bytes = tokens * kernels::real(setting_.model.hidden) * kBytesOfBf16;
+    account.add("drafts: all-reduce", passes * (setting_.data_parallel > 1 ? 1 : 2),
+                t.all_reduce[graph].at(bytes));
   }
+}
+
+void ProfileCost::later_drafts_time(std::int64_t rows, bool graph, TimeAccount& account) const {
+  const double later = kernels::real(setting_.draft_steps - 1);
+  if (later <= 0 || rows == 0) return;
+  draft_tables_time(later, rows, graph, account);
+  const double window = kernels::real(setting_.model.window.value);
+  account.add("drafts: attention", later, tables_->draft->decode.row(rows).at(window - 1));
 }
 
 void ProfileCost::joint_time(const OperatorList& joint, const Shape& shape,
@@ -347,7 +355,8 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
   V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == setting_.data_parallel,
               std::to_string(ranks.size()) + " plans for " +
                   std::to_string(setting_.data_parallel) + " attention ranks");
-  const Shape shape = shape_of(ranks);
+  Shape shape;
+  shape_of(ranks, shape);
   TimeAccount slowest;
   std::size_t slowest_rank = ranks.size();
   double floor_s = 0;

@@ -58,6 +58,7 @@ class ProfileCost final : public CostModel {
 
   using CostModel::step_time;
   StepTime step_time(std::span<const StepPlan* const> ranks) const override;
+  StepTime quick_time(std::span<const StepPlan* const> ranks) const override;
   std::unique_ptr<DecodeRun> decode_run(std::span<const StepPlan* const> ranks) const override;
 
   void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override;
@@ -67,7 +68,7 @@ class ProfileCost final : public CostModel {
 
  private:
   class DecodeSteps;
-  struct DecodeCache;
+  class QuickStep;
   // What of one rank's plan does not depend on contexts.
   struct RankShape {
     std::int64_t sequences = 0;    // that decode
@@ -86,17 +87,20 @@ class ProfileCost final : public CostModel {
     std::int64_t draft_rows = 0, most_draft_rows = 0;  // of all ranks, of one
   };
 
-  Shape shape_of(std::span<const StepPlan* const> ranks) const;
+  void shape_of(std::span<const StepPlan* const> ranks, Shape& shape) const;
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       TimeAccount& account) const;
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                  const RankShape& rank, TimeAccount& account) const;
-  // Of that, what depends on no context where a plan only decodes: all but the attention modules.
+  // Of that, all but the model's attention modules.
   void rest_of_rank(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                     const RankShape& rank, TimeAccount& account) const;
   void joint_time(const OperatorList& joint, const Shape& shape, TimeAccount& account) const;
-  void draft_time(const StepPlan& plan, const Shape& shape, const RankShape& rank,
-                  TimeAccount& account) const;
+  // Parts of that, which depend on numbers of rows alone: what is no operator of the roofline, of the
+  // model's pass, of some passes of the draft layer without its attention, of all but its first.
+  void tables_time(std::int64_t rows, bool graph, TimeAccount& account) const;
+  void draft_tables_time(double passes, std::int64_t rows, bool graph, TimeAccount& account) const;
+  void later_drafts_time(std::int64_t rows, bool graph, TimeAccount& account) const;
   // Names of the entries of one kind of layer in a ledger.
   struct ExpertParts {
     std::string_view experts, dispatch, combine, exchange;
@@ -117,8 +121,9 @@ class ProfileCost final : public CostModel {
   std::int64_t dense_layers_ = 0;
   bool transferred_ = false, has_fp4_ = false;
   std::unique_ptr<ProfileTables> tables_;
-  // What runs of decode steps have looked up; made when the first one is asked for.
-  mutable std::shared_ptr<DecodeCache> decode_cache_;
+  // What steps have looked up; made when the first is asked for.
+  QuickStep& quick() const;
+  mutable std::unique_ptr<QuickStep> quick_;
   std::vector<std::string> missing_;
 };
 

@@ -3,10 +3,8 @@
 // every step takes the same time to the last bit.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "sim/core/error.h"
 #include "sim/cost/plain_decode_run.h"
 #include "sim/cost/profile_cost.h"
+#include "sim/cost/profile_quick_step.h"
 #include "sim/cost/profile_tables.h"
 #include "sim/cost/time_account.h"
 
@@ -21,250 +20,226 @@ namespace v4cap {
 
 namespace {
 
-// The next greater number with three significant bits, so that few differ.
-std::int64_t coarse(std::int64_t n) {
-  const int shift =
-      std::max(0, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(n))) - 3);
-  return ((n >> shift) + 1) << shift;
-}
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 // One attention module in a rank's decode steps: a line in the context for each sequence.
 class ModuleRun {
  public:
-  ModuleRun(const AttentionModule& module, const SampleGrid::Row& row, double window,
-            std::span<const double> past)
-      : row_(&row),
-        window_only_(module.window_only),
-        window_(window),
-        layers_(kernels::real(module.layers)),
-        share_(1 / kernels::real(static_cast<std::int64_t>(past.size()))),
-        us_(past.size()),
-        slope_(past.size()),
-        low_(past.size()),
-        kind_(past.size()) {
+  // `past`: tokens before each sequence's next one.
+  void begin(const AttentionModule& module, const SampleGrid::Row& row, double window,
+             std::span<const double> past) {
+    row_ = &row;
+    window_only_ = module.window_only;
+    window_ = window;
+    layers_ = kernels::real(module.layers);
+    share_ = 1 / kernels::real(static_cast<std::int64_t>(past.size()));
     if (window_only_) full_ = row.at(window - 1);
-    renew(past);
+    terms_.resize(past.size());
+    renew_at_ = 0;
+    for (Term& term : terms_) term.until = 0;
   }
 
-  // `past`: tokens before each sequence's next one.
-  void add_to(TimeAccount& account, std::span<const double> past) {
-    if (steps_ == 0) renew(past);
-    --steps_;
+  // `step`: of the run, from 0.
+  void add_to(TimeAccount& account, std::span<const double> past, std::int64_t step) {
+    if (step >= renew_at_) renew(past, step);
     if (!constant_) sums_ = sums(past);
     account.add({}, layers_, sums_);
   }
 
  private:
+  struct Term {
+    double us = 0, slope = 0, low = 0;
+    std::int64_t until = 0;  // the first step for which this line does not hold
+    SampleKind kind{};
+  };
+
   SampleSums sums(std::span<const double> past) const {
     SampleSums out{};
     if (one_kind_) {
       double sum = 0;
       for (std::size_t i = 0; i < past.size(); ++i) {
-        sum += share_ * (us_[i] + slope_[i] * (past[i] - low_[i]));
+        const Term& term = terms_[i];
+        sum += share_ * (term.us + term.slope * (past[i] - term.low));
       }
-      out[static_cast<std::size_t>(kind_.front())] = sum;
+      out[static_cast<std::size_t>(terms_.front().kind)] = sum;
       return out;
     }
     for (std::size_t i = 0; i < past.size(); ++i) {
-      out[static_cast<std::size_t>(kind_[i])] +=
-          share_ * (us_[i] + slope_[i] * (past[i] - low_[i]));
+      const Term& term = terms_[i];
+      out[static_cast<std::size_t>(term.kind)] +=
+          share_ * (term.us + term.slope * (past[i] - term.low));
     }
     return out;
   }
 
-  void renew(std::span<const double> past) {
-    double until = std::numeric_limits<double>::infinity();  // steps that the lines hold for
-    constant_ = true;
+  // Of those whose lines have ended.
+  void renew(std::span<const double> past, std::int64_t step) {
+    renew_at_ = kNever;
+    constant_ = one_kind_ = true;
     for (std::size_t i = 0; i < past.size(); ++i) {
-      SampleGrid::Row::Line line;
-      if (window_only_ && past[i] >= window_ - 1) {
-        line = {full_.us, 0, past[i], std::numeric_limits<double>::infinity(), full_.kind};
-      } else {
-        line = row_->line(past[i]);
-        if (window_only_) line.until = std::min(line.until, window_ - 1);
-      }
-      us_[i] = line.us;
-      slope_[i] = line.slope;
-      low_[i] = line.low;
-      kind_[i] = line.kind;
-      until = std::min(until, line.until - past[i]);
-      constant_ = constant_ && line.slope == 0;
+      Term& term = terms_[i];
+      if (term.until <= step) renew(term, past[i], step);
+      renew_at_ = std::min(renew_at_, term.until);
+      constant_ = constant_ && term.slope == 0;
+      one_kind_ = one_kind_ && term.kind == terms_.front().kind;
     }
-    one_kind_ = std::ranges::all_of(kind_, [&](SampleKind kind) { return kind == kind_.front(); });
-    steps_ =
-        until > 1e9 ? 1'000'000'000 : std::max<std::int64_t>(1, static_cast<std::int64_t>(until));
     if (constant_) sums_ = sums(past);
   }
 
-  const SampleGrid::Row* row_;
-  bool window_only_;
-  double window_, layers_, share_;
+  void renew(Term& term, double past, std::int64_t step) const {
+    if (window_only_ && past >= window_ - 1) {
+      term = {full_.us, 0, past, kNever, full_.kind};
+      return;
+    }
+    SampleGrid::Row::Line line = row_->line(past);
+    if (window_only_) line.until = std::min(line.until, window_ - 1);
+    const double steps = line.until - past;
+    constexpr double kForEver = 1e15;
+    term = {line.us, line.slope, line.low, kNever, line.kind};
+    if (steps < kForEver)
+      term.until = step + std::max<std::int64_t>(1, static_cast<std::int64_t>(steps));
+  }
+
+  const SampleGrid::Row* row_ = nullptr;
+  bool window_only_ = false;
+  double window_ = 0, layers_ = 0, share_ = 0;
   SampleTime full_{};
-  std::vector<double> us_, slope_, low_;
-  std::vector<SampleKind> kind_;
+  std::vector<Term> terms_;
   bool one_kind_ = false, constant_ = false;
-  std::int64_t steps_ = 0;
+  std::int64_t renew_at_ = 0;
   SampleSums sums_{};
+};
+
+struct RankRun {
+  std::vector<StepPiece> pieces;  // of the first step
+  std::vector<double> past;       // empty: the rank is idle
+  std::int64_t contexts = 0;      // of the first step
+  std::vector<ModuleRun> modules;
+  std::vector<TimeAdded> rest;
 };
 
 }  // namespace
 
-// What of a decode step depends on numbers of rows alone, and what bounds its time.
-struct ProfileCost::DecodeCache {
-  struct Joint {
-    std::vector<TimeAdded> added;
-    double floor_s = 0;
-  };
-  using Rows = std::array<std::int64_t, 5>;
-  std::map<Rows, std::vector<TimeAdded>> rest;  // by sequences, rows, graph
-  std::map<Rows, Joint> joint;                  // by tokens, padded and not, of all and most; graph
-  std::map<std::pair<std::int64_t, std::int64_t>, double> floor_s;  // by sequences, contexts
+struct ProfileCost::QuickStep::Left {
+  Shape shape;
+  std::vector<RankRun> ranks;
+  std::vector<TimeAdded> joint;
 };
 
 class ProfileCost::DecodeSteps final : public DecodeRun {
  public:
-  DecodeSteps(const ProfileCost& model, std::span<const StepPlan* const> ranks)
-      : model_(model), shape_(model.shape_of(ranks)), own_(ranks.size()) {
-    if (model.decode_cache_ == nullptr) model.decode_cache_ = std::make_shared<DecodeCache>();
+  DecodeSteps(const ProfileCost& model, QuickStep& quick, std::span<const StepPlan* const> ranks,
+              std::shared_ptr<QuickStep::Left> memory)
+      : model_(model), quick_(quick), run_(std::move(memory)) {
+    run_->ranks.resize(ranks.size());
+    run_->joint.clear();
     const double window = kernels::real(model.setting_.model.window.value);
     for (std::size_t i = 0; i < ranks.size(); ++i) {
-      if (ranks[i]->empty()) continue;
-      Rank& rank = own_[i];
+      RankRun& rank = run_->ranks[i];
       rank.pieces = ranks[i]->pieces;
-      rank.past.reserve(rank.pieces.size());
+      rank.past.clear();
+      rank.rest.clear();
+      rank.contexts = 0;
+      if (rank.pieces.empty()) continue;
       for (const StepPiece& piece : rank.pieces) {
         rank.past.push_back(kernels::real(piece.past.value));
         rank.contexts += piece.past.value + 1;
       }
-      const std::int64_t rows = shape_.ranks[i].decode_rows;
-      rank.modules.reserve(model.tables_->attention.size());
-      for (const AttentionModule& module : model.tables_->attention) {
-        rank.modules.emplace_back(module, module.decode.row(rows), window, rank.past);
+      const RankShape& shape = run_->shape.ranks[i];
+      const std::vector<AttentionModule>& modules = model.tables_->attention;
+      rank.modules.resize(modules.size());
+      for (std::size_t m = 0; m < modules.size(); ++m) {
+        rank.modules[m].begin(modules[m], modules[m].decode.row(shape.decode_rows), window,
+                              rank.past);
       }
-      rank.rest = &rest_of(*ranks[i], shape_.ranks[i]);
+      TimeAccount account{
+          .ledger = nullptr, .transferred = model.transferred_, .added = &rank.rest};
+      quick.add_rest(*ranks[i], QuickStep::count(*ranks[i]), run_->shape, shape, account);
+      most_sequences_ = std::max(most_sequences_, static_cast<std::int64_t>(rank.pieces.size()));
+      sequences_ += static_cast<std::int64_t>(rank.pieces.size());
     }
-    joint_ = &joint_of(ranks);
+    TimeAccount account{
+        .ledger = nullptr, .transferred = model.transferred_, .added = &run_->joint};
+    quick.add_joint(ranks, run_->shape, account);
   }
 
-  // Steps of which this knows a shorter way.
-  static bool knows(const ProfileCost& model, std::span<const StepPlan* const> ranks) {
-    if (model.setting_.draft_steps > 0 || !model.tables_->attention_decode) return false;
-    const std::int64_t limit = kRowsKept;
-    for (const StepPlan* plan : ranks) {
-      if (static_cast<std::int64_t>(plan->pieces.size()) > limit) return false;
-    }
-    return true;
-  }
+  ~DecodeSteps() override { quick_.left = std::move(run_); }
+  DecodeSteps(const DecodeSteps&) = delete;
+  DecodeSteps& operator=(const DecodeSteps&) = delete;
 
   StepTime next() override {
     TimeAccount slowest;
     bool any = false;
-    for (Rank& rank : own_) {
+    for (RankRun& rank : run_->ranks) {
       if (rank.past.empty()) continue;
-      TimeAccount account{.transferred = model_.transferred_};
-      for (ModuleRun& module : rank.modules) module.add_to(account, rank.past);
-      for (const TimeAdded& rest : *rank.rest) {
-        account.us[static_cast<std::size_t>(rest.source)] += rest.us;
-      }
+      TimeAccount account{.ledger = nullptr, .transferred = model_.transferred_};
+      for (ModuleRun& module : rank.modules) module.add_to(account, rank.past, steps_);
+      add(account, rank.rest);
       for (double& past : rank.past) past += 1;
       if (any && account.total() <= slowest.total()) continue;
       slowest = account;
       any = true;
     }
-    TimeAccount step{.transferred = model_.transferred_};
-    step.add(slowest);
-    for (const TimeAdded& rest : joint_->added)
-      step.us[static_cast<std::size_t>(rest.source)] += rest.us;
-    if (steps_ == floor_until_) renew_floor();
+    add(slowest, run_->joint);
+    if (steps_ == most_until_) renew_most();
     const std::int64_t at = steps_++;
-    if (duration_from_seconds(step.total() / kUsPerSecond) < floor_) return plain(at);
-    return model_.with_host(step, shape_);
+    if (!QuickStep::is_above(slowest, most_s_)) return plain(at);
+    return model_.with_host(slowest, run_->shape);
   }
 
  private:
-  struct Rank {
-    std::vector<StepPiece> pieces;  // of the first step
-    std::vector<double> past;
-    std::int64_t contexts = 0;  // of the first step
-    std::vector<ModuleRun> modules;
-    const std::vector<TimeAdded>* rest = nullptr;
-  };
-
-  const std::vector<TimeAdded>& rest_of(const StepPlan& plan, const RankShape& rank) {
-    const DecodeCache::Rows key{rank.sequences, rank.decode_rows, shape_.graph ? 1 : 0};
-    const auto [it, is_new] = model_.decode_cache_->rest.try_emplace(key);
-    if (is_new) {
-      TimeAccount account{.transferred = model_.transferred_, .added = &it->second};
-      model_.rest_of_rank(plan, model_.roofline_.own_list(plan), shape_, rank, account);
-    }
-    return it->second;
+  static void add(TimeAccount& account, std::span<const TimeAdded> amounts) {
+    for (const TimeAdded& one : amounts) account.us[static_cast<std::size_t>(one.source)] += one.us;
   }
 
-  const DecodeCache::Joint& joint_of(std::span<const StepPlan* const> ranks) {
-    std::int64_t all = 0, most = 0;
-    for (const StepPlan* plan : ranks) {
-      const auto rows = static_cast<std::int64_t>(plan->pieces.size());
-      all += rows;
-      most = std::max(most, rows);
-    }
-    const DecodeCache::Rows key{all, most, shape_.tokens, shape_.most_tokens, shape_.graph ? 1 : 0};
-    const auto [it, is_new] = model_.decode_cache_->joint.try_emplace(key);
-    if (is_new) {
-      const OperatorList list = model_.roofline_.joint_list(ranks);
-      TimeAccount account{.transferred = model_.transferred_, .added = &it->second.added};
-      model_.joint_time(list, shape_, account);
-      it->second.floor_s = model_.roofline_.floor_seconds(list);
-    }
-    return it->second;
-  }
-
-  // No step from this one on until `floor_until_` takes longer at datasheet peaks.
-  void renew_floor() {
-    double own_s = 0;
-    floor_until_ = std::numeric_limits<std::int64_t>::max();
-    for (const Rank& rank : own_) {
+  // No step from this one on until `most_until_` takes longer at datasheet peaks.
+  void renew_most() {
+    constexpr std::int64_t kSteps = 1024;
+    most_until_ += kSteps;
+    most_s_ = 0;
+    for (const RankRun& rank : run_->ranks) {
       const auto sequences = static_cast<std::int64_t>(rank.past.size());
       if (sequences == 0) continue;
-      const std::int64_t contexts = rank.contexts + sequences * steps_;
-      const std::int64_t most = coarse(contexts);
-      floor_until_ = std::min(floor_until_, steps_ + (most - contexts) / sequences + 1);
-      const auto [it, is_new] =
-          model_.decode_cache_->floor_s.try_emplace(std::pair{sequences, most});
-      if (is_new) {
-        it->second = model_.roofline_.floor_seconds(
-            model_.roofline_.operators().most_of_decode(sequences, most));
-      }
-      own_s = std::max(own_s, it->second);
+      const std::int64_t contexts = rank.contexts + sequences * most_until_;
+      most_s_ = std::max(most_s_, quick_.most_of_rank({sequences, sequences, sequences, sequences,
+                                                       contexts, contexts}));
     }
-    // A nanosecond for sums that were rounded in another order.
-    floor_ = duration_from_seconds(own_s + joint_->floor_s) + Duration{1};
+    most_s_ += quick_.most_of_joint({sequences_, sequences_}, {most_sequences_, most_sequences_});
   }
 
   // It may be below what it takes at datasheet peaks: looked at by itself.
   StepTime plain(std::int64_t step) const {
-    std::vector<StepPlan> plans(own_.size());
+    std::vector<StepPlan> plans(run_->ranks.size());
     std::vector<const StepPlan*> ranks;
-    for (std::size_t i = 0; i < own_.size(); ++i) {
-      plans[i].pieces = own_[i].pieces;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      plans[i].pieces = run_->ranks[i].pieces;
       for (StepPiece& piece : plans[i].pieces) piece.past += Tokens{step};
       ranks.push_back(&plans[i]);
     }
     return model_.step_time(ranks);
   }
 
-  static constexpr std::int64_t kRowsKept = 16384;  // rows of grids that stay where they are
-
   const ProfileCost& model_;
-  Shape shape_;
-  std::vector<Rank> own_;
-  const DecodeCache::Joint* joint_ = nullptr;
-  std::int64_t steps_ = 0, floor_until_ = 0;
-  Duration floor_{};
+  QuickStep& quick_;
+  std::shared_ptr<QuickStep::Left> run_;
+  std::int64_t sequences_ = 0, most_sequences_ = 0;  // of all ranks, of one
+  std::int64_t steps_ = 0, most_until_ = 0;
+  double most_s_ = 0;
 };
 
 std::unique_ptr<DecodeRun> ProfileCost::decode_run(std::span<const StepPlan* const> ranks) const {
-  if (!DecodeSteps::knows(*this, ranks)) return plain_decode_run(*this, ranks);
-  return std::make_unique<DecodeSteps>(*this, ranks);
+  QuickStep& quick = this->quick();
+  const auto is_long = [](const StepPlan* plan) {
+    return plan->pieces.size() > DecodeGrid::kRowsKept;
+  };
+  if (!quick.knows() || setting_.draft_steps > 0 || std::ranges::any_of(ranks, is_long)) {
+    return plain_decode_run(*this, ranks);
+  }
+  std::shared_ptr<QuickStep::Left> memory = std::move(quick.left);
+  if (memory == nullptr) memory = std::make_shared<QuickStep::Left>();
+  shape_of(ranks, memory->shape);
+  if (!quick.keeps(memory->shape)) return plain_decode_run(*this, ranks);
+  return std::make_unique<DecodeSteps>(*this, quick, ranks, std::move(memory));
 }
 
 }  // namespace v4cap

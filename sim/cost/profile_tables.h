@@ -52,9 +52,10 @@ class DecodeGrid {
     return *kept_[i];
   }
 
- private:
   // Batches up to this have their rows kept.
   static constexpr std::size_t kRowsKept = 16384;
+
+ private:
   const SampleGrid* grid_;
   mutable std::vector<std::unique_ptr<SampleGrid::Row>> kept_;
   mutable SampleGrid::Row beyond_;

@@ -25,10 +25,12 @@ std::size_t bucket_of(double x) {
 
 constexpr std::size_t kBuckets = 65;  // bit widths 0 to 64
 
-// The least value whose bit width is `bucket`.
-double bucket_begin(std::size_t bucket) {
-  return bucket == 0 ? 0 : std::ldexp(1.0, static_cast<int>(bucket) - 1);
-}
+// The least values of each bit width.
+constexpr std::array<double, kBuckets> kBucketBegin = [] {
+  std::array<double, kBuckets> out{0, 1};
+  for (std::size_t bucket = 2; bucket < kBuckets; ++bucket) out[bucket] = 2 * out[bucket - 1];
+  return out;
+}();
 
 std::size_t first_above_in(const std::vector<double>& values, std::size_t begin, std::size_t end,
                            double x) {
@@ -50,7 +52,12 @@ SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samp
     : interpolation_(std::move(axes)) {
   const std::size_t n = interpolation_.size();
   V4CAP_CHECK(n >= 1 && n <= kSampleAxesMax && !samples.empty(), std::to_string(n));
-  std::ranges::sort(samples, {}, &Sample::at);
+  // Files have them in order.
+  if (!std::ranges::is_sorted(samples, {}, &Sample::at)) {
+    std::ranges::sort(samples, {}, &Sample::at);
+  }
+  const bool logs = interpolation_.back() == Interpolation::log;  // of leaves
+  us_.reserve(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Sample& s = samples[i];
     std::size_t level = 0;  // the first at which this sample differs from the one before
@@ -68,18 +75,21 @@ SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samp
       }
     }
     us_.push_back(s.us);
-    log_us_.push_back(std::log(s.us));
+    if (logs) log_us_.push_back(std::log(s.us));
   }
   for (std::size_t level = 0; level + 1 < n; ++level) {
     levels_[level].begin.push_back(static_cast<std::uint32_t>(levels_[level + 1].x.size()));
   }
   for (std::size_t level = 0; level < n; ++level) {
     const std::size_t lists = level == 0 ? 1 : levels_[level - 1].x.size();
+    Level& here = levels_[level];
+    here.at_or_below.reserve(lists * kBuckets);
     for (std::size_t list = 0; list < lists; ++list) {
       const auto [begin, end] = siblings(level, list);
-      for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
-        levels_[level].at_or_below.push_back(static_cast<std::uint32_t>(
-            first_above_in(levels_[level].x, begin, end, bucket_begin(bucket)) - begin));
+      std::size_t above = begin;
+      for (const double bucket_begin : kBucketBegin) {
+        while (above < end && here.x[above] <= bucket_begin) ++above;
+        here.at_or_below.push_back(static_cast<std::uint32_t>(above - begin));
       }
     }
   }
@@ -271,42 +281,53 @@ SampleGrid::Row SampleGrid::row(double first) const {
   row.slope_.push_back((at(std::array{first, last + step}).us - row.us_.back()) / step);
   for (std::size_t k = 0; k < row.first_above_.size(); ++k) {
     row.first_above_[k] =
-        static_cast<std::uint32_t>(first_above_in(row.x_, 0, row.x_.size(), bucket_begin(k)));
+        static_cast<std::uint32_t>(first_above_in(row.x_, 0, row.x_.size(), kBucketBegin[k]));
   }
   return row;
 }
 
-SampleTime SampleGrid::Row::at(double second) const {
+// How many points are at or below it.
+std::size_t SampleGrid::Row::above(double second) const {
   std::size_t i = first_above_[bucket_of(second)];
   while (i < x_.size() && x_[i] <= second) ++i;
+  return i;
+}
+
+SampleTime SampleGrid::Row::after(std::size_t point, double second) const {
   const bool outside = second > reach_ || second < reach_low_;
-  if (i == 0) return {us_.front(), SampleKind::extrapolated};
-  const double low = x_[--i];
+  const double low = x_[point];
   const SampleKind kind = outside                   ? SampleKind::extrapolated
                           : exact_ && low == second ? SampleKind::measured
                                                     : SampleKind::interpolated;
-  if (log_x_.empty() || i + 1 == x_.size()) return {us_[i] + slope_[i] * (second - low), kind};
-  return {std::exp(log_us_[i] + slope_[i] * (std::log(second) - log_x_[i])), kind};
+  if (log_x_.empty() || point + 1 == x_.size()) {
+    return {us_[point] + slope_[point] * (second - low), kind};
+  }
+  return {std::exp(log_us_[point] + slope_[point] * (std::log(second) - log_x_[point])), kind};
+}
+
+SampleTime SampleGrid::Row::at(double second) const {
+  const std::size_t i = above(second);
+  return i == 0 ? SampleTime{us_.front(), SampleKind::extrapolated} : after(i - 1, second);
 }
 
 SampleGrid::Row::Line SampleGrid::Row::line(double second) const {
-  std::size_t i = first_above_[bucket_of(second)];
-  while (i < x_.size() && x_[i] <= second) ++i;
-  const SampleTime here = at(second);
-  if (i == 0) return {here.us, 0, second, std::min(x_.front(), second + 1), here.kind};
+  const std::size_t i = above(second);
+  if (i == 0) {
+    return {us_.front(), 0, second, std::min(x_.front(), second + 1), SampleKind::extrapolated};
+  }
+  const SampleTime here = after(i - 1, second);
   const bool is_last = i == x_.size();
-  const double low = x_[--i];
   const bool is_line = log_x_.empty() || is_last;
   if (!is_line || here.kind == SampleKind::measured) {
     return {here.us, 0, second, second + 1, here.kind};
   }
-  double until = is_last ? std::numeric_limits<double>::infinity() : x_[i + 1];
+  double until = is_last ? std::numeric_limits<double>::infinity() : x_[i];
   if (second < reach_low_) {
     until = std::min(until, reach_low_);
   } else if (second <= reach_) {
     until = std::min(until, std::floor(reach_) + 1);
   }
-  return {us_[i], slope_[i], low, until, here.kind};
+  return {us_[i - 1], slope_[i - 1], x_[i - 1], until, here.kind};
 }
 
 Raised raise_to_running_maximum(std::vector<Sample>& samples, std::size_t axis) {

@@ -63,6 +63,10 @@ class SampleGrid {
 
    private:
     friend class SampleGrid;
+    std::size_t above(double second) const;
+    // Between that point and the next.
+    SampleTime after(std::size_t point, double second) const;
+
     std::vector<double> x_, us_, slope_;           // slope_: to the next point, of log us if log
     std::vector<double> log_x_, log_us_;           // of a log axis
     std::array<std::uint32_t, 65> first_above_{};  // by bit width of x: where to begin looking

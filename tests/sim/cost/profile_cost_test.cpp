@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -697,6 +699,16 @@ std::string hardware_of(const Profile& profile) {
   return name;
 }
 
+// To the last bit, the floor aside.
+bool same_time(const StepTime& a, const StepTime& b) {
+  const auto parts = [](const TimeShare& s) {
+    return std::bit_cast<std::array<std::uint64_t, 6>>(s);
+  };
+  return a.total == b.total && a.gpu == b.gpu && a.host == b.host && a.clamped == b.clamped &&
+         parts(a.share) == parts(b.share) &&
+         (a.roofline_floor == b.roofline_floor || a.roofline_floor == Duration{});
+}
+
 StepSetting setting_of(const Shipped& c) {
   StepSetting setting = known_setting(c.model, c.tensor_parallel);
   setting.data_parallel = c.data_parallel;
@@ -738,7 +750,7 @@ const std::vector<std::array<std::int64_t, 4>> kDeployments = {
 TEST_CASE(
     "steps of all shipped profiles: finite, not below the roofline, repeatable, accounted for") {
   const RandomStreams streams(21);
-  std::int64_t steps = 0, clamped = 0;
+  std::int64_t steps = 0, clamped = 0, quick_equal = 0;
   for (const std::string& name : data_names(DataKind::profile, "")) {
     const Profile profile = load_profile(name, "");
     if (profile.engine == kLayerEngine) continue;  // of whole layers
@@ -756,11 +768,16 @@ TEST_CASE(
         const HardwareSpec& hardware = known_hardware(hardware_of(profile));
         const ProfileCost cost(setting, hardware, profile, choice, host);
         for (int i = 0; i < 48; ++i) {
-          const Plans plans(random_ranks(draw, c));
+          Plans plans(random_ranks(draw, c));
+          for (StepPlan& plan : plans.plans) {
+            if (plan.empty() || draw.below(4) > 0) continue;
+            plan.copies.points_written = Bytes{draw.below(1 << 24)};
+          }
           const StepTime time = cost.step_time(plans.pointers);
           CostLedger ledger;
           cost.explain(plans.pointers, ledger);
           const StepTime again = cost.step_time(plans.pointers);
+          quick_equal += same_time(cost.quick_time(plans.pointers), time) ? 1 : 0;
           const double total = to_seconds(time.total), tolerance = 1e-9 * total + kRounding_s;
           ++steps;
           clamped += time.clamped ? 1 : 0;
@@ -783,6 +800,8 @@ TEST_CASE(
     }
   }
   CHECK(steps >= 10'000);
+  CHECK(clamped > 0);
+  CHECK_MESSAGE(quick_equal == steps, "what is looked up once differs from what is listed");
   MESSAGE(clamped << " of " << steps << " steps raised to the roofline");
 }
 
