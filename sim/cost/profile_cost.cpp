@@ -109,6 +109,7 @@ void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape)
   shape = {};
   shape.ranks = std::move(memory);
   for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i]->empty()) continue;
     RankShape& rank = shape.ranks[i];
     for (const StepPiece& piece : ranks[i]->pieces) {
       if (piece.kind == PieceKind::decode) {
@@ -124,6 +125,7 @@ void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape)
   shape.graph = !shape.prefills && host_.captured(shape.most_sequences);
   const std::int64_t padded = shape.graph ? host_.padded(shape.most_sequences) : 0;
   for (RankShape& rank : shape.ranks) {
+    if (rank.tokens() == 0) continue;
     // All ranks run the graph of the fullest one; an idle one has nothing to wait for.
     rank.draft_rows = rank.sequences;
     if (shape.graph && rank.sequences > 0) {
@@ -137,47 +139,23 @@ void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape)
   }
 }
 
-// The time of one attention module for all pieces of a rank.
 void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
                                  const RankShape& rank, TimeAccount& account) const {
-  const double layers = kernels::real(module.layers);
+  const auto look_up = [&](double all, const StepPiece& piece) {
+    return prefill_time(module, all, piece);
+  };
+  attention_time(module, plan, rank, look_up, account);
+}
+
+SampleTime ProfileCost::prefill_time(const AttentionModule& module, double all,
+                                     const StepPiece& piece) const {
   const double window = kernels::real(setting_.model.window.value);
   const double top_k = kernels::real(setting_.model.indexer.top_k);
-  SampleSums prefill_us{}, decode_us{};
-  if (rank.prefill_tokens > 0) {
-    const double all = kernels::real(rank.prefill_tokens);
-    for (const StepPiece& piece : plan.pieces) {
-      if (piece.kind == PieceKind::decode) continue;
-      const double tokens = kernels::real(piece.tokens.value);
-      const double past = kernels::real(piece.past.value);
-      const bool is_short = module.short_prefill.known() && past + tokens <= top_k;
-      const Lookup& grid = is_short ? module.short_prefill : module.prefill;
-      const SampleTime time =
-          grid.at(all / tokens, tokens, module.window_only ? std::min(past, window) : past);
-      prefill_us[static_cast<std::size_t>(time.kind)] += tokens / all * time.us;
-    }
-  }
-  if (rank.sequences > 0) {
-    const SampleGrid::Row& row = module.decode.row(rank.decode_rows);
-    const double share = 1 / kernels::real(rank.sequences);
-    // All but the shortest sequences fill it.
-    const SampleTime full_window = module.window_only ? row.at(window - 1) : SampleTime{};
-    for (const StepPiece& piece : plan.pieces) {
-      if (piece.kind != PieceKind::decode) continue;
-      const double past = kernels::real(piece.past.value);
-      const SampleTime time = module.window_only && past >= window - 1 ? full_window : row.at(past);
-      decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
-    }
-    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them
-    // is what its rows take beyond a single one at no context.
-    if (rank.prefill_tokens > 0) {
-      const double alone = decode_us[0] + decode_us[1] + decode_us[2];
-      const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
-      for (double& us : decode_us) us *= added / alone;
-    }
-  }
-  for (std::size_t kind = 0; kind < prefill_us.size(); ++kind) prefill_us[kind] += decode_us[kind];
-  account.add(module.part, layers, prefill_us);
+  const double tokens = kernels::real(piece.tokens.value);
+  const double past = kernels::real(piece.past.value);
+  const bool is_short = module.short_prefill.known() && past + tokens <= top_k;
+  const Lookup& grid = is_short ? module.short_prefill : module.prefill;
+  return grid.at(all / tokens, tokens, module.window_only ? std::min(past, window) : past);
 }
 
 void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,

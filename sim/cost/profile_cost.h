@@ -88,6 +88,11 @@ class ProfileCost final : public CostModel {
   };
 
   void shape_of(std::span<const StepPlan* const> ranks, Shape& shape) const;
+  // `prefill_time(all, piece)`: of a chunk, were all new tokens of the rank in chunks like it.
+  template <class PrefillTime>
+  void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
+                      const PrefillTime& prefill_time, TimeAccount& account) const;
+  SampleTime prefill_time(const AttentionModule& module, double all, const StepPiece& piece) const;
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       TimeAccount& account) const;
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,

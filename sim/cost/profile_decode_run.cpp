@@ -33,7 +33,10 @@ class ModuleRun {
     window_ = window;
     layers_ = kernels::real(module.layers);
     share_ = 1 / kernels::real(static_cast<std::int64_t>(past.size()));
-    if (window_only_) full_ = row.at(window - 1);
+    if (window_only_) {
+      full_ = row.at(window - 1);
+      if (std::ranges::min(past) >= window - 1) return stay_full(past.size());
+    }
     terms_.resize(past.size());
     renew_at_ = 0;
     for (Term& term : terms_) term.until = 0;
@@ -70,6 +73,16 @@ class ModuleRun {
           share_ * (term.us + term.slope * (past[i] - term.low));
     }
     return out;
+  }
+
+  // All windows are full, and stay so.
+  void stay_full(std::size_t sequences) {
+    double sum = 0;
+    for (std::size_t i = 0; i < sequences; ++i) sum += share_ * full_.us;
+    sums_ = {};
+    sums_[static_cast<std::size_t>(full_.kind)] = sum;
+    constant_ = true;
+    renew_at_ = kNever;
   }
 
   // Of those whose lines have ended.

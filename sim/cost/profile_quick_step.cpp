@@ -270,7 +270,30 @@ void ProfileCost::QuickStep::add_joint(std::span<const StepPlan* const> ranks, c
 }
 
 bool ProfileCost::QuickStep::keeps(const Shape& shape) {
-  return std::max(shape.most_tokens, shape.most_draft_rows) < kRowsKept;
+  std::int64_t decode_rows = 0;
+  for (const RankShape& rank : shape.ranks) decode_rows = std::max(decode_rows, rank.decode_rows);
+  return std::max(shape.most_tokens, shape.most_draft_rows) < kRowsKept &&
+         decode_rows <= static_cast<std::int64_t>(DecodeGrid::kRowsKept);
+}
+
+// Chunks of one prompt begin where others did: with one of them in a step, its times in all modules are
+// kept. Null: there is none, or several.
+const ProfileCost::QuickStep::ChunkTimes* ProfileCost::QuickStep::chunk_times(
+    const StepPlan& plan, const Counts& counts) {
+  if (counts.pieces - counts.sequences != 1) return nullptr;
+  const auto chunk = std::ranges::find_if(
+      plan.pieces, [](const StepPiece& piece) { return piece.kind != PieceKind::decode; });
+  constexpr std::size_t kMostKept = 1 << 15;
+  if (chunks_.size() >= kMostKept) chunks_.clear();
+  const auto [it, is_new] = chunks_.try_emplace({chunk->tokens.value, chunk->past.value});
+  if (is_new) {
+    const ProfileTables& t = *model_.tables_;
+    const double all = kernels::real(chunk->tokens.value);
+    for (const AttentionModule& module : t.attention) {
+      it->second.push_back(model_.prefill_time(module, all, *chunk));
+    }
+  }
+  return &it->second;
 }
 
 StepTime ProfileCost::QuickStep::time(std::span<const StepPlan* const> ranks) {
@@ -293,8 +316,13 @@ StepTime ProfileCost::QuickStep::time(std::span<const StepPlan* const> ranks) {
     most.sequences = std::max(most.sequences, counts.sequences);
     most_s = std::max(most_s, most_of_rank(counts));
     TimeAccount account{.transferred = model_.transferred_};
-    for (const AttentionModule& module : model_.tables_->attention) {
-      model_.attention_time(module, plan, shape_.ranks[i], account);
+    const std::vector<AttentionModule>& modules = model_.tables_->attention;
+    const ChunkTimes* const chunk = chunk_times(plan, counts);
+    for (std::size_t m = 0; m < modules.size(); ++m) {
+      const auto prefill_time = [&](double rows, const StepPiece& piece) {
+        return chunk == nullptr ? model_.prefill_time(modules[m], rows, piece) : (*chunk)[m];
+      };
+      model_.attention_time(modules[m], plan, shape_.ranks[i], prefill_time, account);
     }
     add_rest(plan, counts, shape_, shape_.ranks[i], account);
     if (any && account.total() <= slowest.total()) continue;
@@ -307,12 +335,6 @@ StepTime ProfileCost::QuickStep::time(std::span<const StepPlan* const> ranks) {
   add_joint(ranks, shape_, step);
   if (!is_above(step, most_s + most_of_joint(all, most))) return model_.step_time(ranks);
   return model_.with_host(step, shape_);
-}
-
-// Certainly: a nanosecond is for rounding.
-bool ProfileCost::QuickStep::is_above(const TimeAccount& step, double most_s) {
-  return duration_from_seconds(step.total() / kUsPerSecond) >
-         duration_from_seconds(most_s) + Duration{1};
 }
 
 StepTime ProfileCost::quick_time(std::span<const StepPlan* const> ranks) const {

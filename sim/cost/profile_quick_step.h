@@ -67,7 +67,10 @@ class ProfileCost::QuickStep {
   // The same of what the ranks do together, who have so many tokens in all, and one of them at most.
   double most_of_joint(const RankTokens& all, const RankTokens& most);
   // A step surely takes longer than that.
-  static bool is_above(const TimeAccount& step, double most_s);
+  static bool is_above(const TimeAccount& step, double most_s) {
+    constexpr double kRoundingUs = 0.01;  // to nanoseconds, of both
+    return step.total() > most_s * kUsPerSecond + kRoundingUs;
+  }
 
   // What a run of decode steps leaves for the next one.
   struct Left;
@@ -76,6 +79,8 @@ class ProfileCost::QuickStep {
  private:
   // In the order in which they are added.
   using Amounts = boost::container::static_vector<TimeAdded, 12>;
+  // Of a step's only chunk, by attention module.
+  using ChunkTimes = boost::container::static_vector<SampleTime, 4>;
   template <std::size_t N>
   using Numbers = std::array<std::int64_t, N>;
   template <std::size_t N, class T>
@@ -96,6 +101,7 @@ class ProfileCost::QuickStep {
   Amounts amounts(const Fill& fill) const;
   std::vector<double> uncovered(const OperatorList& list, bool graph) const;
   double roofline_us(const StepPlan& plan, const Counts& counts, bool graph);
+  const ChunkTimes* chunk_times(const StepPlan& plan, const Counts& counts);
 
   const ProfileCost& model_;
   bool knows_ = false;
@@ -116,6 +122,47 @@ class ProfileCost::QuickStep {
   // all and one, of both kinds of passes, and whether they come from a graph. Never iterated.
   KeptByNumbers<4, double> peak_of_joint_;
   KeptByNumbers<5, Amounts> joint_;
+  KeptByNumbers<2, ChunkTimes> chunks_;  // by new and past tokens
 };
+
+// The time of one attention module for all pieces of a rank.
+template <class PrefillTime>
+void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
+                                 const RankShape& rank, const PrefillTime& prefill_time,
+                                 TimeAccount& account) const {
+  const double layers = kernels::real(module.layers);
+  const double window = kernels::real(setting_.model.window.value);
+  SampleSums prefill_us{}, decode_us{};
+  if (rank.prefill_tokens > 0) {
+    const double all = kernels::real(rank.prefill_tokens);
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind == PieceKind::decode) continue;
+      const double tokens = kernels::real(piece.tokens.value);
+      const SampleTime time = prefill_time(all, piece);
+      prefill_us[static_cast<std::size_t>(time.kind)] += tokens / all * time.us;
+    }
+  }
+  if (rank.sequences > 0) {
+    const SampleGrid::Row& row = module.decode.row(rank.decode_rows);
+    const double share = 1 / kernels::real(rank.sequences);
+    // All but the shortest sequences fill it.
+    const SampleTime full_window = module.window_only ? row.at(window - 1) : SampleTime{};
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind != PieceKind::decode) continue;
+      const double past = kernels::real(piece.past.value);
+      const SampleTime time = module.window_only && past >= window - 1 ? full_window : row.at(past);
+      decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
+    }
+    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them
+    // is what its rows take beyond a single one at no context.
+    if (rank.prefill_tokens > 0) {
+      const double alone = decode_us[0] + decode_us[1] + decode_us[2];
+      const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
+      for (double& us : decode_us) us *= added / alone;
+    }
+  }
+  for (std::size_t kind = 0; kind < prefill_us.size(); ++kind) prefill_us[kind] += decode_us[kind];
+  account.add(module.part, layers, prefill_us);
+}
 
 }  // namespace v4cap

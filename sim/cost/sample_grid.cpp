@@ -254,80 +254,64 @@ SampleGrid::Row SampleGrid::row(double first) const {
   const bool inside = row.exact_ || (high > 0 && high < end);
   if (row.exact_ || high == 0) b = a;
   if (high == end && !row.exact_) a = slope_from(outer.x, 0, end);
+  std::vector<double> x;
   for (const std::size_t node : {a, b}) {
-    row.x_.insert(row.x_.end(), inner.begin() + outer.begin[node],
-                  inner.begin() + outer.begin[node + 1]);
+    x.insert(x.end(), inner.begin() + outer.begin[node], inner.begin() + outer.begin[node + 1]);
   }
-  std::ranges::sort(row.x_);
-  row.x_.erase(std::unique(row.x_.begin(), row.x_.end()), row.x_.end());
+  std::ranges::sort(x);
+  x.erase(std::unique(x.begin(), x.end()), x.end());
   const double reach_a = inner[outer.begin[a + 1] - 1], reach_b = inner[outer.begin[b + 1] - 1];
   const double w = a == b ? 0 : (first - outer.x[a]) / (outer.x[b] - outer.x[a]);
   row.reach_ = inside ? reach_a + w * (reach_b - reach_a) : -1;
   row.reach_low_ = std::max(inner[outer.begin[a]], inner[outer.begin[b]]);
-  const bool is_log = interpolation_[1] == Interpolation::log;
-  for (const double x : row.x_) {
-    row.us_.push_back(at(std::array{first, x}).us);
-    if (is_log) {
-      row.log_x_.push_back(std::log(x));
-      row.log_us_.push_back(std::log(row.us_.back()));
+  row.is_log_ = interpolation_[1] == Interpolation::log;
+  for (const double at_x : x) {
+    row.points_.push_back({at_x, at(std::array{first, at_x}).us, 0});
+    if (row.is_log_) {
+      row.log_x_.push_back(std::log(at_x));
+      row.log_us_.push_back(std::log(row.points_.back().us));
     }
   }
-  for (std::size_t i = 0; i + 1 < row.x_.size(); ++i) {
-    row.slope_.push_back(is_log ? (row.log_us_[i + 1] - row.log_us_[i]) /
-                                      (row.log_x_[i + 1] - row.log_x_[i])
-                                : (row.us_[i + 1] - row.us_[i]) / (row.x_[i + 1] - row.x_[i]));
+  for (std::size_t i = 0; i + 1 < x.size(); ++i) {
+    row.points_[i].slope =
+        row.is_log_ ? (row.log_us_[i + 1] - row.log_us_[i]) / (row.log_x_[i + 1] - row.log_x_[i])
+                    : (row.points_[i + 1].us - row.points_[i].us) / (x[i + 1] - x[i]);
   }
-  const double last = row.x_.back(), step = last + 1;  // beyond it the time is linear
-  row.slope_.push_back((at(std::array{first, last + step}).us - row.us_.back()) / step);
+  Row::Point& last = row.points_.back();
+  const double step = last.x + 1;  // beyond it the time is linear
+  last.slope = (at(std::array{first, last.x + step}).us - last.us) / step;
+  row.points_.push_back({std::numeric_limits<double>::infinity(), 0, 0});
   for (std::size_t k = 0; k < row.first_above_.size(); ++k) {
     row.first_above_[k] =
-        static_cast<std::uint32_t>(first_above_in(row.x_, 0, row.x_.size(), kBucketBegin[k]));
+        static_cast<std::uint32_t>(first_above_in(x, 0, x.size(), kBucketBegin[k]));
   }
   return row;
 }
 
-// How many points are at or below it.
-std::size_t SampleGrid::Row::above(double second) const {
-  std::size_t i = first_above_[bucket_of(second)];
-  while (i < x_.size() && x_[i] <= second) ++i;
-  return i;
-}
-
-SampleTime SampleGrid::Row::after(std::size_t point, double second) const {
-  const bool outside = second > reach_ || second < reach_low_;
-  const double low = x_[point];
-  const SampleKind kind = outside                   ? SampleKind::extrapolated
-                          : exact_ && low == second ? SampleKind::measured
-                                                    : SampleKind::interpolated;
-  if (log_x_.empty() || point + 1 == x_.size()) {
-    return {us_[point] + slope_[point] * (second - low), kind};
-  }
-  return {std::exp(log_us_[point] + slope_[point] * (std::log(second) - log_x_[point])), kind};
-}
-
-SampleTime SampleGrid::Row::at(double second) const {
-  const std::size_t i = above(second);
-  return i == 0 ? SampleTime{us_.front(), SampleKind::extrapolated} : after(i - 1, second);
+SampleTime SampleGrid::Row::on_curve(std::size_t i, double second) const {
+  return {std::exp(log_us_[i] + points_[i].slope * (std::log(second) - log_x_[i])),
+          kind(points_[i], second)};
 }
 
 SampleGrid::Row::Line SampleGrid::Row::line(double second) const {
   const std::size_t i = above(second);
+  const Point& next = points_[i];
   if (i == 0) {
-    return {us_.front(), 0, second, std::min(x_.front(), second + 1), SampleKind::extrapolated};
+    return {next.us, 0, second, std::min(next.x, second + 1), SampleKind::extrapolated};
   }
-  const SampleTime here = after(i - 1, second);
-  const bool is_last = i == x_.size();
-  const bool is_line = log_x_.empty() || is_last;
-  if (!is_line || here.kind == SampleKind::measured) {
-    return {here.us, 0, second, second + 1, here.kind};
+  const Point& point = points_[i - 1];
+  const SampleKind kind_here = kind(point, second);
+  const bool is_curve = is_log_ && i + 1 < points_.size();
+  if (is_curve || kind_here == SampleKind::measured) {
+    return {at(second).us, 0, second, second + 1, kind_here};
   }
-  double until = is_last ? std::numeric_limits<double>::infinity() : x_[i];
+  double until = next.x;
   if (second < reach_low_) {
     until = std::min(until, reach_low_);
   } else if (second <= reach_) {
     until = std::min(until, std::floor(reach_) + 1);
   }
-  return {us_[i - 1], slope_[i - 1], x_[i - 1], until, here.kind};
+  return {point.us, point.slope, point.x, until, kind_here};
 }
 
 Raised raise_to_running_maximum(std::vector<Sample>& samples, std::size_t axis) {

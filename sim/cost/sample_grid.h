@@ -17,6 +17,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -51,7 +52,13 @@ class SampleGrid {
   // Beyond the last value of the first axis the same only where times grow with it.
   class Row {
    public:
-    SampleTime at(double second) const;
+    SampleTime at(double second) const {
+      const std::size_t i = above(second);
+      if (i == 0) return {points_.front().us, SampleKind::extrapolated};
+      if (is_log_ && i + 1 < points_.size()) return on_curve(i - 1, second);
+      const Point& point = points_[i - 1];
+      return {point.us + point.slope * (second - point.x), kind(point, second)};
+    }
 
     // at(x) for whole x from the asked one up to `until` is us + slope (x - low), of one kind.
     struct Line {
@@ -63,15 +70,31 @@ class SampleGrid {
 
    private:
     friend class SampleGrid;
-    std::size_t above(double second) const;
-    // Between that point and the next.
-    SampleTime after(std::size_t point, double second) const;
+    struct Point {
+      double x = 0, us = 0, slope = 0;  // to the next point, of log us if log
+    };
+    // How many points are at or below it.
+    std::size_t above(double second) const {
+      constexpr double kMax = 9e18;
+      const auto whole = static_cast<std::int64_t>(second < kMax ? second : kMax);
+      const auto width = std::bit_width(static_cast<std::uint64_t>(whole));
+      std::size_t i = first_above_[static_cast<std::size_t>(width)];
+      while (points_[i].x <= second) ++i;
+      return i;
+    }
+    SampleKind kind(const Point& point, double second) const {
+      if (second > reach_ || second < reach_low_) return SampleKind::extrapolated;
+      return exact_ && point.x == second ? SampleKind::measured : SampleKind::interpolated;
+    }
+    // Between that point of a log axis and the next.
+    SampleTime on_curve(std::size_t point, double second) const;
 
-    std::vector<double> x_, us_, slope_;           // slope_: to the next point, of log us if log
+    std::vector<Point> points_;                    // and one at infinity
     std::vector<double> log_x_, log_us_;           // of a log axis
     std::array<std::uint32_t, 65> first_above_{};  // by bit width of x: where to begin looking
     double reach_low_ = 0, reach_ = 0;             // outside it is extrapolated
-    bool exact_ = false;                           // the first axis hit a measured value
+    bool is_log_ = false;
+    bool exact_ = false;  // the first axis hit a measured value
   };
 
   SampleGrid() = default;
