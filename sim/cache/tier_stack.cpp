@@ -40,10 +40,16 @@ void TierStack::consider(int level, const StoredObject& object, std::int64_t use
 }
 
 void TierStack::used(const StoredObject& object) {
-  std::uint32_t& uses = uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key];
-  consider(kGpuLevel, object, ++uses);
+  const std::uint32_t on_gpu = ++uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key];
+  // Used where it is before it is copied to where it is not: most often it is in the first tier, and
+  // that is seen by looking there once.
+  const auto first = next_holder(kGpuLevel, object.kind);
+  const std::int64_t in_first =
+      first ? levels_[at(*first)].tier->use(object.kind, object.key, now_) : 0;
+  if (first && in_first == 0) consider(kGpuLevel, object, on_gpu);
   for (int tier = 0; tier < static_cast<int>(levels_.size()); ++tier) {
-    const std::int64_t below = levels_[at(tier)].tier->use(object.kind, object.key, now_);
+    const std::int64_t below =
+        tier == first ? in_first : levels_[at(tier)].tier->use(object.kind, object.key, now_);
     if (below > 0) consider(tier, object, below);
   }
 }

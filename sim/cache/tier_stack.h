@@ -74,6 +74,7 @@ class TierStack {
 
   // What has to be moved, since the last call, in the order of their ids.
   void take_orders(std::vector<TransferOrder>& out);
+  bool has_orders() const { return !new_loads_.empty() || !going_down_.empty(); }
   // An order has been performed.
   void performed(OrderId id);
   // It will not be: what it was to bring is lost on its way.

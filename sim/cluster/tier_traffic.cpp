@@ -47,6 +47,7 @@ std::vector<LinkId> TierTraffic::path(std::size_t rank, const TransferOrder& ord
 
 void TierTraffic::collect(SimTime now) {
   for (std::size_t rank = 0; rank < replica_.size(); ++rank) {
+    if (!replica_.rank(rank).tiers()->has_orders()) continue;
     orders_.clear();
     replica_.rank(rank).take_orders(orders_);
     for (const TransferOrder& order : orders_) {
