@@ -320,6 +320,19 @@ Tokens KvCache::quiet_for(const CachedSequence& sequence, Tokens computed) const
   return quiet;
 }
 
+Tokens KvCache::quiet_until(const CachedSequence& sequence, Tokens reserved) const {
+  Tokens until = block_ * (sequence.shared + sequence.own);
+  if (sequence.shared < sequence.indexable) {
+    until = std::min(until, block_ * (sequence.shared + 1) - Tokens{1});
+  }
+  if (!sequence.own_points.empty()) {
+    until = std::min(until, sequence.own_points.front().position - Tokens{1});
+  }
+  const Tokens point = policy_->next_point(reserved, sequence.points);
+  if (point <= block_ * sequence.indexable) until = std::min(until, point - Tokens{1});
+  return until;
+}
+
 void KvCache::release(CachedSequence& sequence) {
   V4CAP_CHECK(sequence.running, "a sequence that does not run was released");
   own_ -= blocks_charge(sequence.shared, sequence.shared + sequence.own);

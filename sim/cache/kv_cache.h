@@ -139,6 +139,11 @@ class KvCache {
   // for a block, a block that is complete, a point.
   Tokens quiet_for(const CachedSequence& sequence, Tokens computed) const;
 
+  // Up to which length a sequence that decodes has room, completes no block and no point that is to
+  // be committed, and wants no point behind `reserved`, up to where it was asked for points: until it
+  // is committed, grows or is asked for more.
+  Tokens quiet_until(const CachedSequence& sequence, Tokens reserved) const;
+
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 

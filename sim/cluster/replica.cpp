@@ -114,8 +114,8 @@ std::int64_t Replica::steady_steps() const {
   return steps;
 }
 
-void Replica::skip_steps(std::int64_t steps) {
-  for (const auto& rank : ranks_) rank->skip_steps(steps);
+void Replica::skip_steps(std::int64_t steps, SimTime first_end) {
+  for (const auto& rank : ranks_) rank->skip_steps(steps, first_end);
 }
 
 void Replica::stamp(SimTime seen) {

@@ -62,7 +62,7 @@ class Replica {
   std::span<const StepPlan* const> plan_step(SimTime now);
   // As Engine::steady_steps() and skip_steps(), of all ranks together.
   std::int64_t steady_steps() const;
-  void skip_steps(std::int64_t steps);
+  void skip_steps(std::int64_t steps, SimTime first_end);
   // The last plans have been performed. Records of requests that ended are appended to `ended`, in
   // order of ranks.
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);

@@ -168,7 +168,7 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
   keep_peak(totals_.kv_peak, in_use + cached);
   const std::int64_t sequences = sequences_of(ranks);
   Duration& binding = binding_of(ranks);
-  SimTime end = now;
+  SimTime end = now, first_end = now;
   std::int64_t steps = 0;
   do {
     const StepTime time = run->next();
@@ -176,8 +176,9 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
     add_step(time, sequences, binding);
     sample(end, in_use, cached);
     end += time.total;
+    if (steps == 0) first_end = end;
   } while (++steps < steady && end < horizon);
-  replica_.skip_steps(steps - 1);
+  replica_.skip_steps(steps - 1, first_end);
   events_ += steps - 1;
   push_step_end(end);
   return steps;

@@ -113,6 +113,13 @@ const StepPlan& Engine::plan_step(SimTime now, StepPermit permit) {
     return plan_;
   }
   TierStack* const tiers = cache_->tiers();
+  // One of many ranks, most of which have nothing to do.
+  if (running_.empty() && waiting_.empty() && incoming_.empty() && rules_->rests_when_idle()) {
+    if (tiers != nullptr) tiers->set_time(now);
+    nobody_preempted_ = true;
+    wait_reason_ = WaitReason::nothing_waits;
+    return plan_;
+  }
   if (!incoming_.empty()) take_incoming();
   EngineLimits limits = limits_;
   limits.max_running -= static_cast<std::int64_t>(receiving_.size());
@@ -148,8 +155,32 @@ void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   V4CAP_CHECK(step_open_, "no step is open");
   V4CAP_CHECK(not_seen_.empty(), "a step was finished before the last one's tokens were seen");
   if (cache_->tiers() != nullptr && now != kNotSeenYet) cache_->tiers()->set_time(now);
-  for (const StepPiece& piece : plan_.pieces) finish_piece(piece, now, ended);
+  for (const StepPiece& piece : plan_.pieces) {
+    if (!finish_quietly(piece)) finish_piece(piece, now, ended);
+  }
   step_open_ = false;
+}
+
+// A decode of which nobody has to be told: neither its first tokens nor its last, none that was
+// computed before, none that completes anything in the cache.
+bool Engine::finish_quietly(const StepPiece& piece) {
+  LiveRequest& request = slots_[piece.request];
+  if (piece.kind != PieceKind::decode || request.generated < Tokens{2} ||
+      piece.past != request.computed || piece.past != request.reached) {
+    return false;
+  }
+  Tokens kept{1};
+  if (limits_.draft_tokens > 0) kept = acceptance_.tokens(request.id, request.decode_steps);
+  if (request.generated + kept >= request.output || piece.past + kept > request.quiet_until) {
+    return false;
+  }
+  ++request.decode_steps;
+  ++decode_steps_;
+  decoded_ += kept;
+  request.generated += kept;
+  request.computed += kept;
+  request.reached = request.computed;
+  return true;
 }
 
 std::int64_t Engine::steady_steps() const {
@@ -165,8 +196,8 @@ std::int64_t Engine::steady_steps() const {
   std::int64_t steps = kForEver;
   for (const RequestIndex slot : running_) {
     const LiveRequest& request = slots_[slot];
-    // Its second token is somebody's to know.
-    if (request.generated < Tokens{2}) return 1;
+    // When its first token came is somebody's to know.
+    if (request.generated < Tokens{1}) return 1;
     steps = std::min({steps, (request.output - request.generated).value,
                       cache_->quiet_for(request.sequence, request.computed).value});
     if (steps <= 1) return 1;
@@ -174,10 +205,12 @@ std::int64_t Engine::steady_steps() const {
   return steps;
 }
 
-void Engine::skip_steps(std::int64_t steps) {
+void Engine::skip_steps(std::int64_t steps, SimTime first_end) {
+  if (steps == 0) return;
   const Tokens tokens{steps};
   for (const RequestIndex slot : running_) {
     LiveRequest& request = slots_[slot];
+    if (request.generated < Tokens{2}) request.second_token = first_end;
     request.generated += tokens;
     request.computed += tokens;
     request.reached = std::max(request.reached, request.computed);
@@ -269,6 +302,7 @@ void Engine::finish_piece(const StepPiece& piece, SimTime now, std::vector<Reque
   request.reached = std::max(request.reached, request.computed);
   if (cache_->commits_at(request.sequence, request.computed)) {
     cache_->commit(request.sequence, request.computed);
+    request.quiet_until = {};
   }
   if (!piece.emits_token) return;
   emit_tokens(request, piece.kind == PieceKind::decode ? kept : Tokens{1}, now);

@@ -107,9 +107,9 @@ class Engine final : public RouteTarget {
   // The plan is the first of so many in a row, at least 1, that differ only in contexts: each lets
   // all running requests decode a token, and nothing else happens when any but the last is finished.
   std::int64_t steady_steps() const;
-  // The plan has been performed and so have the next ones, `steps` in all, fewer than steady_steps();
-  // the one after them is now the last plan.
-  void skip_steps(std::int64_t steps);
+  // The plan has been performed, the first time until `first_end`, and so have the next ones, `steps`
+  // in all, fewer than steady_steps(); the one after them is now the last plan.
+  void skip_steps(std::int64_t steps, SimTime first_end);
 
   // The last plan has been performed. Records of requests that ended are appended to `ended`. With
   // `now` = kNotSeenYet its tokens are looked at later: stamp() then says when, before the next
@@ -172,6 +172,7 @@ class Engine final : public RouteTarget {
   void check_drained() const;
 
  private:
+  bool finish_quietly(const StepPiece& piece);
   void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
   void wait_again(RequestIndex slot);
   void emit_tokens(LiveRequest& request, Tokens tokens, SimTime now);

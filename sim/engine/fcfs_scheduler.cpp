@@ -27,6 +27,7 @@ class FcfsScheduler final : public SchedulerRules {
   }
   // It remembers nothing: who could not be admitted cannot be either while nobody ends.
   bool repeats(bool) const override { return true; }
+  bool rests_when_idle() const override { return true; }
 
  private:
   static void decode_running(Batch& batch) {

@@ -52,8 +52,15 @@ bool Batch::decode(RequestIndex r) {
   LiveRequest& request = slots_[r];
   const Tokens rows{1 + limits_.draft_tokens};
   const Tokens after = after_decode(request);
-  if (!grow(request, after)) return false;
-  reserve_points(request, after);
+  if (after <= request.quiet_until) {
+    request.points_reserved = std::max(request.points_reserved, after);
+  } else {
+    if (!grow(request, after)) return false;
+    reserve_points(request, after);
+    if (!limits_.asks_always) {
+      request.quiet_until = cache_.quiet_until(request.sequence, request.points_reserved);
+    }
+  }
   plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, rows});
   budget_ -= rows;
   return true;
@@ -133,6 +140,7 @@ bool Batch::admit_head(SimTime now, const Lookup& found) {
   const RequestIndex r = waiting_.front();
   LiveRequest& request = slots_[r];
   request.prefill_target = head_target();
+  request.quiet_until = {};
   if (!cache_.admit(request.sequence, found, request.prefill_target, head_in_flight(found),
                     !request.admitted_before)) {
     return false;

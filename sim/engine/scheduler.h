@@ -24,6 +24,9 @@ struct EngineLimits {
   Tokens step_tokens;             // new tokens of all sequences in one step
   Tokens max_context;             // prompt + output
   std::int64_t draft_tokens = 0;  // that a decode verifies beside the next token
+  // The cache is asked at every decode, which is the plain way; else only where it may have more to do
+  // than to count.
+  bool asks_always = false;
 };
 
 // Why requests are still waiting after a step was planned.
@@ -143,6 +146,9 @@ class SchedulerRules {
   // attention ranks of an engine tell each other before one of them may. A guess where only memory
   // could refuse.
   virtual bool wants_prefill(const Batch& batch) const { return !batch.waiting().empty(); }
+  // Whether plan() need not be asked where nobody runs or waits: it would neither do nor remember
+  // anything.
+  virtual bool rests_when_idle() const { return false; }
 };
 
 // What a launch says of its scheduler. What an engine's rules do not know they leave alone.

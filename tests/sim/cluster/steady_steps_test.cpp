@@ -122,7 +122,9 @@ struct World {
 
   RunResult play(bool skips, std::int64_t& runs) const {
     RunsCost cost;
-    Replica replica = toy_ranks(engine, ranks, "round_robin", rules);
+    ToyEngine built = engine;
+    built.asks_always = !skips;
+    Replica replica = toy_ranks(built, ranks, "round_robin", rules);
     HostRules played = host;
     played.skips_steady = skips;
     RunResult result = play_on(replica, trace, workload, cost, seed, played);

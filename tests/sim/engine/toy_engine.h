@@ -25,6 +25,7 @@ struct ToyEngine {
   std::size_t layers = 2;             // `recompute` rebuilds layers x 128 tokens
   std::vector<double> acceptance{1};  // chances of 1, 2, ... tokens a decode step
   std::uint64_t acceptance_seed = 1;
+  bool asks_always = false;  // EngineLimits
 
   std::unique_ptr<Engine> make() const {
     auto cache =
@@ -32,8 +33,8 @@ struct ToyEngine {
                                   make_policy(policy, toy_geometry(layers), block, {}), block);
     const Acceptance drawn(acceptance, acceptance_seed);
     return std::make_unique<Engine>(
-        EngineLimits{max_running, step_tokens, max_context, drawn.drafts()}, std::move(cache),
-        make_scheduler(scheduler, rules), reuse_generated, drawn);
+        EngineLimits{max_running, step_tokens, max_context, drawn.drafts(), asks_always},
+        std::move(cache), make_scheduler(scheduler, rules), reuse_generated, drawn);
   }
 };
 
