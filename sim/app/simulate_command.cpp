@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
@@ -70,6 +71,10 @@ class SimulateCommand final : public Command {
         "--steps", steps_directory_,
         "Take the times of steps from this directory of a replay, and make its decisions");
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
+    app.add_option("--threads", threads_,
+                   "Threads for replicas of a cluster (default: one per core); no result depends "
+                   "on it")
+        ->check(CLI::Range(1U, 4096U));
   }
 
   std::vector<std::string> values(std::string_view option) const override {
@@ -228,8 +233,9 @@ class SimulateCommand final : public Command {
     if (!scenario.expect.empty() || !exports_.empty()) return rules;
     rules.most_kept = kMostKeptRecords;
     if (directory == nullptr) return rules;
-    rules.not_kept = [&stream, directory](const RequestRecord& record) {
-      if (!stream) stream.emplace(directory->stream(kRecordsFile));
+    const RecordOf of = scenario.cluster.asked() ? RecordOf::cluster : RecordOf::replica;
+    rules.not_kept = [&stream, directory, of](const RequestRecord& record) {
+      if (!stream) stream.emplace(directory->stream(kRecordsFile), of);
       stream->add(record);
     };
     return rules;
@@ -258,11 +264,15 @@ class SimulateCommand final : public Command {
       std::optional<RecordStream> stream;
       RunDirectory* const directory = directories.empty() ? nullptr : directories[i].get();
       RunResult result = run_scenario(scenarios[i], trace, progress, nullptr,
-                                      record_rules(scenarios[i], directory, stream));
+                                      record_rules(scenarios[i], directory, stream), threads());
       if (stream) stream->flush();
       runs.push_back(finished_run(std::move(scenarios[i]), std::move(result)));
     }
     return runs;
+  }
+
+  unsigned threads() const {
+    return threads_ > 0 ? threads_ : std::max(1U, std::thread::hardware_concurrency());
   }
 
   ScenarioLoader loader(const CommandContext& context) const {
@@ -344,6 +354,7 @@ class SimulateCommand final : public Command {
   std::string scenario_file_, out_directory_, steps_directory_;
   std::vector<std::string> policies_, exports_;
   bool overwrite_ = false;
+  unsigned threads_ = 0;  // as many as there are cores
 };
 
 const bool registered = CommandRegistry::add(

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "sim/core/earliest_of.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
 
@@ -36,6 +37,8 @@ class Backlog {
           before_ns + static_cast<Int128>(in_system) * (at_[passed_] - since).count();
     }
   }
+  // The instant up to which the integral is needed next.
+  SimTime next() const { return passed_ < at_.size() ? at_[passed_] : kNever; }
   // When all that came has been passed.
   bool grows() const { return BacklogStretches::grows(mean(0), mean(2)); }
 

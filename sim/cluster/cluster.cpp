@@ -78,6 +78,7 @@ Cluster::Cluster(ClusterParts parts, const HostRules& host)
 }
 
 void Cluster::begin(SimTime now) {
+  if (!one_) occupancy_.begin(now);
   last_change_ = begun_ ? last_change_ : now;
   for (Unit& unit : units_) {
     if (unit.driver) unit.driver->begin(now);
@@ -110,6 +111,7 @@ void Cluster::schedule(SimTime at, Control control) {
 void Cluster::handle(const EarliestOf::Next& coming, std::vector<RequestRecord>& ended) {
   const SimTime now = coming.at;
   ended_ = &ended;
+  sample_until(now);
   if (coming.rank == static_cast<std::uint8_t>(EventKind::control)) {
     const Control next_one = controls_[queue_.pop().target];  // more may be added meanwhile
     obey(next_one, now);
@@ -130,14 +132,18 @@ void Cluster::handle(const EarliestOf::Next& coming, std::vector<RequestRecord>&
 void Cluster::tag(std::size_t n, std::size_t first) {
   std::vector<RequestRecord> read;
   if (handover_) read = join_records(n, first);
-  for (std::size_t i = first; i < ended_->size(); ++i) {
-    RequestRecord& record = (*ended_)[i];
+  tag_ended(n, *ended_, first);
+  for (const RequestRecord& record : read) prompt_read(record, record.finished);
+}
+
+void Cluster::tag_ended(std::size_t n, std::vector<RequestRecord>& ended, std::size_t first) const {
+  for (std::size_t i = first; i < ended.size(); ++i) {
+    RequestRecord& record = ended[i];
     record.replica = static_cast<std::int32_t>(n);
     if (retries_.empty()) continue;
     const auto tries = retries_.find(record.id);
     if (tries != retries_.end()) record.retries = tries->second;
   }
-  for (const RequestRecord& record : read) prompt_read(record, record.finished);
 }
 
 // Something has changed in it: it may begin a step, and its next event is another one.
@@ -149,8 +155,13 @@ void Cluster::touch(std::size_t n) {
   touched_.push_back(n);
 }
 
+void Cluster::settle(std::size_t n, SimTime now) {
+  if (units_[n].driver && units_[n].driver->settle(now)) touch(n);
+}
+
 void Cluster::submit(std::uint32_t request, SimTime now, std::vector<RequestRecord>& ended) {
   ended_ = &ended;
+  sample_until(now);
   place({request, now}, now);
 }
 
@@ -164,7 +175,7 @@ void Cluster::place(const Held& held, SimTime now) {
   if (handover_) return place_shared(held, now);
   if (up_.empty()) return park(held, now);
   const Tokens block = units_[up_.front().number].driver->replica().block();
-  RequestSpec spec = spec_of_(held.request, block);
+  RequestSpec spec = spec_of_(held.request, block, ids_);
   std::size_t chosen = 0;
   if (router_ != nullptr) {
     chosen = router_->choose(spec, up_);
@@ -181,17 +192,17 @@ void Cluster::give(std::size_t n, RequestSpec spec, SimTime sent, SimTime now) {
 }
 
 std::int64_t Cluster::start_steps(SimTime now, SimTime horizon) {
-  // What happens to one replica may bring something to another.
+  // What happens to one replica may bring something to another: no step is certain.
   if (!one_) horizon = kSimStart;
+  const bool ahead = !one_ && !handover_;
   std::int64_t started = 0;
   for (std::size_t i = 0; i < touched_.size(); ++i) {  // more may be touched meanwhile
     const std::size_t n = touched_[i];
     Unit& unit = units_[n];
     unit.touched = false;
     if (!unit.driver) continue;  // lost since
-    if (const std::int64_t steps = unit.driver->start_step(now, horizon); steps > 0) {
+    if (const std::int64_t steps = unit.driver->start_step(now, horizon, ahead); steps > 0) {
       started += steps;
-      if (!one_ && occupancy_.due()) sample(now);
       if (handover_) send_computed(n, false, now);
     }
     if (handover_ && !unit.reads) collect_fetches(n, now);
@@ -202,8 +213,10 @@ std::int64_t Cluster::start_steps(SimTime now, SimTime horizon) {
   return started;
 }
 
-void Cluster::sample(SimTime now) {
-  OccupancySample all{.at = now};
+// As things are before anything happens at `now`.
+void Cluster::sample_until(SimTime now) {
+  if (occupancy_.next() > now) return;
+  OccupancySample all;
   for (const Unit& unit : units_) {
     if (!unit.driver) continue;
     const Replica& replica = unit.driver->replica();
@@ -212,7 +225,7 @@ void Cluster::sample(SimTime now) {
     all.running += static_cast<std::int64_t>(replica.running());
     all.waiting += static_cast<std::int64_t>(replica.waiting());
   }
-  occupancy_.add(all);
+  while (occupancy_.next() <= now) occupancy_.add(all);
 }
 
 bool Cluster::busy() const {
@@ -223,6 +236,7 @@ bool Cluster::busy() const {
 void Cluster::obey(const Control& control, SimTime now) {
   const std::size_t n = control.replica;
   Unit& unit = units_[n];
+  settle(n, now);
   switch (control.order) {
     case Order::up:
       if (unit.epoch == control.detail) come_up(n, now);
@@ -300,7 +314,8 @@ void Cluster::send_again(std::size_t n, const std::vector<LostRequest>& lost, Si
 void Cluster::send_now(std::size_t n, const Held& held, SimTime now) {
   Unit& unit = units_[n];
   if (parts_.config.retry_on_return && unit.state == State::up) {
-    return give(n, spec_of_(held.request, unit.driver->replica().block()), held.sent, now);
+    const Tokens block = unit.driver->replica().block();
+    return give(n, spec_of_(held.request, block, ids_), held.sent, now);
   }
   const bool returns =
       unit.state == State::down || (unit.state == State::draining && unit.restarts);
@@ -322,7 +337,9 @@ void Cluster::set_state(std::size_t n, State state, SimTime now) {
   unit.state = state;
   up_.clear();
   prefill_up_.clear();
+  draining_ = 0;
   for (std::size_t i = 0; i < units_.size(); ++i) {
+    draining_ += units_[i].state == State::draining ? 1 : 0;
     if (units_[i].state != State::up) continue;
     (units_[i].reads ? prefill_up_ : up_).push_back({i, units_[i].driver.get()});
   }
@@ -524,6 +541,7 @@ void Cluster::strike(std::size_t entry, std::size_t replica, SimTime now) {
   const FaultConfig& config = parts_.config.faults[entry];
   const FaultKind* kind = FaultKinds::find(config.kind);
   V4CAP_CHECK(kind != nullptr && replica < units_.size(), "a fault that cannot strike");
+  settle(replica, now);
   kind->strike(*this,
                {replica, static_cast<std::size_t>(config.rank), config.factor, config.place,
                 config.share, config.lasts},
@@ -691,6 +709,13 @@ ClusterResult Cluster::take_result(SimTime end) {
   }
   if (handover_) out.transfer = handover_->result();
   return out;
+}
+
+std::shared_ptr<ClusterDigest> Cluster::make_digest(bool in_order) const {
+  if (one_) return nullptr;
+  const bool disturbed = !parts_.config.faults.empty();
+  return std::make_shared<ClusterDigest>(
+      ClusterDigest::Rules{units_.size(), parts_.config.window, in_order, disturbed});
 }
 
 void Cluster::check_drained() const {

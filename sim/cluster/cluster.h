@@ -1,6 +1,8 @@
 // Replicas of one deployment behind a router, in simulated time: who takes a request, when replicas
 // are started and shut down, what faults do to them, and what becomes of requests that a lost one
-// had. Each replica goes on alone between two things that concern it from outside.
+// had. Each replica goes on alone between two things that concern it from outside: where the router
+// looks at none of them, requests are dealt ahead and replicas go on apart, on several threads
+// (cluster_apart.cpp). Nothing that comes out depends on it.
 //
 // States of a replica:
 //
@@ -32,7 +34,9 @@
 #include "sim/core/earliest_of.h"
 #include "sim/core/event_queue.h"
 #include "sim/core/random.h"
+#include "sim/output/cluster_summary.h"
 #include "sim/output/record.h"
+#include "traces/trace.h"
 
 namespace v4cap {
 
@@ -42,6 +46,12 @@ struct ClusterParts {
   ClusterConfig config;
   std::uint64_t seed = 1;                 // of random faults
   std::optional<PrefillParts> prefill{};  // beside `config.prefill`
+  // How replicas that go on apart are advanced. A model of times is for one thread: each further
+  // one gets its own, which says the same; without `make_cost` there is one thread.
+  unsigned threads = 1;
+  std::function<std::unique_ptr<CostModel>()> make_cost{};
+  bool apart = true;  // false: all that happens in any of them is handled in order of time
+  std::int64_t most_dealt = 131'072;  // requests at a time, and so records before they are counted
 };
 
 class Cluster final : private FaultTarget {
@@ -51,8 +61,10 @@ class Cluster final : private FaultTarget {
   // Throws InputError (without a place) for a router or scaling policy that does not exist.
   Cluster(ClusterParts parts, const HostRules& host);
 
-  // What a request asks for, its keys by blocks of so many tokens. To be set before the first.
-  using SpecOf = std::function<RequestSpec(std::uint32_t request, Tokens block)>;
+  // What a request asks for, its keys by blocks of so many tokens; `ids` is scratch, for calls from
+  // several threads. To be set before the first.
+  using SpecOf =
+      std::function<RequestSpec(std::uint32_t request, Tokens block, std::vector<IdRun>& ids)>;
   void set_requests(SpecOf spec_of) { spec_of_ = std::move(spec_of); }
 
   // The first request of the run is on its way: idle time counts, and faults and autoscaling begin.
@@ -76,6 +88,16 @@ class Cluster final : private FaultTarget {
   // Everything of this instant is known: steps begin where they can. Returns how many did. Nothing
   // comes from outside before `horizon`.
   std::int64_t start_steps(SimTime now, SimTime horizon = kSimStart);
+  // Before this instant no replica depends on another one or on anything but arrivals, and the
+  // router may be asked ahead; kSimStart: it is not so.
+  SimTime apart_until() const;
+  std::int64_t most_dealt() const { return parts_.most_dealt; }
+  // Arrivals until then, in their order; what they ask for may lack its keys.
+  void deal(const RequestSpec& request, SimTime at);
+  // All that happens before `until`, which is at most apart_until(). Arrivals are dealt, and no
+  // other one comes. Calls `ended` with the record of each request that did, in no order.
+  void advance(SimTime until, bool more_comes,
+               const std::function<void(const RequestRecord&)>& ended);
   // Requests are in it: what happens next may end one.
   bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }  // journeys are held
   // Some replica runs a step.
@@ -90,6 +112,13 @@ class Cluster final : private FaultTarget {
   std::vector<std::vector<OccupancySample>> take_rank_occupancy();
   // Of several replicas; nothing is in them. Up to `end`, the end of the run.
   ClusterResult take_result(SimTime end);
+  // What happened to replicas so far, in order.
+  const std::vector<ClusterEvent>& happened() const { return result_.events; }
+  // Prompts are read by replicas of their own.
+  bool hands_over() const { return handover_ != nullptr; }
+  // What takes the place of records, of several replicas; null: there is one of the caller's.
+  // `in_order`: arrivals of requests with greater ids are no earlier.
+  std::shared_ptr<ClusterDigest> make_digest(bool in_order) const;
   // Nothing is in any replica, and the books of their memory balance.
   void check_drained() const;
 
@@ -114,6 +143,7 @@ class Cluster final : private FaultTarget {
     std::vector<std::pair<std::uint64_t, SlowLink>> slow_links;     // likewise
     std::vector<std::pair<std::uint64_t, std::string>> lost_tiers;  // likewise
     std::vector<Held> pinned;  // requests that wait for its return
+    std::vector<Held> dealt;   // requests that come before cluster and replicas meet again
     bool touched = false;
     // Of its earlier lives.
     StepTotals totals;
@@ -172,9 +202,11 @@ class Cluster final : private FaultTarget {
   // The driver and its replica are gone; what they counted is kept.
   void retire(std::size_t n, SimTime now, std::vector<LostRequest>& lost);
   void touch(std::size_t n);
+  // Something comes to it from outside.
+  void settle(std::size_t n, SimTime now);
   ReplicaDriver::Samples samples(const Replica& replica) const;
   void take_life(Unit& unit);
-  void sample(SimTime now);
+  void sample_until(SimTime now);
   std::vector<SlowRank> slow_ranks(std::size_t n) const;
   void set_slow_links(std::size_t n, SimTime now);
   void end_lost_tier(std::size_t n, std::uint64_t fault, SimTime now);
@@ -187,6 +219,17 @@ class Cluster final : private FaultTarget {
   StepTotals totals_of(const Unit& unit) const;
   void note(SimTime now, std::size_t n, std::string what, bool disturbs = false,
             std::int64_t lost = 0);
+
+  // What one thread needs while replicas go on apart: cluster_apart.cpp.
+  struct alignas(64) Lane {
+    std::unique_ptr<CostModel> cost;  // null: `parts_.cost`
+    std::vector<IdRun> ids;           // scratch
+    std::vector<RequestRecord> ended;
+    std::vector<OccupancySample> samples;  // sums over its replicas
+    SimTime last;                          // what happened last
+  };
+  void advance(std::size_t n, SimTime until, Lane& lane) const;
+  void tag_ended(std::size_t n, std::vector<RequestRecord>& ended, std::size_t first) const;
 
   // Of requests that are handed over: cluster_handover.cpp.
   void hold(Handover::Journey& journey, SimTime now);
@@ -214,6 +257,7 @@ class Cluster final : private FaultTarget {
   EarliestOf drivers_;
   std::vector<std::size_t> touched_;    // replicas whose next step may begin at this instant
   std::vector<Candidate> up_;           // that generate, or do all
+  std::size_t draining_ = 0;            // replicas
   std::size_t decoders_ = 1;            // of units_, the first of them
   std::unique_ptr<Handover> handover_;  // null: each replica reads the prompts of its requests
   std::unique_ptr<Router> prefill_router_;
@@ -235,7 +279,9 @@ class Cluster final : private FaultTarget {
   // Fewer replicas were wanted since then, and at most so many.
   SimTime fewer_since_ = kNever;
   std::size_t most_wanted_ = 0;
-  OccupancyRecorder occupancy_;
+  OccupancyGrid occupancy_;
+  std::vector<Lane> lanes_;
+  std::vector<IdRun> ids_;  // scratch
   ClusterResult result_;
 };
 

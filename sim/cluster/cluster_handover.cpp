@@ -25,7 +25,7 @@ void Cluster::let_go(Handover::Journey& journey, SimTime now) {
 void Cluster::place_shared(const Held& held, SimTime now) {
   if (prefill_up_.empty() || (handover_->ahead() && up_.empty())) return park(held, now);
   ReplicaDriver& reader = *units_[prefill_up_.front().number].driver;
-  RequestSpec spec = spec_of_(held.request, reader.replica().block());
+  RequestSpec spec = spec_of_(held.request, reader.replica().block(), ids_);
   // Whoever wants one token has it with the prompt.
   const bool shared = spec.output > Tokens{1};
   const RequestPart part = shared ? RequestPart::prompt : RequestPart::whole;
@@ -56,7 +56,7 @@ void Cluster::refuse(std::uint32_t request, SimTime sent, std::size_t n, SimTime
 void Cluster::read_prompt(Handover::Journey& journey, SimTime now) {
   if (prefill_up_.empty()) return;  // go_on() when one comes up
   const Tokens block = units_[prefill_up_.front().number].driver->replica().block();
-  RequestSpec spec = spec_of_(journey.request, block);
+  RequestSpec spec = spec_of_(journey.request, block, ids_);
   spec.part = RequestPart::prompt;
   spec.output = Tokens{1};
   const std::size_t chosen = prefill_router_->choose(spec, prefill_up_);
@@ -72,7 +72,7 @@ void Cluster::read_prompt(Handover::Journey& journey, SimTime now) {
 void Cluster::choose_receiver(Handover::Journey& journey, SimTime now) {
   if (up_.empty()) return;  // go_on() when one comes up
   const Tokens block = units_[up_.front().number].driver->replica().block();
-  RequestSpec spec = spec_of_(journey.request, block);
+  RequestSpec spec = spec_of_(journey.request, block, ids_);
   spec.part = RequestPart::rest;
   const std::size_t chosen = router_->choose(spec, up_);
   V4CAP_CHECK(chosen < up_.size(), "a router chose a replica that is not there");

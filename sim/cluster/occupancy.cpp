@@ -19,6 +19,15 @@ void OccupancyRecorder::add(const OccupancySample& sample) {
   stride_ *= 2;
 }
 
+void OccupancyGrid::add(const OccupancySample& sample) {
+  const SimTime at = next();
+  samples_.push_back(sample);
+  samples_.back().at = at;
+  if (samples_.size() < kLimit) return;
+  drop_every_second(samples_);
+  spacing_ *= 2;
+}
+
 void append_life(std::vector<OccupancySample>& all, const std::vector<OccupancySample>& life,
                  std::size_t limit) {
   all.insert(all.end(), life.begin(), life.end());

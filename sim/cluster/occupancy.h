@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/core/earliest_of.h"
 #include "sim/output/record.h"
 
 namespace v4cap {
@@ -27,6 +28,37 @@ class OccupancyRecorder {
  private:
   std::size_t limit_;
   std::int64_t step_ = 0, stride_ = 1;
+  std::vector<OccupancySample> samples_;
+};
+
+// A time line of several replicas, whose steps are no clock: at equal distances from an instant on,
+// as things are before anything happens then. When the limit is reached every second sample is
+// dropped and from then on they are twice as far apart. What is kept depends on the last instant
+// alone.
+class OccupancyGrid {
+ public:
+  static constexpr std::size_t kLimit = OccupancyRecorder::kLimit;
+  static constexpr Duration kFinest{1'000'000};
+
+  // Forgets all; nothing is due until the next begin().
+  void restart() { *this = OccupancyGrid(); }
+  // The first sample is of `at`, unless there are some.
+  void begin(SimTime at) { origin_ = origin_ == kNever ? at : origin_; }
+  // Of the next sample.
+  SimTime next() const { return origin_ == kNever ? kNever : after(0); }
+  // Of the one so many after it, if none is dropped before.
+  SimTime after(std::size_t more) const {
+    return origin_ + spacing_ * static_cast<std::int64_t>(samples_.size() + more);
+  }
+  // So many can be added before some are dropped, with the last of them.
+  std::size_t room() const { return kLimit - samples_.size(); }
+  // That of next(), whatever time it says itself.
+  void add(const OccupancySample& sample);
+  std::vector<OccupancySample> take() { return std::move(samples_); }
+
+ private:
+  SimTime origin_ = kNever;
+  Duration spacing_ = kFinest;
   std::vector<OccupancySample> samples_;
 };
 

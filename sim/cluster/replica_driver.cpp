@@ -17,7 +17,7 @@ void keep_peak(KindBytes& peak, const KindBytes& now) {
 
 ReplicaDriver::ReplicaDriver(Replica& replica, const CostModel& cost, const HostRules& host,
                              Samples samples, SimTime since)
-    : replica_(replica), cost_(cost), host_(host), occupancy_(samples.all) {
+    : replica_(replica), cost_(&cost), host_(host), occupancy_(samples.all) {
   if (replica.size() > 1) {
     rank_occupancy_.assign(replica.size(), OccupancyRecorder(samples.rank));
   }
@@ -60,6 +60,7 @@ void ReplicaDriver::push_step_end(SimTime at) {
 
 void ReplicaDriver::submit(RequestSpec spec, SimTime sent, SimTime now,
                            std::vector<RequestRecord>& ended) {
+  settle(now);
   carry_on(last_event_);
   pass(now);
   // Another host has read the prompt of what goes on here.
@@ -80,6 +81,7 @@ void ReplicaDriver::give(RequestSpec spec, SimTime sent, SimTime now,
 
 void ReplicaDriver::handle(SimTime now, std::vector<RequestRecord>& ended) {
   const EarliestOf::Next coming = next();
+  if (!ahead_.empty()) begin_ahead(now);
   carry_on(last_event_);
   pass(now);
   if (coming.rank == static_cast<std::uint8_t>(EventKind::step_end)) return step_ended(now, ended);
@@ -141,10 +143,10 @@ void ReplicaDriver::see_tokens(SimTime now, std::vector<RequestRecord>& ended) {
   unseen_ended_.clear();
 }
 
-std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon) {
+std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon, bool ahead) {
   std::int64_t started = 0;
   if (!busy()) {
-    if (replica_.has_work()) started = launch(now, horizon);
+    if (replica_.has_work()) started = launch(now, horizon, ahead);
     // Nothing is launched behind it: its tokens are seen when the GPU is done.
     if (started == 0 && unseen_) push_step_end(std::max(now, gpu_end_of_unseen_));
   }
@@ -153,16 +155,17 @@ std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon) {
 }
 
 std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime now,
-                                 SimTime horizon) {
+                                 SimTime horizon, bool ahead) {
   if (!host_.skips_steady || host_.overlapped || host_.explained != nullptr || host_.step_timed ||
       host_.idle_until || traffic_ != nullptr || !slow_.empty()) {
     return 0;
   }
-  if (!reading_.empty()) horizon = std::min(horizon, reading_.front().read);
-  if (now >= horizon) return 0;
+  const SimTime read = reading_.empty() ? kNever : reading_.front().read;
+  horizon = std::min(horizon, read);
+  if (now >= (ahead ? read : horizon)) return 0;
   const std::int64_t steady = replica_.steady_steps();
   if (steady <= 1) return 0;
-  const std::unique_ptr<DecodeRun> run = cost_.decode_run(ranks);
+  const std::unique_ptr<DecodeRun> run = cost_->decode_run(ranks);
   if (run == nullptr) return 0;
   const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
   keep_peak(totals_.kv_peak, in_use + cached);
@@ -180,16 +183,54 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
   } while (++steps < steady && end < horizon);
   replica_.skip_steps(steps - 1, first_end);
   events_ += steps - 1;
+  // Whoever is asked for so many that none is taken back costs no less by itself.
+  constexpr std::size_t kMostAhead = 32;
+  ahead_begin_ = end;
+  for (; ahead && steps < steady && end < read && ahead_.size() < kMostAhead; ++steps) {
+    ahead_.push_back(run->next());
+    end += ahead_.back().total;
+  }
+  ahead_sequences_ = sequences;
+  ahead_binding_ = &binding;
   push_step_end(end);
   return steps;
 }
 
-std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon) {
+SimTime ReplicaDriver::begin_ahead(SimTime now) {
+  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
+  std::int64_t begun = 0;
+  SimTime end = ahead_begin_;
+  for (const StepTime& time : ahead_) {
+    if (end >= now) break;
+    V4CAP_CHECK(time.total > Duration{0}, "a step takes no time");
+    add_step(time, ahead_sequences_, *ahead_binding_);
+    sample(end, in_use, cached);
+    end += time.total;
+    ++begun;
+  }
+  replica_.skip_steps(begun, ahead_begin_);  // the step that runs comes first
+  events_ += begun;
+  ahead_.clear();
+  return end;
+}
+
+bool ReplicaDriver::settle(SimTime now) {
+  if (ahead_.empty()) return false;
+  pass(now);
+  step_end_ = begin_ahead(now);
+  if (step_end_ > now) return true;
+  std::vector<RequestRecord> ended;
+  step_ended(now, ended);
+  V4CAP_CHECK(ended.empty(), "a request ended within steps that were taken together");
+  return true;
+}
+
+std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon, bool ahead) {
   const auto ranks = replica_.plan_step(now);
   if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return 0;
   totals_.binding.idle += now - idle_since_;
-  if (const std::int64_t steps = skip(ranks, now, horizon); steps > 0) return steps;
-  StepTime time = slow_.empty() ? cost_.quick_time(ranks) : time_of(ranks);
+  if (const std::int64_t steps = skip(ranks, now, horizon, ahead); steps > 0) return steps;
+  StepTime time = slow_.empty() ? cost_->quick_time(ranks) : time_of(ranks);
   V4CAP_CHECK(time.total >= time.roofline_floor && time.total > Duration{0},
               "a step of " + std::to_string(time.total.count()) +
                   " ns is faster than its roofline of " +
@@ -241,14 +282,14 @@ std::vector<std::vector<OccupancySample>> ReplicaDriver::take_rank_occupancy() {
 }
 
 StepTime ReplicaDriver::time_of(std::span<const StepPlan* const> ranks) const {
-  StepTime time = cost_.step_time(ranks);
+  StepTime time = cost_->step_time(ranks);
   const Duration plain = time.total;
   const StepPlan nothing;
   for (const SlowRank& slow : slow_) {
     if (slow.rank >= ranks.size() || ranks[slow.rank]->empty()) continue;
     std::vector<const StepPlan*> alone(ranks.size(), &nothing);
     alone[slow.rank] = ranks[slow.rank];
-    const StepTime part = cost_.step_time(alone);
+    const StepTime part = cost_->step_time(alone);
     const auto longer = [&](Duration of_part, Duration of_all) {
       return std::max(of_all, duration_from_seconds(to_seconds(of_part) * slow.factor));
     };
@@ -277,6 +318,7 @@ std::size_t ReplicaDriver::lose_tier(const std::string& name, SimTime now) {
 }
 
 KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
+  settle(now);
   pass(now);
   for (const Reading& r : reading_) lost.push_back({r.spec.id, r.sent, Tokens{0}});
   for (const RequestRecord& r : unseen_ended_) {
@@ -295,6 +337,7 @@ KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
 
 KindBytes ReplicaDriver::lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost) {
   V4CAP_CHECK(traffic_ == nullptr, "a rank with tiers was lost alone");
+  settle(now);
   pass(now);
   const KindBytes bytes = replica_.lose_rank(rank, lost);
   std::erase_if(unseen_ended_, [&](const RequestRecord& r) {
@@ -310,7 +353,7 @@ void ReplicaDriver::explain(std::span<const StepPlan* const> ranks, const StepTi
   for (const StepPlan* plan : ranks) {
     for (const StepPiece& piece : plan->pieces) prefills |= piece.kind != PieceKind::decode;
   }
-  cost_.explain(ranks, prefills ? out.prefill : out.decode);
+  cost_->explain(ranks, prefills ? out.prefill : out.decode);
   (prefills ? out.prefill_steps : out.decode_steps) += 1;
   const double sequence_s = to_seconds(time.total) * static_cast<double>(replica_.decoding());
   out.decoding_s += sequence_s;

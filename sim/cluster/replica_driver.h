@@ -90,8 +90,13 @@ class ReplicaDriver final : public RouteTarget {
   void handle(SimTime now, std::vector<RequestRecord>& ended);
   // Everything of this instant is known: the next step begins where none runs and some can. Returns
   // how many did: those that differ only in contexts are taken together, as long as they begin
-  // before `horizon`. Until then nobody may ask anything of this replica.
-  std::int64_t start_step(SimTime now, SimTime horizon = kSimStart);
+  // before `horizon`. Until then nobody may ask anything of this replica. `ahead`: so are some that
+  // begin later, which are taken back if anything comes from outside before they begin.
+  std::int64_t start_step(SimTime now, SimTime horizon = kSimStart, bool ahead = false);
+  // Something comes from outside: of steps that were taken ahead those that begin before `now` have
+  // begun, and the last of them has ended if it does so by then; the others are forgotten. True:
+  // there were some, and next() is another one.
+  bool settle(SimTime now);
   bool busy() const { return step_end_ != kNever; }
   // No request is in it any more, nor on its way out. Copies to tiers may be.
   bool drained() const { return !busy() && !unseen_ && requests() == 0; }
@@ -116,9 +121,15 @@ class ReplicaDriver final : public RouteTarget {
   void forget(std::uint32_t request, SimTime now);
   bool overlapped() const { return host_.overlapped; }
 
+  // The model of its steps' times from now on, which says what the one before would say.
+  void use(const CostModel& cost) { cost_ = &cost; }
+
   // From the next step on the time of a step is at least that of each slow rank's part of it, run
   // alone, times its factor: the others wait for it.
-  void set_slow(std::vector<SlowRank> slow) { slow_ = std::move(slow); }
+  void set_slow(std::vector<SlowRank> slow) {
+    V4CAP_CHECK(ahead_.empty(), "a rank slows down under steps that were taken ahead");
+    slow_ = std::move(slow);
+  }
   // Links of its tiers, and tiers themselves, as in TierTraffic; of a replica that has tiers.
   void set_slow_links(const std::vector<SlowLink>& slow, SimTime now);
   std::size_t lose_tier(const std::string& name, SimTime now);
@@ -159,10 +170,14 @@ class ReplicaDriver final : public RouteTarget {
   void carry_on(SimTime now);
   StepTime time_of(std::span<const StepPlan* const> ranks) const;
   // 0: nothing can run before a load is there.
-  std::int64_t launch(SimTime now, SimTime horizon);
+  std::int64_t launch(SimTime now, SimTime horizon, bool ahead);
   // All but the last of the steps from this one on that are taken together have been performed;
   // returns how many there are, 0 if there is no other one.
-  std::int64_t skip(std::span<const StepPlan* const> ranks, SimTime now, SimTime horizon);
+  std::int64_t skip(std::span<const StepPlan* const> ranks, SimTime now, SimTime horizon,
+                    bool ahead);
+  // Steps that were taken ahead begin, as many as begin before `now`; returns the end of the last
+  // one that has begun.
+  SimTime begin_ahead(SimTime now);
   void push_step_end(SimTime at);
   void give(RequestSpec spec, SimTime sent, SimTime now, std::vector<RequestRecord>& ended);
   void step_ended(SimTime now, std::vector<RequestRecord>& ended);
@@ -176,9 +191,14 @@ class ReplicaDriver final : public RouteTarget {
   StepTotals counted() const;
 
   Replica& replica_;
-  const CostModel& cost_;
+  const CostModel* cost_;
   HostRules host_;
-  SimTime step_end_ = kNever;             // of the step that runs
+  SimTime step_end_ = kNever;  // of the step that runs, or of the last that was taken ahead
+  // Steps that were taken ahead of the one that runs, which ends at `ahead_begin_`.
+  std::vector<StepTime> ahead_;
+  SimTime ahead_begin_;
+  std::int64_t ahead_sequences_ = 0;
+  Duration* ahead_binding_ = nullptr;
   std::unique_ptr<TierTraffic> traffic_;  // null: there are no tiers
   // When the links may change; some of them were overtaken by others. The last one is in
   // `transfer_at_` until it happens.

@@ -16,6 +16,7 @@ class RoundRobinRouter final : public Router {
     next_ = chosen->number + 1;
     return static_cast<std::size_t>(chosen - candidates.begin());
   }
+  bool looks() const override { return false; }
 
  private:
   std::size_t next_ = 0;

@@ -26,6 +26,10 @@ class Router {
   virtual ~Router() = default;
   // The position in `candidates`, which is never empty, of the one for a request that arrives now.
   virtual std::size_t choose(const RequestSpec& request, Candidates candidates) = 0;
+  // Whether it looks at what candidates hold or at a request's keys. One that does not may be asked
+  // ahead of time, in order of arrival, while candidates are as they were and the request has no
+  // keys yet.
+  virtual bool looks() const { return true; }
 };
 
 // Factories get what stands behind '=' in the router's name, "" when there is nothing.

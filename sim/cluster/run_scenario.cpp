@@ -429,10 +429,34 @@ void check_layer_profile(const Scenario& scenario, const Profile& profile, const
 
 }  // namespace
 
+namespace {
+
+// `profile` outlives the model; null under a roofline.
+std::unique_ptr<CostModel> make_model(const Scenario& scenario, const Profile* profile,
+                                      std::vector<std::string>& missing) {
+  if (profile == nullptr) {
+    return std::make_unique<RooflineCost>(step_setting(scenario), scenario.hardware);
+  }
+  const HostCost& host = scenario.engine.host;
+  if (profile->engine == kLayerEngine) {
+    auto model =
+        std::make_unique<LayerCost>(step_setting(scenario), scenario.hardware, *profile, host);
+    missing = model->missing();
+    return model;
+  }
+  const ProfileChoice choice{expert_format(scenario.model), scenario.engine.expert_distribution};
+  auto model = std::make_unique<ProfileCost>(step_setting(scenario), scenario.hardware, *profile,
+                                             choice, host);
+  missing = model->missing();
+  return model;
+}
+
+}  // namespace
+
 ScenarioCost make_cost(const Scenario& scenario) {
   ScenarioCost out;
   if (scenario.profile.empty()) {
-    out.model = std::make_unique<RooflineCost>(step_setting(scenario), scenario.hardware);
+    out.model = make_model(scenario, nullptr, out.missing);
     return out;
   }
   const std::string folder = std::filesystem::path(scenario.file).parent_path().string();
@@ -440,20 +464,10 @@ ScenarioCost make_cost(const Scenario& scenario) {
   out.profile = std::make_unique<Profile>(load_profile(scenario.profile, folder, place));
   if (out.profile->engine == kLayerEngine) {
     check_layer_profile(scenario, *out.profile, place);
-    auto model = std::make_unique<LayerCost>(step_setting(scenario), scenario.hardware,
-                                             *out.profile, scenario.engine.host);
-    out.missing = model->missing();
-    out.model = std::move(model);
-    return out;
-  }
-  if (out.profile->gpu != scenario.hardware.gpu.name) {
+  } else if (out.profile->gpu != scenario.hardware.gpu.name) {
     out.profile = std::make_unique<Profile>(transferred(scenario, *out.profile, folder, place));
   }
-  const ProfileChoice choice{expert_format(scenario.model), scenario.engine.expert_distribution};
-  auto model = std::make_unique<ProfileCost>(step_setting(scenario), scenario.hardware,
-                                             *out.profile, choice, scenario.engine.host);
-  out.missing = model->missing();
-  out.model = std::move(model);
+  out.model = make_model(scenario, out.profile.get(), out.missing);
   return out;
 }
 
@@ -514,7 +528,7 @@ PrefillParts prefill_parts(const Scenario& scenario, const CostModel& cost,
 
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress, StepLedgers* explained,
-                       const RecordRules& records) {
+                       const RecordRules& records, unsigned threads) {
   check_can_run(scenario);
   check_blocks(scenario, trace);
   const ScenarioCost cost = make_cost(scenario);
@@ -523,14 +537,20 @@ RunResult run_scenario(const Scenario& scenario, const Trace& trace,
     ClusterParts parts{.make_replica = [&] { return make_replica(scenario); },
                        .cost = cost.model.get(),
                        .config = scenario.cluster,
-                       .seed = scenario.seed};
+                       .seed = scenario.seed,
+                       .threads = threads,
+                       .make_cost =
+                           [&] {
+                             std::vector<std::string> missing;
+                             return make_model(scenario, cost.profile.get(), missing);
+                           }};
     ScenarioCost prefill_cost;
     if (scenario.prefill) {
       prefill_cost = make_cost(*scenario.prefill);
       parts.prefill = prefill_parts(scenario, *prefill_cost.model, explained);
     }
     Simulation simulation(trace, workload, std::move(parts),
-                          host_rules(scenario, {.explained = explained}));
+                          host_rules(scenario, {.explained = explained}), records);
     return run_world(scenario, trace, simulation, progress);
   }
   const auto replica = make_replica(scenario);

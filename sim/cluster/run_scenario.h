@@ -88,9 +88,10 @@ RunResult run_parts(const Scenario& scenario, const Trace& trace, Replica& repli
                     const RecordRules& records = {});
 
 // One run, of a cluster where the scenario has one. Several runs may share a trace.
-// `explained` gets the time of its steps by what takes it.
+// `explained` gets the time of its steps by what takes it. `threads`: of a cluster whose replicas go
+// on apart; no result depends on it.
 RunResult run_scenario(const Scenario& scenario, const Trace& trace,
                        const ProgressFunction& progress = {}, StepLedgers* explained = nullptr,
-                       const RecordRules& records = {});
+                       const RecordRules& records = {}, unsigned threads = 1);
 
 }  // namespace v4cap

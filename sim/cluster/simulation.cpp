@@ -27,9 +27,17 @@ void add_to(ContentHash& hash, const RequestRecord& r) {
   hash.add(std::int64_t{r.preemptions});
 }
 
-// `hash` has the records already.
-std::uint64_t hash_of(ContentHash hash, const RunResult& result) {
-  const auto time = [&](SimTime t) { hash.add(t.time_since_epoch().count()); };
+// Of a cluster's record, beside what every record has.
+void add_place_to(ContentHash& hash, const RequestRecord& r, bool transfers) {
+  hash.add(std::int64_t{r.replica});
+  hash.add(std::int64_t{r.retries});
+  if (!transfers) return;
+  hash.add(std::int64_t{r.prefill_replica});
+  hash.add(r.prompt_read.time_since_epoch().count());
+}
+
+// `hash` has the records already, `places` what a cluster's records have beside it.
+std::uint64_t hash_of(ContentHash hash, const ContentHash& places, const RunResult& result) {
   for (const std::int64_t bytes : result.totals.evicted.bytes) hash.add(bytes);
   for (const std::int64_t bytes : result.totals.written.bytes) hash.add(bytes);
   for (const TierTotals& tier : result.totals.tiers) {
@@ -39,15 +47,9 @@ std::uint64_t hash_of(ContentHash hash, const RunResult& result) {
   hash.add(result.totals.steps);
   hash.add(result.totals.events);
   if (!result.cluster) return hash.value();
-  for (const RequestRecord& r : result.records) {
-    hash.add(std::int64_t{r.replica});
-    hash.add(std::int64_t{r.retries});
-    if (!result.cluster->transfer) continue;
-    hash.add(std::int64_t{r.prefill_replica});
-    time(r.prompt_read);
-  }
+  hash.add(places.value());
   for (const ClusterEvent& event : result.cluster->events) {
-    time(event.at);
+    hash.add(event.at.time_since_epoch().count());
     hash.add(event.what);
   }
   return hash.value();
@@ -70,6 +72,11 @@ double mean_in_system(const std::vector<RequestRecord>& records, SimTime from, S
   return inside_s / to_seconds(to - from);
 }
 
+RequestSpec spec_without_keys(const Trace& trace, std::uint32_t request) {
+  const TraceRequest& wanted = trace.played(request);
+  return {request, wanted.prompt, wanted.output, {}, wanted.session};
+}
+
 bool backlog_grows(const std::vector<RequestRecord>& records, SimTime first, SimTime last) {
   const auto s = BacklogStretches::of(first, last);
   return BacklogStretches::grows(mean_in_system(records, s.middle_begin, s.middle_end),
@@ -86,18 +93,18 @@ Simulation::Simulation(
   HostRules begins = host_;
   if (workload.warmups() > 0) begins.explained = nullptr;
   cluster_ = make_cluster(begins);
-  cluster_->set_requests([this](std::uint32_t request, Tokens block) {
-    const TraceRequest& wanted = trace_.played(request);
-    RequestSpec spec{request, wanted.prompt, wanted.output, {}, wanted.session};
-    sequence_keys(trace_, request, block, id_scratch_, spec.keys);
+  cluster_->set_requests([this](std::uint32_t request, Tokens block, std::vector<IdRun>& ids) {
+    RequestSpec spec = spec_without_keys(trace_, request);
+    sequence_keys(trace_, request, block, ids, spec.keys);
     return spec;
   });
   answered_.resize(workload.requests());
   const bool is_long = static_cast<std::int64_t>(workload.measured()) > records_.most_kept;
-  if (is_long && workload.warmups() == 0) {
+  if (is_long && workload.warmups() == 0 && !cluster_->hands_over()) {
     last_arrival_ = workload.last_arrival();
     if (last_arrival_ || !workload.open_loop()) digest_ = std::make_shared<MetricsDigest>();
   }
+  if (digest_) cluster_digest_ = cluster_->make_digest(workload.arrives_in_order());
   if (!digest_) result_.records.resize(workload.measured());
   initial_ = workload.next_initial();
 }
@@ -108,8 +115,9 @@ Simulation::Simulation(const Trace& trace, Workload& workload, Replica& replica,
         return std::make_unique<Cluster>(replica, cost, rules);
       }) {}
 
-Simulation::Simulation(const Trace& trace, Workload& workload, ClusterParts parts, HostRules host)
-    : Simulation(trace, workload, std::move(host), RecordRules{}, [&](const HostRules& rules) {
+Simulation::Simulation(const Trace& trace, Workload& workload, ClusterParts parts, HostRules host,
+                       RecordRules records)
+    : Simulation(trace, workload, std::move(host), std::move(records), [&](const HostRules& rules) {
         return std::make_unique<Cluster>(std::move(parts), rules);
       }) {
   many_ = true;
@@ -121,6 +129,10 @@ RunResult Simulation::run(const ProgressFunction& progress) {
   std::int64_t next_progress = host_.steps_per_progress;
   // Faults and decisions about replicas go on for ever; the run does not.
   while (initial_ || !queue_.empty() || cluster_->has_work()) {
+    if (go_apart()) {
+      if (progress && !progress(static_cast<double>(ended_) / requests)) throw Interrupted{};
+      continue;
+    }
     EarliestOf::Next coming = next();
     const SimTime now = coming.at;
     V4CAP_CHECK(now != kNever, "requests wait for what never comes");
@@ -184,6 +196,7 @@ Arrival Simulation::take_arrival() {
 void Simulation::pass(SimTime now) {
   const std::int64_t in_system = arrived_ - ended_;
   if (backlog_) backlog_->pass(last_change_, now, in_system, in_system_ns_);
+  if (cluster_digest_) cluster_digest_->pass(now, cluster_->happened());
   in_system_ns_ += static_cast<Int128>(in_system) * (now - last_change_).count();
   last_change_ = now;
 }
@@ -194,15 +207,48 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   if (arrived_++ == 0) {
     totals.first_arrival = now;
     if (digest_ && last_arrival_) backlog_.emplace(now, *last_arrival_);
+    if (cluster_digest_) cluster_digest_->begin(now);
     cluster_->begin(now);
   }
   totals.last_arrival = now;
   cluster_->submit(request, now, just_ended_);
 }
 
-void Simulation::note_ended(const RequestRecord& record, SimTime now) {
-  pass(now);
-  ++ended_;
+// Replicas that nothing connects for a while go on by themselves, and what became of their requests
+// is counted afterwards.
+bool Simulation::go_apart() {
+  if (!workload_.independent()) return false;
+  SimTime until = cluster_->apart_until();
+  if (backlog_) until = std::min(until, backlog_->next());
+  if (next().at >= until) return false;
+  const std::int64_t before = arrived_, ended_before = ended_;
+  const SimTime since = std::exchange(last_change_, until);
+  Int128 arrivals_ns = 0, ends_ns = 0;  // sums of times since `since`
+  SimTime last = since;
+  while (initial_ && initial_->at < until &&
+         (arrived_ - before < cluster_->most_dealt() || initial_->at == last)) {
+    const Arrival arrival = take_arrival();
+    last = arrival.at;
+    ++arrived_;
+    arrivals_ns += (last - since).count();
+    cluster_->deal(spec_without_keys(trace_, arrival.request), last);
+  }
+  if (arrived_ > before) result_.totals.last_arrival = last;
+  if (initial_) last_change_ = until = std::min(until, initial_->at);
+  cluster_->advance(until, initial_.has_value(), [&](const RequestRecord& record) {
+    ++ended_;
+    ends_ns += (record.finished - since).count();
+    keep(answer(record));
+  });
+  const auto span = static_cast<Int128>((until - since).count());
+  in_system_ns_ +=
+      span * (arrived_ - ended_before) - arrivals_ns - (span * (ended_ - ended_before) - ends_ns);
+  if (backlog_) backlog_->pass(until, until, arrived_ - ended_, in_system_ns_);
+  if (cluster_digest_) cluster_digest_->pass(until, cluster_->happened());
+  return true;
+}
+
+RequestRecord Simulation::answer(const RequestRecord& record) {
   V4CAP_CHECK(!answered_[record.id], "request " + std::to_string(record.id) + " ended twice");
   answered_[record.id] = true;
   const TraceRequest& asked = trace_.played(record.id);
@@ -212,6 +258,13 @@ void Simulation::note_ended(const RequestRecord& record, SimTime now) {
   whole.turn = asked.turn;
   whole.prompt = asked.prompt;
   whole.output = asked.output;
+  return whole;
+}
+
+void Simulation::note_ended(const RequestRecord& record, SimTime now) {
+  pass(now);
+  ++ended_;
+  const RequestRecord whole = answer(record);
   if (workload_.is_warmup(record.id)) {
     result_.warmup.push_back(whole);
     if (result_.warmup.size() == workload_.warmups()) begin_measuring();
@@ -244,6 +297,10 @@ void Simulation::keep(const RequestRecord& r) {
   window_.add(r, [&](const RequestRecord& next) {
     add_to(records_hash_, next);
     digest_->add(next);
+    if (cluster_digest_) {
+      add_place_to(places_hash_, next, false);
+      cluster_digest_->add(next);
+    }
     if (records_.not_kept) records_.not_kept(next);
   });
 }
@@ -299,11 +356,17 @@ void Simulation::finish(RunResult& result) {
                 : backlog_grows(result.records, totals.first_arrival, totals.last_arrival));
   result.occupancy = cluster_->take_occupancy();
   result.ranks = cluster_->take_rank_occupancy();
-  if (many_) result.cluster = cluster_->take_result(totals.last_finish);
   V4CAP_CHECK(window_.empty(), "records wait for one that never came");
   for (const RequestRecord& r : result.records) add_to(records_hash_, r);
   result.digest = digest_;
-  totals.result_hash = hash_of(records_hash_, result);
+  if (many_) {
+    if (cluster_digest_) cluster_digest_->pass(kNever, cluster_->happened());
+    result.cluster = cluster_->take_result(totals.last_finish);
+    result.cluster->digest = cluster_digest_;
+    const bool transfers = result.cluster->transfer.has_value();
+    for (const RequestRecord& r : result.records) add_place_to(places_hash_, r, transfers);
+  }
+  totals.result_hash = hash_of(records_hash_, places_hash_, result);
 }
 
 }  // namespace v4cap

@@ -16,6 +16,7 @@
 #include "sim/cluster/workload.h"
 #include "sim/core/event_queue.h"
 #include "sim/core/hash.h"
+#include "sim/output/cluster_summary.h"
 #include "sim/output/metrics.h"
 #include "sim/output/record.h"
 #include "traces/trace.h"
@@ -26,9 +27,10 @@ namespace v4cap {
 using ProgressFunction = std::function<bool(double fraction_done)>;
 
 // What becomes of the records of requests. A long run keeps none of them: RunResult::records stays
-// empty and RunResult::digest is there in its place; all but quantiles is as if they were kept. Runs
-// whose figures need every record keep all: those of a cluster, of a client with a warm-up, and of an
-// open loop whose requests wait for others.
+// empty and RunResult::digest is there in its place, of a cluster ClusterResult::digest beside it; all
+// but quantiles is as if they were kept. Runs whose figures need every record keep all: those with
+// replicas that read prompts for others, of a client with a warm-up, and of an open loop whose
+// requests wait for others.
 struct RecordRules {
   // Of runs of more requests than this none is kept.
   std::int64_t most_kept = std::numeric_limits<std::int64_t>::max();
@@ -44,7 +46,8 @@ class Simulation {
   // All arguments must outlive the simulation.
   Simulation(const Trace& trace, Workload& workload, Replica& replica, const CostModel& cost,
              HostRules host = {}, RecordRules records = {});
-  Simulation(const Trace& trace, Workload& workload, ClusterParts parts, HostRules host = {});
+  Simulation(const Trace& trace, Workload& workload, ClusterParts parts, HostRules host = {},
+             RecordRules records = {});
 
   // Plays the whole workload. Throws Interrupted when `progress` asks to stop.
   RunResult run(const ProgressFunction& progress = {});
@@ -60,6 +63,9 @@ class Simulation {
   void arrive(std::uint32_t request, SimTime now);
   void pass(SimTime now);
   void note_ended(const RequestRecord& record, SimTime now);
+  // The record with what the workload knows of its request, which is answered with it.
+  RequestRecord answer(const RequestRecord& record);
+  bool go_apart();
   void keep(const RequestRecord& record);
   void begin_measuring();
   void finish(RunResult& result);
@@ -81,9 +87,10 @@ class Simulation {
   std::vector<bool> answered_;  // each request
   // Of a run that keeps no records.
   RecordRules records_;
-  std::shared_ptr<MetricsDigest> digest_;  // null: all are kept
+  std::shared_ptr<MetricsDigest> digest_;          // null: all are kept
+  std::shared_ptr<ClusterDigest> cluster_digest_;  // beside it, of a cluster
   RecordWindow window_;
-  ContentHash records_hash_;
+  ContentHash records_hash_, places_hash_;
   std::optional<SimTime> last_arrival_;  // of an open loop
   std::optional<Backlog> backlog_;
   std::int64_t steps_ = 0;  // since the warm-up
@@ -94,7 +101,6 @@ class Simulation {
   std::uint64_t events_before_ = 0;  // scheduled when the warm-up was over
   std::vector<RequestRecord> just_ended_;
   std::vector<Arrival> released_;
-  std::vector<IdRun> id_scratch_;
 };
 
 }  // namespace v4cap

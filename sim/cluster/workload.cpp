@@ -47,6 +47,11 @@ bool Workload::open_loop() const {
   return config_.arrivals == ArrivalMode::trace || config_.arrivals == ArrivalMode::poisson;
 }
 
+bool Workload::independent() const {
+  return config_.arrivals != ArrivalMode::closed_loop && config_.arrivals != ArrivalMode::client &&
+         trace_.after.empty();
+}
+
 void Workload::begin_closed_loop() {
   const auto at_a_time = static_cast<std::size_t>(config_.sessions_at_a_time);
   singles_ = trace_.session_names.empty() && trace_.after.empty();

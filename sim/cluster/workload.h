@@ -60,6 +60,10 @@ class Workload {
     return request < measured_begin_ ? measured_requests + request : request;
   }
   bool open_loop() const;
+  // Of two requests that with the greater id arrives no earlier.
+  bool arrives_in_order() const { return open_loop() && in_order_ && trace_.after.empty(); }
+  // No request waits for another one: when all arrive is known before the first does.
+  bool independent() const;
   // When the last request of an open loop comes, where none waits for others: then it is known
   // before the first. Nothing elsewhere. Goes through all that next_initial() has still to say.
   std::optional<SimTime> last_arrival() const;

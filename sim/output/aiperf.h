@@ -56,12 +56,14 @@ inline constexpr const char* kRecordsFile = "profile_export.jsonl";
 // The same for records that come one by one and are not kept: lines are handed on many at a time.
 class RecordStream {
  public:
-  explicit RecordStream(TextSink sink) : sink_(std::move(sink)) {}
+  explicit RecordStream(TextSink sink, RecordOf of = RecordOf::replica)
+      : sink_(std::move(sink)), of_(of) {}
   void add(const RequestRecord& record);
   void flush();  // what is left, after the last
 
  private:
   TextSink sink_;
+  RecordOf of_;
   std::string lines_;
 };
 

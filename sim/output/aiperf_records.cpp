@@ -115,7 +115,7 @@ void write_aiperf_records(const std::vector<RequestRecord>& records, const TextS
 
 void RecordStream::add(const RequestRecord& record) {
   constexpr std::size_t kHandedOn = std::size_t{1} << 16;
-  lines_ += aiperf_record(record);
+  lines_ += aiperf_record(record, BenchmarkPhase::profiling, of_);
   lines_ += '\n';
   if (lines_.size() >= kHandedOn) flush();
 }

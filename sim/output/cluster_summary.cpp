@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <deque>
+#include <map>
 #include <utility>
 
 #include "sim/core/error.h"
+#include "sim/core/quantile_sketch.h"
 #include "sim/output/humanise.h"
 #include "sim/output/metrics.h"
 #include "sim/output/table.h"
@@ -18,35 +22,98 @@ constexpr std::size_t kWindowsAfter = 6;
 constexpr std::size_t kReplicasShown = 12;
 constexpr std::int64_t kMostWindows = 100'000;
 
-// Sums over requests while they are added, one after the other.
+// What figures of a cluster need of a record.
+struct Seen {
+  explicit Seen(const RequestRecord& r)
+      : arrival(r.arrival),
+        prompt(r.prompt),
+        hit(r.hit),
+        ttft_ms(time_to_first_token_ms(r)),
+        replica(static_cast<std::size_t>(r.replica)),
+        retried(r.retries > 0),
+        end(r.end) {}
+  SimTime arrival;
+  Tokens prompt, hit;
+  std::optional<double> ttft_ms;
+  std::size_t replica = 0;
+  bool retried = false;
+  RequestEnd end{};
+};
+
+void add_to(std::vector<double>& times, double ms) {
+  times.push_back(ms);
+}
+void add_to(QuantileSketch& times, double ms) {
+  times.add(ms);
+}
+Distribution described(const std::vector<double>& times) {
+  return describe(times);
+}
+Distribution described(const QuantileSketch& times) {
+  return times.describe();
+}
+
+// Sums over requests while they are added, one after the other. `Times`: all, or a sketch of them.
+template <class Times>
 struct Sample {
   std::int64_t requests = 0, finished = 0, retried = 0;
   Tokens prompt, hit;
-  std::vector<double> ttft_ms;
+  Times ttft_ms;
 
-  void add(const RequestRecord& r) {
+  void add(const Seen& r) {
     if (r.end == RequestEnd::refused) return;
     ++requests;
-    retried += r.retries > 0 ? 1 : 0;
+    retried += r.retried ? 1 : 0;
     if (r.end != RequestEnd::finished) return;
     ++finished;
     prompt += r.prompt;
     hit += r.hit;
-    if (const auto ttft = time_to_first_token_ms(r)) ttft_ms.push_back(*ttft);
+    if (r.ttft_ms) add_to(ttft_ms, *r.ttft_ms);
   }
   std::optional<double> hit_rate() const {
     if (prompt == Tokens{0}) return std::nullopt;
     return static_cast<double>(hit.value) / static_cast<double>(prompt.value);
   }
 };
+using WholeSample = Sample<std::vector<double>>;
+using SketchedSample = Sample<QuantileSketch>;
 
-WindowSummary summary_of(Sample sample, Duration from, Duration to) {
+template <class Times>
+WindowSummary summary_of(const Sample<Times>& sample, Duration from, Duration to) {
   return {.from_s = exact_ms(from) / 1e3,
           .to_s = exact_ms(to) / 1e3,
           .requests = sample.requests,
           .retried = sample.retried,
           .hit_rate = sample.hit_rate(),
-          .ttft_ms = describe(std::move(sample.ttft_ms))};
+          .ttft_ms = described(sample.ttft_ms)};
+}
+
+template <class Times>
+ReplicaSummary summary_of(const Sample<Times>& sample) {
+  ReplicaSummary out;
+  out.requests = sample.requests;
+  out.finished = sample.finished;
+  out.hit_rate = sample.hit_rate();
+  out.ttft_ms = described(sample.ttft_ms);
+  return out;
+}
+
+// Windows after a disturbance, and the one before it, which is the first.
+template <class Times>
+struct AfterSamples {
+  std::array<Sample<Times>, kWindowsAfter + 1> all, struck;
+
+  void summarise(Duration window, ClusterSummary& out) const {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Duration from = window * (static_cast<std::int64_t>(i) - 1);
+      out.after.push_back(summary_of(all[i], from, from + window));
+      out.after_on_struck.push_back(summary_of(struck[i], from, from + window));
+    }
+  }
+};
+
+std::int64_t windows_until(SimTime first, SimTime last_arrival, Duration window) {
+  return std::min((last_arrival - first) / window + 1, kMostWindows);
 }
 
 double share(double part, double whole) {
@@ -83,37 +150,48 @@ std::pair<ByArrival::const_iterator, ByArrival::const_iterator> arrived(const By
 }
 
 void add_after(const ClusterResult& cluster, const ByArrival& requests, ClusterSummary& out) {
-  std::vector<Sample> all(kWindowsAfter + 1), struck(kWindowsAfter + 1);
+  AfterSamples<std::vector<double>> after;
   for (const ClusterEvent& event : cluster.events) {
     if (!event.disturbs) continue;
     ++out.disturbances;
-    for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t i = 0; i < after.all.size(); ++i) {
       const SimTime from = event.at + cluster.window * (static_cast<std::int64_t>(i) - 1);
       const auto [begin, end] = arrived(requests, from, from + cluster.window);
       for (auto it = begin; it != end; ++it) {
-        all[i].add(**it);
-        if (static_cast<std::size_t>((*it)->replica) == event.replica) struck[i].add(**it);
+        const Seen seen(**it);
+        after.all[i].add(seen);
+        if (seen.replica == event.replica) after.struck[i].add(seen);
       }
     }
   }
-  if (out.disturbances == 0) return;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Duration from = cluster.window * (static_cast<std::int64_t>(i) - 1);
-    out.after.push_back(summary_of(std::move(all[i]), from, from + cluster.window));
-    out.after_on_struck.push_back(summary_of(std::move(struck[i]), from, from + cluster.window));
-  }
+  if (out.disturbances > 0) after.summarise(cluster.window, out);
 }
 
 void add_windows(const RunResult& result, const ByArrival& requests, ClusterSummary& out) {
   const Duration window = result.cluster->window;
   const SimTime first = result.totals.first_arrival;
-  const Duration span = result.totals.last_arrival - first;
-  for (std::int64_t i = 0; i <= std::min(span / window, kMostWindows - 1); ++i) {
+  const std::int64_t windows = windows_until(first, result.totals.last_arrival, window);
+  for (std::int64_t i = 0; i < windows; ++i) {
     const auto [begin, end] = arrived(requests, first + window * i, first + window * (i + 1));
-    Sample sample;
-    for (auto it = begin; it != end; ++it) sample.add(**it);
-    out.windows.push_back(summary_of(std::move(sample), window * i, window * (i + 1)));
+    WholeSample sample;
+    for (auto it = begin; it != end; ++it) sample.add(Seen(**it));
+    out.windows.push_back(summary_of(sample, window * i, window * (i + 1)));
   }
+}
+
+void add_records(const RunResult& result, ClusterSummary& out) {
+  std::vector<WholeSample> samples(result.cluster->replicas.size());
+  for (const RequestRecord& r : result.records) {
+    const auto n = static_cast<std::size_t>(r.replica);
+    V4CAP_CHECK(n < samples.size(), "a request ended on a replica that does not exist");
+    samples[n].add(Seen(r));
+    out.retried += r.retries > 0 ? 1 : 0;
+    out.failed += r.end == RequestEnd::failed ? 1 : 0;
+  }
+  for (const WholeSample& sample : samples) out.replicas.push_back(summary_of(sample));
+  const ByArrival requests = by_arrival(result.records);
+  add_after(*result.cluster, requests, out);
+  add_windows(result, requests, out);
 }
 
 void write_times(JsonWriter& json, const Distribution& ttft_ms) {
@@ -169,43 +247,135 @@ std::string seconds_text(SimTime at) {
 
 }  // namespace
 
+struct ClusterDigest::Parts {
+  struct Disturbance {
+    SimTime at;
+    std::size_t replica = 0;
+  };
+
+  explicit Parts(const Rules& r) : rules(r), replicas(r.replicas) {}
+
+  WindowSummary window(std::int64_t i, const SketchedSample& sample) const {
+    return summary_of(sample, rules.window * i, rules.window * (i + 1));
+  }
+  void add_to_window(const Seen& seen);
+  void add_to_disturbances(const Seen& seen);
+
+  Rules rules;
+  SimTime first = kSimStart;
+  std::vector<SketchedSample> replicas;
+  std::int64_t retried = 0, failed = 0;
+  std::vector<WindowSummary> closed;            // the first windows
+  std::map<std::int64_t, SketchedSample> open;  // others in which something arrived
+  // Requests that a disturbance may still come for, within a window of their arrival.
+  std::deque<Seen> waiting;
+  std::size_t events = 0;  // seen of all that happened
+  std::vector<Disturbance> disturbances;
+  AfterSamples<QuantileSketch> after;
+};
+
+ClusterDigest::ClusterDigest(const Rules& rules) : parts_(std::make_unique<Parts>(rules)) {}
+ClusterDigest::~ClusterDigest() = default;
+
+void ClusterDigest::begin(SimTime first_arrival) {
+  parts_->first = first_arrival;
+}
+
+void ClusterDigest::add(const RequestRecord& record) {
+  const Seen seen(record);
+  Parts& p = *parts_;
+  V4CAP_CHECK(seen.replica < p.replicas.size(), "a request ended on a replica that does not exist");
+  p.replicas[seen.replica].add(seen);
+  p.retried += seen.retried ? 1 : 0;
+  p.failed += seen.end == RequestEnd::failed ? 1 : 0;
+  p.add_to_window(seen);
+  if (p.rules.disturbed) p.waiting.push_back(seen);
+}
+
+void ClusterDigest::Parts::add_to_window(const Seen& seen) {
+  const std::int64_t i = (seen.arrival - first) / rules.window;
+  if (i >= kMostWindows) return;
+  while (rules.in_order && static_cast<std::int64_t>(closed.size()) < i) {
+    const auto next = static_cast<std::int64_t>(closed.size());
+    closed.push_back(window(next, open[next]));
+    open.erase(next);
+  }
+  open[i].add(seen);
+}
+
+void ClusterDigest::pass(SimTime now, const std::vector<ClusterEvent>& events) {
+  Parts& p = *parts_;
+  if (!p.rules.disturbed) return;
+  for (; p.events < events.size(); ++p.events) {
+    const ClusterEvent& event = events[p.events];
+    if (event.disturbs) p.disturbances.push_back({event.at, event.replica});
+  }
+  for (; !p.waiting.empty(); p.waiting.pop_front()) {
+    const Seen& seen = p.waiting.front();
+    if (now - seen.arrival <= p.rules.window) return;
+    p.add_to_disturbances(seen);
+  }
+}
+
+// It arrived in window i of a disturbance at T: T + (i - 1) x window <= arrival < T + i x window.
+void ClusterDigest::Parts::add_to_disturbances(const Seen& seen) {
+  const Duration span = rules.window * static_cast<std::int64_t>(after.all.size());
+  const SimTime latest = seen.arrival + rules.window;
+  const auto first_one =
+      std::ranges::upper_bound(disturbances, latest - span, {}, &Disturbance::at);
+  for (auto it = first_one; it != disturbances.end() && it->at <= latest; ++it) {
+    const auto i = static_cast<std::size_t>((latest - it->at) / rules.window);
+    after.all[i].add(seen);
+    if (it->replica == seen.replica) after.struck[i].add(seen);
+  }
+}
+
+void ClusterDigest::summarise(SimTime last_arrival, ClusterSummary& out) const {
+  const Parts& p = *parts_;
+  for (const SketchedSample& sample : p.replicas) out.replicas.push_back(summary_of(sample));
+  out.retried = p.retried;
+  out.failed = p.failed;
+  out.disturbances = static_cast<std::int64_t>(p.disturbances.size());
+  if (out.disturbances > 0) p.after.summarise(p.rules.window, out);
+  const std::int64_t windows = windows_until(p.first, last_arrival, p.rules.window);
+  for (std::int64_t i = 0; i < windows; ++i) {
+    if (i < static_cast<std::int64_t>(p.closed.size())) {
+      out.windows.push_back(p.closed[static_cast<std::size_t>(i)]);
+      continue;
+    }
+    const auto open = p.open.find(i);
+    out.windows.push_back(p.window(i, open == p.open.end() ? SketchedSample{} : open->second));
+  }
+}
+
 ClusterSummary summarise_cluster(const RunResult& result) {
   V4CAP_CHECK(result.cluster.has_value(), "a run of one replica has no cluster");
   const ClusterResult& cluster = *result.cluster;
   ClusterSummary out;
-  std::vector<Sample> samples(cluster.replicas.size());
-  for (const RequestRecord& r : result.records) {
-    const auto n = static_cast<std::size_t>(r.replica);
-    V4CAP_CHECK(n < samples.size(), "a request ended on a replica that does not exist");
-    samples[n].add(r);
-    out.retried += r.retries > 0 ? 1 : 0;
-    out.failed += r.end == RequestEnd::failed ? 1 : 0;
+  if (cluster.digest) {
+    cluster.digest->summarise(result.totals.last_arrival, out);
+  } else {
+    add_records(result, out);
   }
   const double gpus =
       static_cast<double>(result.gpus) / static_cast<double>(cluster.replicas.size());
   if (cluster.transfer) out.transfer = summary_of(*cluster.transfer);
-  for (std::size_t n = 0; n < samples.size(); ++n) {
+  for (std::size_t n = 0; n < cluster.replicas.size(); ++n) {
     const ReplicaResult& r = cluster.replicas[n];
-    out.replicas.push_back({.reads_prompts = r.reads_prompts,
-                            .requests = samples[n].requests,
-                            .finished = samples[n].finished,
-                            .hit_rate = samples[n].hit_rate(),
-                            .ttft_ms = describe(samples[n].ttft_ms),
-                            .steps = r.steps.steps,
-                            .lost_requests = r.lost_requests,
-                            .lost_tokens = r.lost_tokens,
-                            .busy_s = to_seconds(r.steps.busy),
-                            .up_s = to_seconds(r.up),
-                            .held_s = to_seconds(r.held),
-                            .lost = r.lost.total()});
+    ReplicaSummary& summary = out.replicas[n];
+    summary.reads_prompts = r.reads_prompts;
+    summary.steps = r.steps.steps;
+    summary.lost_requests = r.lost_requests;
+    summary.lost_tokens = r.lost_tokens;
+    summary.busy_s = to_seconds(r.steps.busy);
+    summary.up_s = to_seconds(r.up);
+    summary.held_s = to_seconds(r.held);
+    summary.lost = r.lost.total();
     out.lost_requests += r.lost_requests;
     out.lost_tokens += r.lost_tokens;
     out.gpu_hours +=
         to_seconds(r.held) / 3600 * (cluster.transfer ? static_cast<double>(r.gpus) : gpus);
   }
-  const ByArrival requests = by_arrival(result.records);
-  add_after(cluster, requests, out);
-  add_windows(result, requests, out);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,6 +59,36 @@ struct ClusterSummary {
   // is the window before. Of all replicas, and of the one that it struck.
   std::vector<WindowSummary> after, after_on_struck;
   std::vector<WindowSummary> windows;  // of the whole run, from its begin on
+};
+
+// What the records of a run would say of its replicas, where none is kept: sums, and sketches of
+// times to the first token. Memory grows with replicas and windows of time, and where faults may
+// strike with the requests of one window.
+class ClusterDigest {
+ public:
+  struct Rules {
+    std::size_t replicas = 0;
+    Duration window{};      // of figures over time
+    bool in_order = false;  // records come in order of arrival: windows that are over are summed up
+    bool disturbed = false;  // something may disturb replicas
+  };
+  explicit ClusterDigest(const Rules& rules);
+  ~ClusterDigest();
+
+  // The first request arrives, before its record or any other comes.
+  void begin(SimTime first_arrival);
+  // Records in order of their ids.
+  void add(const RequestRecord& record);
+  // What happened to the cluster before `now` is in `events`, in order; what it held before is
+  // there still.
+  void pass(SimTime now, const std::vector<ClusterEvent>& events);
+
+  // All but what replicas count themselves; of the whole run when all has been passed.
+  void summarise(SimTime last_arrival, ClusterSummary& out) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
 // `result.cluster` is there.

@@ -139,7 +139,11 @@ struct TransferResult {
   double moved_out_bytes = 0, offered_out_bytes = 0;
 };
 
+class ClusterDigest;  // sim/output/cluster_summary.h
+
 struct ClusterResult {
+  // Where no records are kept (RunResult::digest): what they would say of replicas.
+  std::shared_ptr<const ClusterDigest> digest{};
   std::optional<TransferResult> transfer{};
   std::vector<ReplicaResult> replicas;
   std::vector<ClusterEvent> events;  // in order
