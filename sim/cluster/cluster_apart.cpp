@@ -30,7 +30,8 @@ void Cluster::deal(const RequestSpec& request, SimTime at) {
 void Cluster::advance(SimTime until, bool more_comes,
                       const std::function<void(const RequestRecord&)>& ended) {
   V4CAP_CHECK(until <= apart_until() && touched_.empty(), "replicas go on apart that may not");
-  const std::size_t lanes = parts_.make_cost ? std::max(1U, parts_.threads) : 1;
+  const std::size_t lanes =
+      parts_.make_cost ? std::clamp<std::size_t>(parts_.threads, 1, units_.size()) : 1;
   while (lanes_.size() < lanes) {
     lanes_.emplace_back();
     if (lanes_.size() > 1) lanes_.back().cost = parts_.make_cost();

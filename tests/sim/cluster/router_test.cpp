@@ -90,6 +90,26 @@ TEST_CASE("router: a weighted score trades hits for load") {
   CHECK(chosen("weighted=1,0") == 0);
 }
 
+TEST_CASE("router: one that says that it does not look chooses the same whatever there is to see") {
+  for (const std::string& name : RouterRegistry::names()) {
+    CAPTURE(name);
+    const auto seeing = make_router(name), blind = make_router(name);
+    if (seeing->looks()) continue;
+    CHECK(name == "round_robin");
+    Field field(5), empty(5);
+    for (std::size_t i = 0; i < 40; ++i) {
+      field.targets[i % 5].count = i * 7 % 11;
+      field.targets[i % 3].hit = 60;
+      const std::vector<std::size_t> there =
+          i % 4 == 0 ? std::vector<std::size_t>{0, 2, 3} : std::vector<std::size_t>{0, 1, 2, 4};
+      RequestSpec request = request_of(static_cast<std::int32_t>(i));
+      const std::size_t chosen = field.choose(*seeing, request, there);
+      request.keys.clear();
+      CHECK(empty.choose(*blind, request, there) == chosen);
+    }
+  }
+}
+
 TEST_CASE("router: arguments that a rule does not take") {
   for (const std::string name : {"session=1", "least_tokens=2", "weighted=1", "weighted=-1,1",
                                  "weighted=0,0", "weighted=1,1,1", "weighted=a,b"}) {
