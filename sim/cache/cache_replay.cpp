@@ -23,7 +23,8 @@ class Replay {
         window_(policy.stores_window_of_every_token()),
         point_limit_(point_budget(layout, policy.retention())),
         scores_(policy.make_scores()),
-        index_(layout, block_, window_, point_retention(policy, layout), scores_.get()) {}
+        index_(layout, block_, window_, point_retention(policy, layout), scores_.get(),
+               dead_ends(policy, layout)) {}
 
   CacheTotals run() {
     for (std::uint32_t r = 0; r < trace_.requests.size(); ++r) request(r);

@@ -25,7 +25,8 @@ KvCache::KvCache(std::unique_ptr<Layout> layout, std::unique_ptr<SwaPolicy> poli
       windows_stay_(layout_->running_windows_stay()),
       point_limit_(point_budget(*layout_, policy_->retention())),
       scores_(policy_->make_scores()),
-      index_(*layout_, block, window_, point_retention(*policy_, *layout_), scores_.get()) {}
+      index_(*layout_, block, window_, point_retention(*policy_, *layout_), scores_.get(),
+             dead_ends(*policy_, *layout_)) {}
 
 void KvCache::observe(CacheObserver* observer) {
   V4CAP_CHECK(running_ == 0 && in_use() == KindBytes{},

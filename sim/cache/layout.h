@@ -71,6 +71,9 @@ class Layout {
   // Does a running sequence keep the windows of all that its steps ran until it ends, not just the
   // last one? Its last chunk of prefill and all that it generated then stay charged.
   virtual bool running_windows_stay() const { return false; }
+  // Where windows have a pool of their own and hits end where one is kept: are entries that are
+  // cached behind the last window of a branch given up with it (DeadEnds)?
+  virtual bool drops_dead_ends() const { return false; }
   // Where windows have a pool of their own: tokens that it holds for each token of the main pool.
   virtual std::optional<double> window_pool_ratio() const { return {}; }
   // What the engine says of this memory when it starts; nothing where no engine lays out so.

@@ -15,6 +15,13 @@ inline PointRetention point_retention(const SwaPolicy& policy, const Layout& lay
   return own ? PointRetention::own : PointRetention::with_block;
 }
 
+// Where hits end at the last window and the engine keeps no entries behind it.
+inline DeadEnds dead_ends(const SwaPolicy& policy, const Layout& layout) {
+  return policy.window_pool_ratio() && policy.hits_end_at_points() && layout.drops_dead_ends()
+             ? DeadEnds::drop
+             : DeadEnds::stay;
+}
+
 // What a point at a block end takes: the windows of its block where those have a pool of their own,
 // else a copy of the last window and the compressor rows.
 inline KindBytes point_bytes(const SwaPolicy& policy, const Layout& layout, Tokens block,

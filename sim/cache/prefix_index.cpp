@@ -71,9 +71,16 @@ std::size_t PrefixIndex::ChildKeyHash::operator()(const ChildKey& k) const noexc
   return mix64(static_cast<std::uint64_t>(k.key) ^ (std::uint64_t{k.parent} << 32));
 }
 PrefixIndex::PrefixIndex(const Layout& layout, Tokens block, bool window, PointRetention retention,
-                         PointScores* scores)
-    : layout_(layout), block_(block), window_(window), retention_(retention), scores_(scores) {
+                         PointScores* scores, DeadEnds dead_ends)
+    : layout_(layout),
+      block_(block),
+      window_(window),
+      retention_(retention),
+      scores_(scores),
+      drops_dead_ends_(dead_ends == DeadEnds::drop) {
   V4CAP_CHECK(scores == nullptr || retention == PointRetention::own, "scores of tied points");
+  V4CAP_CHECK(!drops_dead_ends_ || (scores == nullptr && retention == PointRetention::own),
+              "dead ends of tied or scored points");
   nodes_.emplace_back();  // the root: no blocks, always locked
   nodes_[kRootNode].refs = 1;
   points_.emplace_back();
@@ -173,6 +180,7 @@ void PrefixIndex::release(NodeId cursor) {
     ring_push_youngest(nodes_, id);
     note_leaf(id);
   }
+  if (drops_dead_ends_) drop_dead_end(cursor);
 }
 
 PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun> keys,
@@ -245,8 +253,22 @@ bool PrefixIndex::evict(bool blocks) {
 bool PrefixIndex::evict_oldest_block() {
   const NodeId id = nodes_[kRootNode].younger;  // the oldest: next to the root from its young side
   if (id == kRootNode) return false;
+  const NodeId parent = nodes_[id].parent;
+  const bool all = nodes_[id].count == 1;
   evict_last_block(id);
+  if (drops_dead_ends_) drop_dead_end(all ? parent : id);
   return true;
+}
+
+// Gives up what no point ends, from the end of a cached leaf back to a block that one does, a fork
+// or somebody who runs.
+void PrefixIndex::drop_dead_end(NodeId id) {
+  while (is_bare(id)) {
+    const NodeId parent = nodes_[id].parent;
+    const bool all = nodes_[id].count == 1;
+    evict_last_block(id);
+    if (all) id = parent;
+  }
 }
 
 // A block that no kept point makes useful.
@@ -370,6 +392,7 @@ void PrefixIndex::check() const {
       points += points_[point].bytes;
       ++point_count;
     }
+    V4CAP_CHECK(!drops_dead_ends_ || !is_bare(id), "a dead end stays");
     unlocked += node.refs == 0 ? 1 : 0;
   }
   V4CAP_CHECK(listed == unlocked, "LRU list and unlocked nodes differ");

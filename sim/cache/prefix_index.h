@@ -44,6 +44,13 @@ enum class PointRetention : std::uint8_t {
   own,         // never in use; evicted by itself, or with its block
 };
 
+// What becomes of the cached end of a branch in which no block has a point any more. For points that
+// go by themselves, without scores.
+enum class DeadEnds : std::uint8_t {
+  stay,  // its blocks go when memory is short of blocks
+  drop,  // they go with the last point: a cached leaf ends with a block that has one
+};
+
 // Why a point is kept, for those who judge it later.
 enum class PointReason : std::uint8_t {
   interval,  // at its distance from the one before
@@ -59,9 +66,10 @@ class PrefixIndex {
  public:
   // `window`: blocks carry the window entries of all their tokens. The layout must outlive the
   // index. `scores` (may be null; then it must outlive the index too) chooses what is evicted and
-  // needs PointRetention::own.
+  // needs PointRetention::own. DeadEnds::drop needs PointRetention::own without scores.
   PrefixIndex(const Layout& layout, Tokens block, bool window,
-              PointRetention retention = PointRetention::with_block, PointScores* scores = nullptr);
+              PointRetention retention = PointRetention::with_block, PointScores* scores = nullptr,
+              DeadEnds dead_ends = DeadEnds::stay);
 
   // Is told of nodes and points that come and go from now on; null: nobody is. The index is empty.
   void observe(CacheObserver* observer);
@@ -119,7 +127,7 @@ class PrefixIndex {
 
   // Evicts the next thing to go, by scores or the least recently used: a point that goes by itself,
   // or one block and the points in it. `blocks`: the memory that is short holds blocks; otherwise
-  // points go first. False when nothing is cached.
+  // points go first. Dead ends that this leaves may go, too. False when nothing is cached.
   bool evict(bool blocks);
   // Evicts a point only (retention `own`). False when there is none.
   bool evict_point();
@@ -189,6 +197,7 @@ class PrefixIndex {
   bool evict_oldest_block();
   bool evict_bare();
   bool is_bare(NodeId id) const;
+  void drop_dead_end(NodeId id);
   void note_leaf(NodeId id);
 
   const Layout& layout_;
@@ -196,6 +205,7 @@ class PrefixIndex {
   bool window_;
   PointRetention retention_;
   PointScores* scores_;
+  bool drops_dead_ends_;
   CacheObserver* observer_ = nullptr;
   OnLeave leaves_;
   std::vector<Node> nodes_;

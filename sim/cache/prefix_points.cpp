@@ -180,9 +180,11 @@ void PrefixIndex::evict_window(PointId id) {
     scores_->dropped(*this, id);
     return;
   }
-  Node& node = nodes_[points_[id].node];
+  const NodeId holder = points_[id].node;
+  Node& node = nodes_[holder];
   const auto at = first_after(node, points_[id].position) - 1 - node.points.begin();
   remove_point(node, static_cast<std::size_t>(at));
+  if (drops_dead_ends_) drop_dead_end(holder);
 }
 
 PointId PrefixIndex::previous_point(PointId id, bool kept) const {

@@ -58,12 +58,7 @@ std::unique_ptr<SwaPolicy> make_recompute(const PolicyContext& context) {
   // Both shapes start at the same token, which must be a cached one.
   const Tokens reach =
       rebuilt_rectangle(context.geometry, is_pyramid ? Tokens{1} : context.rebuild_page);
-  const Tokens threshold = context.recompute_threshold.value_or(std::max(rebuilt * 2, reach));
-  if (threshold < reach) {
-    throw InputError(
-        Place{}, "recompute_threshold_tokens must be at least the " + std::to_string(reach.value) +
-                     " tokens that a hit reaches back, got " + std::to_string(threshold.value));
-  }
+  const Tokens threshold = rebuild_threshold(context, std::max(rebuilt * 2, reach), reach);
   return std::make_unique<RecomputePolicy>(
       is_pyramid ? "recompute=pyramid" : "recompute",
       is_pyramid ? "hypothetical: no engine is known to ship it" : "", rebuilt, threshold);

@@ -52,6 +52,7 @@ class SglangLayout final : public Layout {
     const double ratio = context.window_pool_ratio.value_or(option("swa_full_tokens_ratio"));
     const bool by_slot = option("hca_state_by_slot") != 0;
     windows_stay_ = option("running_windows_stay") != 0;
+    drops_dead_ends_ = option("dead_ends_dropped") != 0;
     set_token_bytes(context.entry, std::llround(option("draft_entry_counted")), by_slot);
     const double slots = option("request_slots");
     slots_ = slots == kNoSlotsGiven ? context.max_running : std::llround(slots);
@@ -89,6 +90,10 @@ class SglangLayout final : public Layout {
   }
 
   bool running_windows_stay() const override { return windows_stay_; }
+
+  // SWARadixCache and UnifiedRadixCache: a leaf of the tree whose windows are evicted goes whole, and
+  // so do its ancestors that have neither windows nor other children.
+  bool drops_dead_ends() const override { return drops_dead_ends_; }
 
   std::vector<LogFigure> engine_log() const override {
     const double full = static_cast<double>(logged_.full_tokens);
@@ -202,7 +207,7 @@ class SglangLayout final : public Layout {
   std::int64_t draft_, steps_in_flight_;
   Tokens step_tokens_, max_context_;
   std::int64_t csa_ring_ = 0, hca_ring_ = 0, slots_ = 0;
-  bool windows_stay_ = false;
+  bool windows_stay_ = false, drops_dead_ends_ = false;
   double compressed_bytes_ = 0, window_bytes_ = 0, spread_ = 1;  // of a token, without the draft
   Bytes reserve_;
   Split logged_, split_;  // as the engine divides the memory, and as the pools are
@@ -233,6 +238,8 @@ const bool declared = LayoutParameters::add(
          1},
         {"running_windows_stay",
          "1: windows of a running request's last chunk and output stay until it ends", 0, 0, 1},
+        {"dead_ends_dropped", "1: entries cached behind a branch's last window go with that window",
+         0, 0, 1},
         {"request_slots", "slots that HCA state is reserved for; -1: engine.max_running",
          kNoSlotsGiven, kNoSlotsGiven, 1 << 20},
     });

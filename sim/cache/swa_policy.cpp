@@ -27,6 +27,14 @@ Tokens rebuilt_rectangle(const CacheGeometry& geometry, Tokens page) {
   return align(align(window) + window * (geometry.layers() - 1));
 }
 
+Tokens rebuild_threshold(const PolicyContext& context, Tokens fallback, Tokens reach) {
+  const Tokens threshold = context.recompute_threshold.value_or(fallback);
+  if (threshold >= reach) return threshold;
+  throw InputError(
+      Place{}, "recompute_threshold_tokens must be at least the " + std::to_string(reach.value) +
+                   " tokens that a hit reaches back, got " + std::to_string(threshold.value));
+}
+
 std::unique_ptr<SwaPolicy> make_policy(const std::string& text, const CacheGeometry& geometry,
                                        Tokens block, std::optional<Tokens> recompute_threshold,
                                        Tokens rebuild_page) {

@@ -53,6 +53,8 @@ class SwaPolicy {
   virtual std::optional<double> window_pool_ratio() const { return {}; }
   // Consecutive blocks that must have a point for a hit to resume at the last of them.
   virtual std::int64_t points_a_hit() const { return 1; }
+  // Cached entries behind the last kept point serve no hit.
+  virtual bool hits_end_at_points() const { return false; }
   // First position after `position` at which a point is to be kept while a prompt is computed, or
   // kNoPoint. Multiple of the block.
   virtual Tokens next_point(Tokens position, const PointContext& context) const = 0;

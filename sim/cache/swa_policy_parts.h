@@ -13,4 +13,8 @@ double parse_share(const PolicyContext& context, const std::string& form);
 // L W: 7,808 on V4-Pro, 7,936 with pages of 256.
 Tokens rebuilt_rectangle(const CacheGeometry& geometry, Tokens page);
 
+// From how many cached tokens up a hit is rebuilt: what the scenario says, or `fallback`. Throws
+// InputError (without a place) below the `reach` of a hit, whose first token must be cached.
+Tokens rebuild_threshold(const PolicyContext& context, Tokens fallback, Tokens reach);
+
 }  // namespace v4cap

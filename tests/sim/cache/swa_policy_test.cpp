@@ -79,6 +79,10 @@ TEST_CASE("policies resume where they can and rebuild what they must") {
       {"tail", 5888, 5120, 5120, 0},
       {"tail", 5888, 0, 0, 0},
       {"pool=0.1", 5888, 5632, 5632, 0},
+      {"pool=0.1+recompute", 15'360, 15'104, 15'104, 0},  // too short to be rebuilt
+      {"pool=0.1+recompute", 15'616, 15'360, 15'616, 7808},
+      {"pool=0.1+recompute", 15'616, 15'616, 15'616, 0},
+      {"pool=0.1+recompute", 0, 0, 0, 0},
       // reuse rebuilds where the last point is further back than that costs.
       {"reuse", 5888, 4096, 4096, 0},
       {"reuse", 102'400, 96'000, 96'000, 0},
@@ -99,6 +103,16 @@ TEST_CASE("recompute: the threshold can be set, down to what a hit rebuilds") {
   CHECK(lowest->resume(Tokens{7807}, {}).position == Tokens{0});
   CHECK(lowest->resume(Tokens{7808}, {}).position == Tokens{7808});
   CHECK_THROWS_AS(policy("recompute", 256, Tokens{7807}), InputError);
+}
+
+TEST_CASE("pool with recompute: what it rebuilds and from when on is as of recompute") {
+  const auto lowest = policy("pool=0.1+recompute", 256, Tokens{7808});
+  CHECK(lowest->name() == "pool=0.1+recompute");
+  CHECK(lowest->window_pool_ratio() == 0.1);
+  CHECK(lowest->resume(Tokens{7936}, Tokens{256}).rebuild == Tokens{7808});
+  CHECK_FALSE(lowest->hits_end_at_points());
+  CHECK(policy("pool=0.1")->hits_end_at_points());
+  CHECK_THROWS_AS(policy("pool=0.1+recompute", 256, Tokens{7807}), InputError);
 }
 
 TEST_CASE("pyramid runs as many layer-tokens as its rows add up to") {
@@ -162,6 +176,8 @@ TEST_CASE("a policy that does not fit is refused with what was expected") {
       {"more than all", "pool=1.5", "above 0 and up to 1"},
       {"no number", "pool=10%", "above 0 and up to 1"},
       {"not a number", "pool=nan", "above 0 and up to 1"},
+      {"rebuilt without a share", "pool=+recompute", "'pool=r+recompute'"},
+      {"rebuilt otherwise", "pool=0.1+replay", "'pool=r+recompute'"},
       {"negative share", "reuse=-0.1", "above 0 and up to 1"},
   };
   for (const Row& row : rows) {
@@ -181,7 +197,8 @@ TEST_CASE("what must be known before a result is believed is said") {
   CHECK(policy("recompute")->caveat().empty());
   CHECK(policy("recompute=pyramid")->caveat().find("hypothetical") == 0);
   CHECK(policy("replay")->caveat().find("approximate") == 0);
-  for (const char* name : {"full", "checkpoint=2048", "tail", "recompute", "replay", "pool=0.1"}) {
+  for (const char* name : {"full", "checkpoint=2048", "tail", "recompute", "replay", "pool=0.1",
+                           "pool=0.1+recompute"}) {
     CAPTURE(std::string(name));
     CHECK_FALSE(policy(name)->fallback().empty());
   }

@@ -15,6 +15,7 @@ struct ToyCosts {
   std::int64_t in_flight = 0;  // more for each token in flight
   std::int64_t windows = 0;    // > 0: windows have a pool of their own, of so many bytes
   bool windows_stay = false;   // of running sequences, until they end
+  bool drops_dead_ends = false;
 };
 
 class ToyLayout final : public Layout {
@@ -52,6 +53,7 @@ class ToyLayout final : public Layout {
     return bytes;
   }
   bool running_windows_stay() const override { return costs_.windows_stay; }
+  bool drops_dead_ends() const override { return costs_.drops_dead_ends; }
 
  private:
   ToyCosts costs_;
