@@ -133,7 +133,9 @@ std::optional<BelowGpu> KvCache::look_below(const CachedSequence& sequence, Toke
     const std::int64_t key = keys_[static_cast<std::size_t>(block)];
     const auto tier = tiers_->find(StoredKind::point, key);
     if (!tier) continue;  // policies that need no point
-    below.pieces.push_back({{StoredKind::point, key, block}, *tier, point_bytes(position)});
+    const StoredObject stored{StoredKind::point, key, block};
+    below.pieces.push_back(
+        {stored, *tier, tiers_->tier(static_cast<std::size_t>(*tier)).bytes_of(stored)});
     below.points.push_back(position);
   }
   return below;

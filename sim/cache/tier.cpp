@@ -61,7 +61,7 @@ void Tier::forget(EntryId id, KindBytes& book) {
 
 bool Tier::expect(const StoredObject& object, SimTime now, std::vector<Gone>& gone) {
   V4CAP_CHECK(!knows(object.kind, object.key), "tier " + spec_.name + " is given what it has");
-  V4CAP_CHECK(holds(object.kind), "tier " + spec_.name + " is given what it does not hold");
+  V4CAP_CHECK(takes(object), "tier " + spec_.name + " is given what it does not hold");
   latest(now);
   const KindBytes bytes = bytes_of(object);
   if (!there_) {

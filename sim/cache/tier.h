@@ -31,6 +31,7 @@ struct TierSpec {
   std::string name;
   Bytes capacity;
   std::array<bool, kStoredKinds> holds{true, true};  // blocks, points
+  std::int64_t points_every = 1;  // of points only those at the ends of every so many blocks
   std::array<std::optional<Duration>, kStoredKinds>
       to_live{};  // since the last use; none: for ever
 };
@@ -52,7 +53,11 @@ class Tier {
   Tier(TierSpec spec, Measure measure);
 
   const TierSpec& spec() const { return spec_; }
-  bool holds(StoredKind kind) const { return spec_.holds[static_cast<std::size_t>(kind)]; }
+  // Whether such an object may come here.
+  bool takes(const StoredObject& object) const {
+    if (!spec_.holds[static_cast<std::size_t>(object.kind)]) return false;
+    return object.kind == StoredKind::block || (object.block + 1) % spec_.points_every == 0;
+  }
 
   KindBytes bytes_of(const StoredObject& object) const {
     return measure_(object.kind, object.block);

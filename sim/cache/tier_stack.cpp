@@ -24,17 +24,17 @@ TierStack::TierStack(std::vector<Level> levels) : levels_(std::move(levels)) {
   V4CAP_CHECK(!levels_.empty(), "a stack without a tier");
 }
 
-// The next tier below a level that holds such objects.
-std::optional<int> TierStack::next_holder(int level, StoredKind kind) const {
+// The next tier below a level that takes the object.
+std::optional<int> TierStack::next_holder(int level, const StoredObject& object) const {
   for (int tier = level + 1; tier < static_cast<int>(levels_.size()); ++tier) {
-    if (levels_[at(tier)].tier->holds(kind)) return tier;
+    if (levels_[at(tier)].tier->takes(object)) return tier;
   }
   return std::nullopt;
 }
 
 // An object was used at a level for the so-manyth time: is it copied to the next one?
 void TierStack::consider(int level, const StoredObject& object, std::int64_t uses) {
-  const auto below = next_holder(level, object.kind);
+  const auto below = next_holder(level, object);
   if (!below || !levels_[at(*below)].policy->on_use(uses)) return;
   if (!levels_[at(*below)].tier->knows(object.kind, object.key)) copy_down(level, *below, object);
 }
@@ -60,7 +60,7 @@ void TierStack::left(const StoredObject& object) {
   V4CAP_CHECK(it != uses.end(), "what was never used left GPU memory");
   const std::int64_t count = it->second;
   uses.erase(it);
-  const auto below = next_holder(kGpuLevel, object.kind);
+  const auto below = next_holder(kGpuLevel, object);
   if (below && levels_[at(*below)].policy->on_leave(count) &&
       !levels_[at(*below)].tier->knows(object.kind, object.key)) {
     copy_down(kGpuLevel, *below, object);
@@ -74,7 +74,7 @@ bool TierStack::expect(int tier, const StoredObject& object) {
   gone.clear();
   const bool room = levels_[at(tier)].tier->expect(object, now_, gone);
   for (const Tier::Gone& one : gone) {
-    const auto below = next_holder(tier, one.object.kind);
+    const auto below = next_holder(tier, one.object);
     if (below && levels_[at(*below)].policy->on_leave(one.uses) &&
         !levels_[at(*below)].tier->knows(one.object.kind, one.object.key)) {
       copy_down(tier, *below, one.object);
@@ -112,7 +112,7 @@ int TierStack::load(std::uint32_t tag, const std::vector<LoadPiece>& pieces) {
       open.order.bytes += piece.read.total();
       for (int above = 0; above < tier; ++above) {
         const Tier& other = *levels_[at(above)].tier;
-        if (!other.holds(piece.object.kind) || other.knows(piece.object.kind, piece.object.key))
+        if (!other.takes(piece.object) || other.knows(piece.object.kind, piece.object.key))
           continue;
         if (expect(above, piece.object)) open.promoted.emplace_back(above, piece.object);
       }

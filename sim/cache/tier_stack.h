@@ -100,7 +100,7 @@ class TierStack {
     KindBytes bytes;
   };
 
-  std::optional<int> next_holder(int level, StoredKind kind) const;
+  std::optional<int> next_holder(int level, const StoredObject& object) const;
   void consider(int level, const StoredObject& object, std::int64_t uses);
   void copy_down(int from, int to, const StoredObject& object);
   bool expect(int tier, const StoredObject& object);

@@ -60,11 +60,24 @@ void check_drafts(const Scenario& scenario) {
   }
 }
 
+void check_tiers(const Scenario& scenario) {
+  const KvCacheConfig& kv = scenario.kv_cache;
+  for (const TierConfig& tier : kv.below.tiers) {
+    if (!tier.points_every || *tier.points_every % kv.block == Tokens{0}) continue;
+    const std::string path = "kv_cache.tiers." + tier.name + ".points_every";
+    throw InputError(place_of(scenario, path), path + ": expected a multiple of the block of " +
+                                                   std::to_string(kv.block.value) +
+                                                   " tokens, got " +
+                                                   std::to_string(tier.points_every->value));
+  }
+}
+
 // As large as the scenario says, or so many times the KV memory of the ranks that it is for.
-TierSpec tier_spec(const TierConfig& config, const Replica& replica) {
+TierSpec tier_spec(const TierConfig& config, const Replica& replica, Tokens block) {
   TierSpec spec{.name = config.name,
                 .capacity = {},
                 .holds = {config.blocks, config.points},
+                .points_every = config.points_every.value_or(block) / block,
                 .to_live = {config.blocks_live, config.points_live}};
   if (config.capacity) {
     spec.capacity = *config.capacity;
@@ -172,6 +185,7 @@ void check_can_run(const Scenario& scenario) {
            d.expert_parallel);
   }
   check_drafts(scenario);
+  check_tiers(scenario);
 }
 
 void check_steps_one_by_one(const Scenario& scenario) {
@@ -335,6 +349,19 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
       std::move(rules), kv.reuse_generated, acceptance);
 }
 
+// What a tier stores of blocks and points: what these take on the GPU, unless it keeps less of a
+// point.
+Tier::Measure tier_measure(const TierConfig& config, const KvCache& cache) {
+  if (!config.point_size) return cache.stored();
+  return [stored = cache.stored(), size = config.point_size->value](StoredKind kind,
+                                                                    std::int64_t block) {
+    if (kind == StoredKind::block) return stored(kind, block);
+    KindBytes point;
+    point[CacheKind::swa] = size;
+    return point;
+  };
+}
+
 void attach_tiers(const Scenario& scenario, Replica& replica) {
   const KvCacheConfig& kv = scenario.kv_cache;
   if (kv.below.tiers.empty()) return;
@@ -346,7 +373,8 @@ void attach_tiers(const Scenario& scenario, Replica& replica) {
       const TierConfig& config = kv.below.tiers[i];
       std::shared_ptr<Tier> tier = config.shared ? shared[i] : nullptr;
       if (tier == nullptr)
-        tier = std::make_shared<Tier>(tier_spec(config, replica), cache.stored());
+        tier = std::make_shared<Tier>(tier_spec(config, replica, kv.block),
+                                      tier_measure(config, cache));
       if (config.shared) shared[i] = tier;
       levels.push_back({std::move(tier), make_write_policy(config.write)});
     }

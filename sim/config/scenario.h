@@ -78,6 +78,8 @@ struct TierConfig {
   double times_gpu = 1;
   bool shared = false;                  // one for all attention ranks, else one for each
   bool blocks = true, points = true;    // what it holds
+  std::optional<Tokens> points_every;   // of points only those at multiples of it; empty: all
+  std::optional<Bytes> point_size;      // of a point here; empty: as on the GPU
   std::string write = "write_through";  // name[=argument] in the registry of write policies
   double read_bytes_per_s = 0, write_bytes_per_s = 0;
   Duration latency{};

@@ -9,6 +9,7 @@ namespace v4cap {
 namespace {
 
 constexpr double kTimesMax = 1e6;
+constexpr std::int64_t kEveryMax = std::int64_t{1} << 24;  // tokens; far above any context
 
 // From the fastest down; shared by attention ranks unless a scenario says otherwise.
 struct TierName {
@@ -40,6 +41,8 @@ const std::vector<KeySpec>& tier_keys() {
             return Names{"all", "blocks", "points"};
           },
           "blocks: compressed entries (with the windows that full stores); points: kept windows"),
+      key_or<Tokens>("points_every", "block", "of kept windows only those at multiples of it"),
+      key_or<Bytes>("point_size", "auto", "bytes of a kept window here; auto: as on the GPU"),
       key<std::string>("write", "what is copied here: write_through, write_back, selective=2, ...")
           .such_as(&WritePolicyRegistry::names),
       key<BytesPerSecond>("read_bandwidth", "towards the GPU").must(),
@@ -65,6 +68,9 @@ TierConfig read_tier(Section section, const TierName& which) {
       Holds::all);
   tier.blocks = holds != Holds::points;
   tier.points = holds != Holds::blocks;
+  tier.points_every =
+      section.optional_or<Tokens>("points_every", "block", between(Tokens{1}, Tokens{kEveryMax}));
+  tier.point_size = section.optional_or<Bytes>("point_size", "auto", above(Bytes{0}));
   tier.write = read_name(section, "write", tier.write);
   try {
     make_write_policy(tier.write);

@@ -102,6 +102,33 @@ TEST_CASE("tier stack: selective copies with the second use and forgets what is 
   CHECK(two.perform().empty());
 }
 
+TEST_CASE("tier stack: a tier may take only every so many points of a prefix") {
+  const auto sparse = std::make_shared<Tier>(
+      TierSpec{.name = "ssd", .capacity = Bytes{1000}, .points_every = 4}, ten);
+  std::vector<TierStack::Level> levels;
+  levels.push_back({std::make_shared<Tier>(TierSpec{.name = "host", .capacity = Bytes{1000}}, ten),
+                    make_write_policy("write_through")});
+  levels.push_back({sparse, make_write_policy("write_through")});
+  TierStack stack(std::move(levels));
+  for (std::int64_t block = 0; block < 12; ++block) {
+    stack.used({StoredKind::block, 100 + block, block});
+    stack.used({StoredKind::point, 100 + block, block});
+  }
+  std::vector<TransferOrder> orders;
+  do {
+    orders.clear();
+    stack.take_orders(orders);
+    for (const TransferOrder& order : orders) stack.performed(order.id);
+  } while (!orders.empty());
+  stack.check();
+  for (std::int64_t block = 0; block < 12; ++block) {
+    CAPTURE(block);
+    CHECK(stack.tier(0).knows(StoredKind::point, 100 + block));
+    CHECK(sparse->knows(StoredKind::block, 100 + block));
+    CHECK(sparse->knows(StoredKind::point, 100 + block) == (block % 4 == 3));
+  }
+}
+
 TEST_CASE("tier stack: an object passes a tier that does not hold its kind") {
   Two two("write_through", "write_through", {false, true});
   two.stack.used(block(1));

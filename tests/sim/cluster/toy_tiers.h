@@ -26,8 +26,10 @@ struct ToyTiers {
     std::shared_ptr<Tier> shared_ssd;
     for (std::size_t rank = 0; rank < replica.size(); ++rank) {
       const Tier::Measure measure = replica.rank(rank).cache().stored();
-      const TierSpec host_spec{"host", Bytes{host}, holds[0], to_live};
-      const TierSpec ssd_spec{"ssd", Bytes{ssd}, holds[1], to_live};
+      const TierSpec host_spec{
+          .name = "host", .capacity = Bytes{host}, .holds = holds[0], .to_live = to_live};
+      const TierSpec ssd_spec{
+          .name = "ssd", .capacity = Bytes{ssd}, .holds = holds[1], .to_live = to_live};
       if (shared_ssd == nullptr || !shared) shared_ssd = std::make_shared<Tier>(ssd_spec, measure);
       std::vector<TierStack::Level> levels;
       levels.push_back({std::make_shared<Tier>(host_spec, measure), make_write_policy(to_host)});

@@ -77,6 +77,33 @@ TEST_CASE("tiers: mistakes are refused with what would do") {
             .find("kv_cache.tiers.host.read_bandwidth: expected") != std::string::npos);
 }
 
+TEST_CASE("tiers: points of a tier may be fewer and smaller than those on the GPU") {
+  const std::string tier = "tiers: {remote: {" + kRates + ", capacity: 1 TiB";
+  const Scenario all = parsed("layout: sglang, " + tier + "}}");
+  CHECK(all.resolved_yaml.find("points_every: block") != std::string::npos);
+  CHECK(all.resolved_yaml.find("point_size: auto") != std::string::npos);
+  const Scenario s = parsed("layout: sglang, swa_policy: pool=0.1, " + tier +
+                            ", points_every: 2048, point_size: 3 MB}}");
+  const auto replica = make_replica(s);
+  const Tier& remote = replica->rank(0).cache().tiers()->tier(0);
+  CHECK(remote.spec().points_every == 8);
+  CHECK(remote.bytes_of({StoredKind::point, 1, 7}).total() == Bytes{3'000'000});
+  CHECK(remote.bytes_of({StoredKind::block, 1, 7}) ==
+        replica->rank(0).cache().layout().blocks(7, 8, false));
+  CHECK(remote.takes({StoredKind::point, 1, 7}));
+  CHECK_FALSE(remote.takes({StoredKind::point, 1, 6}));
+  CHECK(remote.takes({StoredKind::block, 1, 6}));
+  const Scenario odd =
+      parsed("layout: sglang, swa_policy: pool=0.1, " + tier + ", points_every: 2000}}");
+  try {
+    check_can_run(odd);
+    FAIL("accepted");
+  } catch (const InputError& e) {
+    CHECK(std::string(e.what()).find("points_every: expected a multiple of the block of 256") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("tiers: a multiple of GPU memory is of one rank's, or of all that share the tier") {
   const Scenario s =
       parsed("memory: 8 GiB, tiers: {host: {" + kRates + ", times_gpu: 2}, ssd: {" + kRates +
