@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "sim/core/error.h"
+#include "sim/core/hash.h"
 #include "traces/trace_builder.h"
 
 namespace v4cap {
@@ -59,6 +61,21 @@ std::int64_t shortest(Tokens longest, double ratio) {
       1, static_cast<std::int64_t>(static_cast<double>(longest.value) * ratio));
 }
 
+// In which order the requests of a run reach the server. Its bits are an engine's of the standard, so
+// that the order is the same everywhere.
+std::vector<std::int64_t> arrival_order(const BenchRun& run, std::uint32_t seed, std::size_t number,
+                                        bool shuffled) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(run.prompts));
+  std::iota(order.begin(), order.end(), 0);
+  if (!shuffled) return order;
+  std::mt19937_64 engine(mix64(seed + (std::uint64_t{number} << 32)));
+  for (std::int64_t left = std::min(run.prompts, run.concurrency); left > 1; --left) {
+    const auto drawn = engine() % static_cast<std::uint64_t>(left);
+    std::swap(order[static_cast<std::size_t>(left - 1)], order[static_cast<std::size_t>(drawn)]);
+  }
+  return order;
+}
+
 // Prompt i has the same ids in every run.
 class Requests {
  public:
@@ -111,13 +128,14 @@ BenchLengths bench_lengths(std::int64_t count, const BenchServingSpec& spec) {
 Trace bench_serving_trace(const BenchServingSpec& spec) {
   check(spec);
   Requests requests(spec);
+  std::size_t number = 0;  // of the run
   const auto add_run = [&](const BenchRun& run, bool measured) {
     const BenchLengths lengths = bench_lengths(run.prompts, spec);
     for (std::int64_t i = 0; i < spec.warmup_requests; ++i) {
       requests.add(0, lengths.input[0], std::min(lengths.output[0], kWarmupOutput));
     }
     requests.end_phase(run.concurrency, false);
-    for (std::int64_t i = 0; i < run.prompts; ++i) {
+    for (const std::int64_t i : arrival_order(run, spec.seed, number++, spec.burst_shuffled)) {
       const auto at = static_cast<std::size_t>(i);
       requests.add(i, lengths.input[at], lengths.output[at]);
     }

@@ -31,6 +31,9 @@ struct BenchServingSpec {
   std::uint32_t seed = 1;
   // Copies of the first prompt that are sent before each run, with at most 32 output tokens each.
   std::int64_t warmup_requests = 0;
+  // The requests that a run sends at once, its first `concurrency` ones, reach the server in an order
+  // of their own, drawn from the seed for each run. Else in the client's order.
+  bool burst_shuffled = false;
   Tokens block{64};
 };
 

@@ -77,6 +77,12 @@ const std::vector<KeySpec>& bench_serving_keys() {
             .within(0, 1));
     add(key<std::int64_t>("seed", "of the client's lengths").within(0, 0xffffffff));
     add(key<std::int64_t>("warmup_requests", "sent and awaited first").within(0, 1'000'000));
+    add(choice_key(
+        "burst_order",
+        [] {
+          return Names{"sent", "shuffled"};
+        },
+        "in which what is sent at once reaches the server; shuffled: drawn anew for each run"));
     add(items_key("earlier", earlier_keys, "runs before this one against the same server"));
     return out;
   }();
@@ -235,6 +241,8 @@ BenchServingSpec read_bench_serving(Section section) {
       section.optional<std::int64_t>("seed", 1, between<std::int64_t>(0, 0xffffffff)));
   spec.warmup_requests =
       section.optional<std::int64_t>("warmup_requests", 0, between<std::int64_t>(0, 1'000'000));
+  spec.burst_shuffled = section.one_of<bool>("burst_order", {{"sent", false}, {"shuffled", true}},
+                                             spec.burst_shuffled);
   spec.earlier = read_earlier_runs(section);
   section.reject_unknown();
   return spec;

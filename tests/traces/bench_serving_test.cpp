@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "sim/core/error.h"
 
 namespace v4cap {
@@ -70,6 +72,38 @@ TEST_CASE("bench_serving: a prompt has the same blocks in every run, another pro
   const auto other = trace.runs_of(trace.requests[5]);
   REQUIRE(other.size() == 1);
   CHECK(other[0].first >= first[0].first + 8192 / 64);
+}
+
+TEST_CASE("bench_serving: a burst that is shuffled comes in an order of each run's own") {
+  BenchServingSpec spec = two_runs();
+  spec.earlier = {{32, 16}};
+  spec.warmup_requests = 1;
+  spec.range_ratio = 0.5;
+  const auto prompts = [](const Trace& trace, std::uint32_t begin) {
+    std::vector<std::int64_t> keys;
+    for (std::uint32_t r = begin; r < begin + 32; ++r) {
+      keys.push_back(trace.runs_of(trace.requests[r])[0].first);
+    }
+    return keys;
+  };
+  const Trace sent = bench_serving_trace(spec);
+  CHECK(prompts(sent, 1) == prompts(sent, 34));
+  spec.burst_shuffled = true;
+  const Trace trace = bench_serving_trace(spec);
+  std::vector<std::int64_t> first = prompts(trace, 1), again = prompts(trace, 34);
+  const std::vector<std::int64_t> kept = prompts(sent, 1);
+  CHECK(first != kept);
+  CHECK(first != again);
+  // Only what is sent at once, here half of a run, changes its place, and warm-ups do not.
+  CHECK(std::equal(first.begin() + 16, first.end(), kept.begin() + 16));
+  CHECK(trace.runs_of(trace.requests[0])[0] == sent.runs_of(sent.requests[0])[0]);
+  std::sort(first.begin(), first.begin() + 16);
+  std::sort(again.begin(), again.begin() + 16);
+  CHECK(first == kept);
+  CHECK(again == kept);
+  CHECK(prompts(bench_serving_trace(spec), 1) == prompts(trace, 1));
+  spec.seed = 2;
+  CHECK(prompts(bench_serving_trace(spec), 1) != prompts(trace, 1));
 }
 
 TEST_CASE("bench_serving refuses numbers that make no run") {
