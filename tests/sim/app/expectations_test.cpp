@@ -199,6 +199,32 @@ TEST_CASE("a rebuilt window keeps the hit that an evicted one loses, for more th
   CHECK(found(results, 9) / found(results, 5) == doctest::Approx(0.271).epsilon(0.01));
 }
 
+// What the file says it may be: two ranks, and a burst in no order of its own. A guess, so all that
+// is held is that the ratio is in reach of it.
+TEST_CASE("a rebuilt window on two ranks: half of a shuffled burst comes to the rank that read it") {
+  const auto ttft_p99 = [](const std::vector<std::string>& sets) {
+    std::vector<std::string> args = {"simulate", kScenarios + "incidents/window_rebuild.yaml",
+                                     "--json", "--set", "deployment.tensor_parallel=4", "--set",
+                                     "deployment.data_parallel=2"};
+    for (const std::string& set : sets) args.insert(args.end(), {"--set", set});
+    const ProgramRun o = run_v4cap(args);
+    CAPTURE(o.err);
+    REQUIRE(o.code == ExitCode::done);
+    return boost::json::parse(o.out).at("ttft_ms").at("p99").to_number<double>();
+  };
+  const double cold = ttft_p99({"workload.bench_serving.earlier=[]"});
+  std::vector<double> ratios;
+  for (int seed = 1; seed <= 12; ++seed) {
+    ratios.push_back(cold / ttft_p99({"kv_cache.swa_policy=recompute",
+                                      "workload.bench_serving.burst_order=shuffled",
+                                      "workload.bench_serving.seed=" + std::to_string(seed)}));
+  }
+  std::ranges::sort(ratios);
+  CHECK(ratios.front() == doctest::Approx(1.39).epsilon(0.01));
+  CHECK(ratios[6] == doctest::Approx(1.48).epsilon(0.01));
+  CHECK(ratios.back() == doctest::Approx(1.72).epsilon(0.01));
+}
+
 // Claim 5.
 TEST_CASE("all strategies for windows run on one trace and say what they are") {
   const ProgramRun o =
@@ -247,8 +273,8 @@ TEST_CASE(
   CHECK(found(results, 6) == doctest::Approx(0.7405).epsilon(0.001));
 }
 
-// Incident i1: matched without points of its own, further than measured with them, and faster in
-// the measured order.
+// Incident i1: both within the 3 points of hit rate that are asked for, and faster in the measured
+// order. What a tree drops with its windows decides nothing here.
 DATA_TEST_CASE(
     "a store of prefixes: hits end where no window is kept, and checkpoints lengthen them") {
   const std::string path = kScenarios + "incidents/checkpointed_store.yaml";
@@ -261,9 +287,9 @@ DATA_TEST_CASE(
                                        runs.push_back(compute_metrics(result));
                                        return result;
                                      });
-  CHECK(missed(results) == std::set<std::size_t>{2});
-  CHECK(found(results, 1) == doctest::Approx(0.693).epsilon(0.005));
-  CHECK(found(results, 2) == doctest::Approx(0.953).epsilon(0.005));
+  CHECK(missed(results) == std::set<std::size_t>{});
+  CHECK(found(results, 1) == doctest::Approx(0.758).epsilon(0.005));
+  CHECK(found(results, 2) == doctest::Approx(0.919).epsilon(0.005));
   REQUIRE(runs.size() == 2);
   const auto faster = [&](const Distribution& before, const Distribution& after) {
     CHECK(after.p50 < before.p50);
@@ -272,6 +298,10 @@ DATA_TEST_CASE(
   };
   faster(runs[0].time_to_first_token_ms, runs[1].time_to_first_token_ms);
   CHECK(runs[1].inter_token_latency_ms.mean < runs[0].inter_token_latency_ms.mean);
+  options.set = {"kv_cache.layout_options.dead_ends_dropped=0"};
+  const Scenario stay = load_checked_scenario(path, options);
+  const Metrics kept = compute_metrics(run_scenario(stay, load_workload(stay)));
+  CHECK(kept.hit_rate.value() == doctest::Approx(runs[0].hit_rate.value()).epsilon(0.0005));
 }
 
 // Incident i6.
