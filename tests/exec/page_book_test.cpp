@@ -49,7 +49,8 @@ std::unique_ptr<Layout> tight_layout(const Setting& s, const SwaPolicy& policy) 
   context.max_running = s.limits.max_running;
   const bool window = context.window_of_every_token = policy.stores_window_of_every_token();
   if (s.layout == "sglang") {
-    context.options = {{"swa_full_tokens_ratio", 0.6}, {"request_slots", 0}};
+    context.options = {
+        {"swa_full_tokens_ratio", 0.6}, {"request_slots", 0}, {"dead_ends_dropped", 1}};
   }
   const auto wide = make_layout(s.layout, context);
   double memory = static_cast<double>(wide->blocks(0, s.blocks, window).total().value);
@@ -404,18 +405,11 @@ class Device {
   std::vector<State> states_;
 };
 
-const std::vector<std::string> kPolicies = {"full",
-                                            "checkpoint=256",
-                                            "checkpoint=1024",
-                                            "checkpoint=512+ends",
-                                            "tail",
-                                            "recompute",
-                                            "recompute=pyramid",
-                                            "replay",
-                                            "pool=0.3",
-                                            "pool=0.7",
-                                            "reuse",
-                                            "reuse=0.3"};
+const std::vector<std::string> kPolicies = {
+    "full",     "checkpoint=256",     "checkpoint=1024",   "checkpoint=512+ends",
+    "tail",     "recompute",          "recompute=pyramid", "replay",
+    "pool=0.3", "pool=0.3+recompute", "pool=0.7",          "reuse",
+    "reuse=0.3"};
 
 Seen play(Setting s) {
   Seen seen;

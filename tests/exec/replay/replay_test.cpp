@@ -40,7 +40,7 @@ TEST_CASE("replay: recorded times make the same decisions, with every policy and
   for (const std::string scheduler : {"fcfs", "vllm", "sglang"}) {
     for (const std::string policy :
          {"full", "checkpoint=128", "checkpoint=128+ends", "tail", "recompute", "recompute=pyramid",
-          "replay", "pool=0.3", "reuse"}) {
+          "replay", "pool=0.3", "pool=0.3+recompute", "reuse"}) {
       CAPTURE(scheduler);
       CAPTURE(policy);
       const TempDir dir;

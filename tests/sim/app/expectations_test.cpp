@@ -201,10 +201,15 @@ TEST_CASE("a rebuilt window keeps the hit that an evicted one loses, for more th
 
 // What the file says it may be: two ranks, and a burst in no order of its own. A guess, so all that
 // is held is that the ratio is in reach of it.
-TEST_CASE("a rebuilt window on two ranks: half of a shuffled burst comes to the rank that read it") {
+TEST_CASE(
+    "a rebuilt window on two ranks: half of a shuffled burst comes to the rank that read it") {
   const auto ttft_p99 = [](const std::vector<std::string>& sets) {
-    std::vector<std::string> args = {"simulate", kScenarios + "incidents/window_rebuild.yaml",
-                                     "--json", "--set", "deployment.tensor_parallel=4", "--set",
+    std::vector<std::string> args = {"simulate",
+                                     kScenarios + "incidents/window_rebuild.yaml",
+                                     "--json",
+                                     "--set",
+                                     "deployment.tensor_parallel=4",
+                                     "--set",
                                      "deployment.data_parallel=2"};
     for (const std::string& set : sets) args.insert(args.end(), {"--set", set});
     const ProgramRun o = run_v4cap(args);

@@ -20,7 +20,7 @@ SimTime ms(std::int64_t n) {
 TEST_CASE("simulation: conservation under memory pressure, with every policy") {
   for (const std::string policy :
        {"full", "checkpoint=128", "checkpoint=128+ends", "tail", "recompute", "recompute=pyramid",
-        "replay", "pool=0.3", "pool=0.5", "reuse", "reuse=0.5"}) {
+        "replay", "pool=0.3", "pool=0.3+recompute", "pool=0.5", "reuse", "reuse=0.5"}) {
     CAPTURE(policy);
     std::int64_t preemptions = 0, refused = 0, hits = 0, rebuilt = 0;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {

@@ -25,8 +25,9 @@ RunResult play_with(const ToyTiers& tiers, const Trace& trace, const WorkloadCon
 
 TEST_CASE("tiers: nothing is lost under memory pressure, with every policy") {
   std::int64_t hits = 0, loaded = 0, evicted = 0, expired = 0;
-  for (const std::string policy : {"full", "checkpoint=128", "checkpoint=128+ends", "tail",
-                                   "recompute", "replay", "pool=0.3", "reuse=0.5"}) {
+  for (const std::string policy :
+       {"full", "checkpoint=128", "checkpoint=128+ends", "tail", "recompute", "replay", "pool=0.3",
+        "pool=0.3+recompute", "reuse=0.5"}) {
     for (const std::string write : {"write_through", "write_back", "selective=2"}) {
       for (std::uint64_t seed = 1; seed <= 6; ++seed) {
         CAPTURE(policy);
