@@ -43,7 +43,7 @@ void TierStack::used(const StoredObject& object) {
   const std::uint32_t on_gpu = ++uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key];
   // Used where it is before it is copied to where it is not: most often it is in the first tier, and
   // that is seen by looking there once.
-  const auto first = next_holder(kGpuLevel, object.kind);
+  const auto first = next_holder(kGpuLevel, object);
   const std::int64_t in_first =
       first ? levels_[at(*first)].tier->use(object.kind, object.key, now_) : 0;
   if (first && in_first == 0) consider(kGpuLevel, object, on_gpu);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -70,7 +71,24 @@ TEST_CASE("step board: another file than rank 0's is refused") {
 class CountingPerformer final : public StepPerformer {
  public:
   void perform(const StepPlan&) override { ++steps; }
-  std::int64_t steps = 0;
+  std::atomic<std::int64_t> steps = 0;
+};
+
+// On rank 0: ends its step when the other has begun it, as sums between them make it.
+class JoinedPerformer final : public StepPerformer {
+ public:
+  JoinedPerformer(StepPerformer& performer, const CountingPerformer& other)
+      : performer_(performer), other_(other) {}
+  void perform(const StepPlan& plan) override {
+    performer_.perform(plan);
+    ++steps_;
+    while (other_.steps < steps_) std::this_thread::yield();
+  }
+
+ private:
+  StepPerformer& performer_;
+  const CountingPerformer& other_;
+  std::int64_t steps_ = 0;
 };
 
 TEST_CASE("ranks of a replay: each decides what rank 0 decides") {
@@ -92,7 +110,8 @@ TEST_CASE("ranks of a replay: each decides what rank 0 decides") {
       });
       FakeClock clock;
       FakePerformer performer(clock, seed);
-      AnnouncedPerformer announced(performer, board);
+      JoinedPerformer joined(performer, other);
+      AnnouncedPerformer announced(joined, board);
       PerformedCost cost(announced, clock, Pace::real_time);
       HostRules host;
       host.idle_until = [&](SimTime next) { cost.idle_until(next); };
