@@ -22,7 +22,7 @@
 #include "exec/calibrate/conduct.h"
 #include "exec/calibrate/grids.h"
 #include "exec/calibration_monitor.h"
-#include "exec/collectives/exchange_bench.h"
+#include "exec/collectives/communicator.h"
 #include "exec/device.h"
 #include "exec/driver/gpu_error.h"
 #include "exec/suite.h"
@@ -140,6 +140,7 @@ class CalibrateCommand : public Command {
     own("--peer-rank", peer_rank_);
     own("--peer-ranks", peer_ranks_);
     own("--peer-id", peer_id_);
+    own("--peer-board", peer_board_);
   }
 
   ExitCode run(CommandContext& context) override {
@@ -213,7 +214,7 @@ class CalibrateCommand : public Command {
     return asked > 0 ? asked : std::min(count, kMostPeers);
   }
 
-  // A family of exchanges is one that has points only where there are several GPUs.
+  // Families of several GPUs are those that have points only where there are some.
   void choose_exchanges() {
     if (!families_.empty()) return;
     const Rank one{load_model(model_).spec, tp_, ep_};
@@ -224,19 +225,13 @@ class CalibrateCommand : public Command {
     }
   }
 
-  // Another rank of a job: does what rank 0 says until that ends it, or is gone (child()).
-  ExitCode serve() {
-    const Device device = open_device(peer_rank_);
-    ExchangeBench(device, peer_id_, peer_rank_, peer_ranks_).serve();
-    return ExitCode::done;
-  }
-
-  PeerTask peer_task(int rank, int ranks, const std::string& id) const {
-    PeerTask task{fmt::format("rank {} on GPU {}", rank, rank), child_arguments(),
-                  fmt::format("{}/logs/rank-{}.log", out_, rank)};
+  PeerTask peer_task(const PeerSeat& seat) const {
+    PeerTask task{fmt::format("rank {} on GPU {}", seat.rank, seat.rank), child_arguments(),
+                  fmt::format("{}/logs/rank-{}.log", out_, seat.rank)};
     task.arguments.insert(task.arguments.end(),
-                          {"--family", families_.at(0), "--peer-rank", std::to_string(rank),
-                           "--peer-ranks", std::to_string(ranks), "--peer-id", id});
+                          {"--family", families_.at(0), "--peer-rank", std::to_string(seat.rank),
+                           "--peer-ranks", std::to_string(seat.ranks), "--peer-id", seat.id,
+                           "--peer-board", std::to_string(seat.board)});
     return task;
   }
 
@@ -254,24 +249,25 @@ class CalibrateCommand : public Command {
           kV4exec, {"check", "--json", "--operator", check_, "--device", std::to_string(device_)},
           context.out, context.err, false, false);
     }
-    if (peer_rank_ > 0) return serve();
     const auto* make = FamilyRegistry::find(families_.at(0));
     V4CAP_CHECK(make != nullptr, families_.at(0));
     const std::unique_ptr<Family> family = (*make)();
-    const Device device = open_device(device_);
+    const Device device = open_device(peer_rank_ > 0 ? peer_rank_ : device_);
+    MeasureContext measuring{.rank = rank,
+                             .size = size,
+                             .device = &device,
+                             .seconds = size == GridSize::quick ? 0.01 : 0.02};
+    if (peer_rank_ > 0) {  // does what rank 0 says until that ends it, or is gone
+      family->serve(measuring, {peer_rank_, peer_ranks_, peer_id_, peer_board_});
+      return ExitCode::done;
+    }
     CalibrationMonitor monitor(device);
     Stopwatch stopwatch(device);
     stopwatch.warm_up(kWarmUpS);
     reference_mhz_ = std::max(reference_mhz_, monitor.read().sm_mhz);
-    MeasureContext measuring{.rank = rank,
-                             .size = size,
-                             .device = &device,
-                             .stopwatch = &stopwatch,
-                             .seconds = size == GridSize::quick ? 0.01 : 0.02};
+    measuring.stopwatch = &stopwatch;
     const PeerStart peers{fs::read_symlink(kSelf).string(),
-                          [this](int other, int ranks, const std::string& id) {
-                            return peer_task(other, ranks, id);
-                          }};
+                          [this](const PeerSeat& seat) { return peer_task(seat); }};
     if (collectives_) measuring.peers = &peers;
     DiskFiles files;
     run_family(*family, job(device, rank, size), measuring, monitor, files, real_pace());
@@ -538,7 +534,7 @@ class CalibrateCommand : public Command {
   }
 
   std::string model_, out_, assemble_, check_, versions_;
-  int tp_ = 1, ep_ = 1, device_ = 0, gpus_ = 0, peer_rank_ = 0, peer_ranks_ = 0;
+  int tp_ = 1, ep_ = 1, device_ = 0, gpus_ = 0, peer_rank_ = 0, peer_ranks_ = 0, peer_board_ = -1;
   std::string peer_id_;
   bool quick_ = false, full_ = false, restart_ = false, any_gpu_ = false, in_process_ = false;
   bool collectives_ = false;

@@ -73,8 +73,11 @@ inline Profile layer_profile(const std::string& model, const std::string& tp, co
   p.engine = std::string(kLayerEngine);
   p.engine_version = p.device = p.driver = p.clocks = p.date = p.source = p.licence = "made up";
   for (const LayerFamily& known : layer_families()) {
-    // add_longest(), add_sums()
-    if (known.name == "layer_decode_longest" || known.name == "all_reduce") continue;
+    // add_longest(), add_sums(), add_ranks()
+    if (known.name == "layer_decode_longest" || known.name == "all_reduce" ||
+        known.name.starts_with("ranks_")) {
+      continue;
+    }
     ProfileFamily family;
     family.name = known.name;
     family.engine = p.engine;
@@ -148,6 +151,25 @@ inline void add_sums(Profile& p, const std::string& gpus) {
                          {Sample{.at = {0, 0, 0}, .us = sum_us(0)},
                           Sample{.at = {kAxisEnd * 1024, 0, 0}, .us = sum_us(kAxisEnd * 1024)}});
   family.series = {{{gpus, "graph"}, times}};
+  p.families.push_back(std::move(family));
+}
+
+// What ranks that were measured together take for a layer, sums included, `us` alone.
+inline double together_us(double us) {
+  return 1.25 * us + 3;
+}
+
+// Beside the families of one rank that `p` has, `of` among "decode", "prefill", "decode_longest".
+inline void add_ranks(Profile& p, const std::string& of) {
+  ProfileFamily family = *p.find("layer_" + of);
+  family.name = "ranks_" + of;
+  for (ProfileSeries& series : family.series) {
+    std::vector<Sample> samples(series.grid.samples().begin(), series.grid.samples().end());
+    for (Sample& sample : samples) sample.us = together_us(sample.us);
+    std::vector<Interpolation> how;
+    for (const ProfileAxis& axis : family.axes) how.push_back(axis.interpolation);
+    series.grid = SampleGrid(std::move(how), std::move(samples));
+  }
   p.families.push_back(std::move(family));
 }
 

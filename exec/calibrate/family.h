@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -62,10 +63,17 @@ class PointRefused : public RunError {
   std::string reason_;
 };
 
-// How a family starts the other ranks of a job on several GPUs.
+// Which of the ranks of a job on several GPUs a process is, and where it finds the others.
+struct PeerSeat {
+  int rank = 0, ranks = 1;
+  std::string id = "";  // Communicator::new_id() of the job
+  int board = -1;       // file descriptor of rank 0's RankBoard, where it has one
+};
+
+// How a family starts the other ranks.
 struct PeerStart {
   std::string program;
-  std::function<PeerTask(int rank, int ranks, const std::string& id)> task;
+  std::function<PeerTask(const PeerSeat& seat)> task;
 };
 
 // What a measurement may use. The pointers are null where orchestration is tested without a GPU.
@@ -93,6 +101,11 @@ class Family {
   virtual std::vector<Point> points(const Rank& rank, GridSize size) const = 0;
   // Throws PointRefused for this point alone; any other exception ends the family.
   virtual Measurement measure(MeasureContext& context, const Point& point) = 0;
+  // On another rank of a family that measures with several: does what rank 0's measure() needs of it
+  // until that has measured all.
+  virtual void serve(MeasureContext& /*context*/, const PeerSeat& /*seat*/) {
+    throw std::logic_error(describe().name + " has one rank");
+  }
   virtual FamilyCost cost() const { return {}; }
   // Points that their neighbours predict this well are left out of the profile.
   virtual double tolerance_pct() const { return 0.5; }

@@ -169,25 +169,27 @@ std::vector<std::string> rank_keys(const Rank& rank) {
   return {rank.model.measured_as, std::to_string(rank.tp), std::to_string(rank.ep)};
 }
 
-std::int32_t RankBench::pages_for(const MeasureContext& context) const {
+std::int32_t RankBench::pages_for() const {
   std::size_t free = 0, total = 0;
   V4CAP_CUDA(cudaMemGetInfo(&free, &total));
-  const exec::Rank rank = make_rank(context.rank.model, context.rank.tp, context.rank.ep);
   PoolSizes one, two;
   one.pages = 1;
   two.pages = 2;
-  const std::int64_t page = pool_bytes(rank, two).total() - pool_bytes(rank, one).total();
+  const std::int64_t page = pool_bytes(rank_, two).total() - pool_bytes(rank_, one).total();
   const auto most = static_cast<std::int64_t>(kShareOfMemory * static_cast<double>(free)) / page;
   return static_cast<std::int32_t>(std::min<std::int64_t>(most, kMostPages));
 }
 
-RankBench::RankBench(const MeasureContext& context)
+RankBench::RankBench(const MeasureContext& context, RankTeam* team)
     : device_(*context.device),
-      rank_(make_rank(context.rank.model, context.rank.tp, context.rank.ep)),
+      team_(team),
+      rank_(make_rank(context.rank.model, context.rank.tp, context.rank.ep,
+                      team == nullptr ? 0 : team->index())),
       runner_(*context.device, rank_,
-              {.pools = {.pages = pages_for(context), .points = kPoints, .slots = kSlots},
+              {.pools = {.pages = pages_for(), .points = kPoints, .slots = kSlots},
                .max_context = kMaxContext,
-               .step_tokens = kStepTokens}) {
+               .step_tokens = kStepTokens,
+               .sum = team == nullptr ? RankSum{} : team->sum()}) {
   constexpr std::int32_t kBlocks = kMaxContext / kTokensPerPage;
   const std::int32_t pages = runner_.options().pools.pages;
   // Pages follow each other with a stride that shares no factor with their number, so that no two
@@ -281,14 +283,19 @@ LayerTimes RankBench::layers_of_decode(std::span<const StepSequence> sequences) 
   KindTimes times(rank_.model);
   const int least = steps_of(batch);
   // The first is not counted. Few layers that choose experts by their tokens scatter more than many.
-  for (int step = -1; step < least || (step < kMostSteps && !times.settled()); ++step) {
+  const auto goes_on = [&](int step) {
+    return step < least || (step < kMostSteps && agreed(!times.settled()));
+  };
+  for (int step = -1; goes_on(step); ++step) {
     runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));
     runner_.prepare_decode(sequences, batch);
     runner_.launch(*embeds);
+    meet();
     V4CAP_CUDA(cudaEventRecord(begin.get(), runner_.stream()));
     runner_.launch(*plain);
     V4CAP_CUDA(cudaEventRecord(end.get(), runner_.stream()));
     runner_.launch(*embeds);
+    meet();
     runner_.launch(*marked);
     wait_for(runner_.stream(), "a measurement");
     runner_.wait();
@@ -315,9 +322,13 @@ LayerTimes RankBench::layers_of_prefill(
   const auto enough = [&] {
     return timed_us >= 1e6 * seconds * (times.settled() ? 1 : kLongerUnsettled);
   };
-  for (int step = -1; step < least || (step < kMostSteps && !enough()); ++step) {
+  const auto goes_on = [&](int step) {
+    return step < least || (step < kMostSteps && agreed(!enough()));
+  };
+  for (int step = -1; goes_on(step); ++step) {
     runner_.set_last_tokens(static_cast<std::uint64_t>(step + 2));  // of sequences of one new token
     marks.begin();
+    meet();
     runner_.prefill_part(make(step + 1), part);
     wait_for(runner_.stream(), "a measurement");
     runner_.wait();
@@ -327,6 +338,29 @@ LayerTimes RankBench::layers_of_prefill(
     times.add(layers_us, 1);
   }
   return times.summarised(read_clocks(device_).sm_mhz);
+}
+
+LayerTimes RankBench::layers_of(const LayerTask& task, double seconds) {
+  const auto past = static_cast<std::int32_t>(task.past);
+  if (task.what == LayerTask::What::prefill) {
+    const auto fresh = static_cast<std::int32_t>(task.tokens / task.sequences);
+    return layers_of_prefill(
+        [&](std::int32_t variant) { return sequences(task.sequences, past, fresh, variant); },
+        seconds);
+  }
+  std::vector<StepSequence> all = sequences(task.sequences, past, 1);
+  if (task.what == LayerTask::What::longest) {
+    all.front() = sequence(0, past + static_cast<std::int32_t>(task.beyond), 1);
+  }
+  return layers_of_decode(all);
+}
+
+bool RankBench::agreed(bool mine) {
+  return team_ == nullptr ? mine : team_->agreed(mine);
+}
+
+void RankBench::meet() {
+  if (team_ != nullptr) team_->meet(runner_.stream());
 }
 
 Measurement RankBench::time_around_decode(std::span<const StepSequence> sequences) {
@@ -386,6 +420,36 @@ Measurement TimedOnce::at(const std::vector<double>& point, const std::string& k
   const auto node = left_.extract(kind);
   V4CAP_CHECK(!node.empty(), kind);
   return node.mapped();
+}
+
+Measurement LayerFamily::measure(MeasureContext& context, const Point& point) {
+  if (of_ranks_ && team_ == nullptr) team_ = std::make_unique<RankTeam>(context);
+  if (bench_ == nullptr) bench_ = std::make_unique<RankBench>(context, team_.get());
+  return times_.at(point.at, point.keys.back(), [&] {
+    const LayerTask task = task_of(point);
+    if (team_ != nullptr) team_->begin(task);
+    return bench_->layers_of(task, context.seconds);
+  });
+}
+
+void LayerFamily::serve(MeasureContext& context, const PeerSeat& seat) {
+  if (!of_ranks_) return Family::serve(context, seat);
+  RankTeam team(context, seat);
+  RankBench bench(context, &team);
+  while (const auto task = team.next()) bench.layers_of(*task, context.seconds);
+}
+
+ProfileFamily LayerFamily::entry(const std::string& name, const std::string& note) const {
+  ProfileFamily f;
+  f.name = (of_ranks_ ? "ranks_" : "layer_") + name;
+  f.grain = ProfileGrain::module;
+  f.kernel_source = "v4exec";
+  f.keys = {"model", "tp", "ep", "layer"};
+  f.covers = {"layer"};
+  if (of_ranks_) f.covers.emplace_back("all_reduce");
+  f.note = note + (of_ranks_ ? "; rank 0 of ranks that run together, the sums between them included"
+                             : "; collectives skipped");
+  return f;
 }
 
 }  // namespace v4cap::exec::calibrate

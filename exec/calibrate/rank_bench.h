@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "exec/calibrate/family.h"
+#include "exec/calibrate/layer_task.h"
+#include "exec/calibrate/rank_team.h"
 #include "exec/step/step_runner.h"
 
 namespace v4cap::exec::calibrate {
@@ -56,7 +58,9 @@ class RankBench {
   static constexpr std::int32_t kMaxContext = 1 << 20;
   static constexpr std::int32_t kPoints = 64;
 
-  explicit RankBench(const MeasureContext& context);
+  // `team`: this rank's, with which it times layers; it must outlive the bench. nullptr: one rank
+  // stands for all.
+  explicit RankBench(const MeasureContext& context, RankTeam* team = nullptr);
 
   StepRunner& runner() { return runner_; }
 
@@ -75,6 +79,8 @@ class RankBench {
   LayerTimes layers_of_decode(std::span<const StepSequence> sequences);
   LayerTimes layers_of_prefill(
       const std::function<std::vector<StepSequence>(std::int32_t variant)>& make, double seconds);
+  // Either, of a task; prefill for about `seconds`. Ranks of a team do it together.
+  LayerTimes layers_of(const LayerTask& task, double seconds);
   // What a whole captured decode takes by the clock of the host beyond its graph on the GPU.
   Measurement time_around_decode(std::span<const StepSequence> sequences);
   // As time() by the clock of the host, each time until the GPU has finished.
@@ -85,9 +91,13 @@ class RankBench {
  private:
   // Every slot of the runner gets a window, as sequences have one that got to where they are.
   void fill_windows();
-  std::int32_t pages_for(const MeasureContext& context) const;
+  std::int32_t pages_for() const;
+
+  bool agreed(bool mine);
+  void meet();
 
   const Device& device_;
+  RankTeam* team_;
   exec::Rank rank_;
   StepRunner runner_;
   std::vector<std::vector<std::int32_t>> pages_;  // of slots
@@ -120,6 +130,35 @@ class StepFamily : public Family {
 
  private:
   std::unique_ptr<RankBench> bench_;
+};
+
+// What families of whole layers share, each of which there is twice: of one rank that stands for
+// all, collectives skipped, and of all ranks of a host, with the sums that they take behind attention
+// and experts and with what they wait for each other in them.
+class LayerFamily : public Family {
+ public:
+  explicit LayerFamily(bool of_ranks) : of_ranks_(of_ranks) {}
+
+  FamilyCost cost() const override { return {.setup_s = 12, .point_s = 0.06}; }
+  Measurement measure(MeasureContext& context, const Point& point) final;
+  void serve(MeasureContext& context, const PeerSeat& seat) final;
+
+ protected:
+  bool of_ranks() const { return of_ranks_; }
+  // Whether ranks like this one measure it: of ranks, all GPUs that are asked for make up a rank
+  // each, as they do in a replay.
+  bool has_points(const Rank& rank) const {
+    return !of_ranks_ || (rank.gpus > 1 && rank.gpus == rank.tp && rank.gpus == rank.ep);
+  }
+  // A family's entry: `layer_decode` or `ranks_decode` for `name` "decode".
+  ProfileFamily entry(const std::string& name, const std::string& note) const;
+  virtual LayerTask task_of(const Point& point) const = 0;
+
+ private:
+  bool of_ranks_;
+  std::unique_ptr<RankTeam> team_;  // outlives the bench
+  std::unique_ptr<RankBench> bench_;
+  TimedOnce times_;
 };
 
 }  // namespace v4cap::exec::calibrate

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +17,7 @@
 
 #include "exec/driver/gpu_error.h"
 #include "sim/core/json.h"
+#include "sim/output/json_writer.h"
 
 extern char** environ;
 
@@ -72,6 +74,15 @@ pid_t start(const std::string& program, const PeerTask& task) {
 }
 
 }  // namespace
+
+void end_process(const RunError& error) {
+  JsonWriter json;
+  json.begin_object().key("error").begin_object().member("kind", error.kind());
+  json.member("message", error.what()).end_object().end_object();
+  std::printf("%s\n", json.text().c_str());
+  std::fflush(stdout);
+  ::_exit(1);
+}
 
 PeerProcesses::PeerProcesses(const std::string& program, const std::vector<PeerTask>& tasks,
                              OnLoss on_loss)

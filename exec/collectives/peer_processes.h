@@ -22,6 +22,10 @@ struct PeerTask {
   std::string log;                     // its stdout and stderr
 };
 
+// Prints the error as a line of JSON and ends this process with exit code 1, for whoever waits for a
+// lost rank inside a call that does not return.
+[[noreturn]] void end_process(const RunError& error);
+
 class PeerProcesses {
  public:
   // Called once, from a thread of its own, with the first rank that ended before finish(): a

@@ -5,15 +5,12 @@
 //   all_gather, reduce_scatter, alltoall  NCCL, launched one by one, as the public tables have them
 //   expert_exchange  tokens to the ranks of their experts and back, by sends and receives in a graph
 // Times are those of the slowest rank; data is checked before it is timed.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "exec/calibrate/family.h"
 #include "exec/collectives/exchange_bench.h"
 #include "exec/collectives/peer_processes.h"
 #include "exec/driver/gpu_error.h"
-#include "sim/output/json_writer.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
@@ -47,19 +44,9 @@ class Job {
   std::vector<PeerTask> tasks(const MeasureContext& context) const {
     std::vector<PeerTask> tasks;
     for (int rank = 1; rank < ranks_; ++rank) {
-      tasks.push_back(context.peers->task(rank, ranks_, id_));
+      tasks.push_back(context.peers->task({.rank = rank, .ranks = ranks_, .id = id_}));
     }
     return tasks;
-  }
-
-  // This rank waits for the lost one inside a call that does not return.
-  static void end_process(const RunError& error) {
-    JsonWriter json;
-    json.begin_object().key("error").begin_object().member("kind", error.kind());
-    json.member("message", error.what()).end_object().end_object();
-    std::printf("%s\n", json.text().c_str());
-    std::fflush(stdout);
-    ::_exit(1);
   }
 
   int ranks_;
@@ -92,6 +79,9 @@ class ExchangeFamily : public Family {
       job_ = std::make_unique<Job>(context, ranks);
     }
     return job_->measure(task_of_point(context.rank, point));
+  }
+  void serve(MeasureContext& context, const PeerSeat& seat) override {
+    ExchangeBench(*context.device, seat.id, seat.rank, seat.ranks).serve();
   }
   FamilyCost cost() const override { return {8, 0.06}; }
 

@@ -1,4 +1,4 @@
-// layer_decode: one whole layer of a captured decode step, for sequences of equal contexts.
+// layer_decode, ranks_decode: one whole layer of a captured decode step, for sequences of equal contexts.
 #include <algorithm>
 #include <string>
 
@@ -9,24 +9,21 @@ namespace {
 
 constexpr double kMostTokens = 4.2e6;  // of context in a batch: about what fits beside the weights
 
-class LayerDecode final : public StepFamily {
+class LayerDecode final : public LayerFamily {
  public:
+  using LayerFamily::LayerFamily;
+
   ProfileFamily describe() const override {
-    ProfileFamily f;
-    f.name = "layer_decode";
-    f.grain = ProfileGrain::module;
-    f.kernel_source = "v4exec";
-    f.keys = {"model", "tp", "ep", "layer"};
+    ProfileFamily f = entry("decode",
+                            "whole layers of one kind, the mean of those of captured steps of "
+                            "different tokens; weights "
+                            "of two layers in turn, KV of each layer; a batch of equal contexts");
     f.axes = {{"batch", "rows"}, {"past", "tokens"}};
-    f.covers = {"layer"};
-    f.note =
-        "whole layers of one kind, the mean of those of captured steps of different tokens; "
-        "weights "
-        "of two layers in turn, KV of each layer; a batch of equal contexts; collectives skipped";
     return f;
   }
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
+    if (!has_points(rank)) return {};
     const bool quick = size == GridSize::quick;
     const std::vector<double> batches =
         quick ? std::vector<double>{1, 2, 4, 8, 16, 32, 64, 128, 256}
@@ -52,20 +49,17 @@ class LayerDecode final : public StepFamily {
     return all;
   }
 
-  Measurement measure(MeasureContext& context, const Point& point) override {
-    RankBench& b = bench(context);
-    const auto batch = static_cast<std::int64_t>(point.at[0]);
-    const auto past = static_cast<std::int32_t>(point.at[1]);
-    return times_.at(point.at, point.keys.back(),
-                     [&] { return b.layers_of_decode(b.sequences(batch, past, 1)); });
-  }
-
  private:
-  TimedOnce times_;
+  LayerTask task_of(const Point& point) const override {
+    return {.what = LayerTask::What::decode,
+            .sequences = static_cast<std::int64_t>(point.at[0]),
+            .past = static_cast<std::int64_t>(point.at[1])};
+  }
 };
 
 const bool registered =
-    FamilyRegistry::add("layer_decode", [] { return std::make_unique<LayerDecode>(); });
+    FamilyRegistry::add("layer_decode", [] { return std::make_unique<LayerDecode>(false); }) &&
+    FamilyRegistry::add("ranks_decode", [] { return std::make_unique<LayerDecode>(true); });
 
 }  // namespace
 }  // namespace v4cap::exec::calibrate

@@ -1,4 +1,4 @@
-// layer_decode_longest: layer_decode with one sequence longer than all others. Kernels size and cut
+// layer_decode_longest, ranks_decode_longest: layer_decode with one sequence longer than all others. Kernels size and cut
 // their work by the longest context of a batch, so that it takes more than the mean of its sequences
 // says.
 #include "exec/calibrate/rank_bench.h"
@@ -6,23 +6,20 @@
 namespace v4cap::exec::calibrate {
 namespace {
 
-class LayerDecodeLongest final : public StepFamily {
+class LayerDecodeLongest final : public LayerFamily {
  public:
+  using LayerFamily::LayerFamily;
+
   ProfileFamily describe() const override {
-    ProfileFamily f;
-    f.name = "layer_decode_longest";
-    f.grain = ProfileGrain::module;
-    f.kernel_source = "v4exec";
-    f.keys = {"model", "tp", "ep", "layer"};
+    ProfileFamily f = entry("decode_longest",
+                            "as decode, with one sequence so many tokens longer than the others, "
+                            "which have `past` tokens each; layers that keep more than a window");
     f.axes = {{"batch", "rows"}, {"past", "tokens"}, {"beyond", "tokens"}};
-    f.covers = {"layer"};
-    f.note =
-        "as layer_decode, with one sequence so many tokens longer than the others, which have "
-        "`past` tokens each; layers that keep more than a window";
     return f;
   }
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
+    if (!has_points(rank)) return {};
     const bool quick = size == GridSize::quick;
     const std::vector<double> batches = quick ? std::vector<double>{2, 8, 64, 128}
                                               : std::vector<double>{2, 4, 8, 16, 32, 64, 128, 256};
@@ -47,20 +44,20 @@ class LayerDecodeLongest final : public StepFamily {
     return all;
   }
 
-  Measurement measure(MeasureContext& context, const Point& point) override {
-    RankBench& b = bench(context);
-    const auto past = static_cast<std::int32_t>(point.at[1]);
-    auto sequences = b.sequences(static_cast<std::int64_t>(point.at[0]), past, 1);
-    sequences.front() = b.sequence(0, past + static_cast<std::int32_t>(point.at[2]), 1);
-    return times_.at(point.at, point.keys.back(), [&] { return b.layers_of_decode(sequences); });
-  }
-
  private:
-  TimedOnce times_;
+  LayerTask task_of(const Point& point) const override {
+    return {.what = LayerTask::What::longest,
+            .sequences = static_cast<std::int64_t>(point.at[0]),
+            .past = static_cast<std::int64_t>(point.at[1]),
+            .beyond = static_cast<std::int64_t>(point.at[2])};
+  }
 };
 
-const bool registered = FamilyRegistry::add("layer_decode_longest",
-                                            [] { return std::make_unique<LayerDecodeLongest>(); });
+const bool registered =
+    FamilyRegistry::add("layer_decode_longest",
+                        [] { return std::make_unique<LayerDecodeLongest>(false); }) &&
+    FamilyRegistry::add("ranks_decode_longest",
+                        [] { return std::make_unique<LayerDecodeLongest>(true); });
 
 }  // namespace
 }  // namespace v4cap::exec::calibrate

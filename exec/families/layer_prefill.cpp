@@ -1,28 +1,25 @@
-// layer_prefill: one whole layer of a step that is launched kernel by kernel, for sequences of equal
+// layer_prefill, ranks_prefill: one whole layer of a step that is launched kernel by kernel, for sequences of equal
 // new and past tokens.
 #include "exec/calibrate/rank_bench.h"
 
 namespace v4cap::exec::calibrate {
 namespace {
 
-class LayerPrefill final : public StepFamily {
+class LayerPrefill final : public LayerFamily {
  public:
+  using LayerFamily::LayerFamily;
+
   ProfileFamily describe() const override {
-    ProfileFamily f;
-    f.name = "layer_prefill";
-    f.grain = ProfileGrain::module;
-    f.kernel_source = "v4exec";
-    f.keys = {"model", "tp", "ep", "layer"};
-    f.axes = {{"sequences", "rows"}, {"tokens", "tokens"}, {"past", "tokens"}};
-    f.covers = {"layer"};
-    f.note =
+    ProfileFamily f = entry(
+        "prefill",
         "whole layers of one kind, the mean of those of steps launched one by one; weights of two "
-        "layers in turn; tokens are the new ones of the batch, past those of each sequence; "
-        "collectives skipped";
+        "layers in turn; tokens are the new ones of the batch, past those of each sequence");
+    f.axes = {{"sequences", "rows"}, {"tokens", "tokens"}, {"past", "tokens"}};
     return f;
   }
 
   std::vector<Point> points(const Rank& rank, GridSize size) const override {
+    if (!has_points(rank)) return {};
     const bool quick = size == GridSize::quick;
     const std::vector<double> counts =
         quick ? std::vector<double>{1, 4, 16} : std::vector<double>{1, 2, 4, 16, 64};
@@ -52,26 +49,18 @@ class LayerPrefill final : public StepFamily {
     return all;
   }
 
-  FamilyCost cost() const override { return {.setup_s = 12, .point_s = 0.05}; }
-
-  Measurement measure(MeasureContext& context, const Point& point) override {
-    RankBench& b = bench(context);
-    const auto count = static_cast<std::int64_t>(point.at[0]);
-    const auto fresh = static_cast<std::int32_t>(point.at[1] / point.at[0]);
-    const auto past = static_cast<std::int32_t>(point.at[2]);
-    return times_.at(point.at, point.keys.back(), [&] {
-      return b.layers_of_prefill(
-          [&](std::int32_t variant) { return b.sequences(count, past, fresh, variant); },
-          context.seconds);
-    });
-  }
-
  private:
-  TimedOnce times_;
+  LayerTask task_of(const Point& point) const override {
+    return {.what = LayerTask::What::prefill,
+            .sequences = static_cast<std::int64_t>(point.at[0]),
+            .tokens = static_cast<std::int64_t>(point.at[1]),
+            .past = static_cast<std::int64_t>(point.at[2])};
+  }
 };
 
 const bool registered =
-    FamilyRegistry::add("layer_prefill", [] { return std::make_unique<LayerPrefill>(); });
+    FamilyRegistry::add("layer_prefill", [] { return std::make_unique<LayerPrefill>(false); }) &&
+    FamilyRegistry::add("ranks_prefill", [] { return std::make_unique<LayerPrefill>(true); });
 
 }  // namespace
 }  // namespace v4cap::exec::calibrate

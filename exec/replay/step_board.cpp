@@ -1,18 +1,9 @@
 #include "exec/replay/step_board.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
 #include <new>
 #include <string>
-#include <thread>
 
-#include "exec/driver/gpu_error.h"
 #include "sim/core/error.h"
 
 namespace v4cap::exec {
@@ -25,61 +16,13 @@ struct StepBoard::Shared {
   std::array<std::atomic<std::int64_t>, kTimes> ns{};
 };
 
-namespace {
-
-[[noreturn]] void fail(const std::string& what) {
-  throw RunError("memory for the ranks of a replay: " + what + ": " + std::strerror(errno),
-                 error_kind::kProcess);
-}
-
-// Asks without sleeping for as long as steps follow each other, then now and then.
-template <class Done>
-void wait_until(const Done& done) {
-  using Clock = std::chrono::steady_clock;
-  const auto begin = Clock::now();
-  for (std::int64_t i = 0; !done(); ++i) {
-    if (i % 1024 != 1023 || Clock::now() - begin < std::chrono::seconds(1)) continue;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-}
-
-}  // namespace
-
-StepBoard::StepBoard() : fd_(::memfd_create("v4exec ranks", 0)) {  // kept open for who is started
-  if (fd_ < 0) fail("memfd_create");
-  if (::ftruncate(fd_, sizeof(Shared)) != 0) {
-    ::close(fd_);
-    fail("ftruncate");
-  }
-  map();
-  new (shared_) Shared;
-}
-
-StepBoard::StepBoard(int fd) : fd_(fd) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) fail("file descriptor " + std::to_string(fd));
-  if (status.st_size != static_cast<off_t>(sizeof(Shared))) {
-    throw RunError("memory for the ranks of a replay: file descriptor " + std::to_string(fd) +
-                       " is something else",
-                   error_kind::kProcess);
-  }
-  map();
-}
-
-void StepBoard::map() {
+StepBoard::StepBoard() : memory_(sizeof(Shared)) {
   static_assert(std::atomic<std::int64_t>::is_always_lock_free);
-  void* at = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
-  if (at == MAP_FAILED) {
-    ::close(fd_);
-    fail("mmap");
-  }
-  shared_ = static_cast<Shared*>(at);
+  shared_ = new (memory_.at()) Shared;
 }
 
-StepBoard::~StepBoard() {
-  ::munmap(shared_, sizeof(Shared));
-  ::close(fd_);
-}
+StepBoard::StepBoard(int fd)
+    : memory_(fd, sizeof(Shared)), shared_(static_cast<Shared*>(memory_.at())) {}
 
 void StepBoard::begins() {
   shared_->begun.store(++begun_, std::memory_order_release);

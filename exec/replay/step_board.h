@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "exec/collectives/shared_memory.h"
 #include "sim/core/time.h"
 
 namespace v4cap::exec {
@@ -19,11 +20,8 @@ class StepBoard {
  public:
   StepBoard();  // on rank 0. Throws RunError "process" where there is no memory to share.
   explicit StepBoard(int fd);  // on another rank: of rank 0's. Throws RunError "process".
-  ~StepBoard();
-  StepBoard(const StepBoard&) = delete;
-  StepBoard& operator=(const StepBoard&) = delete;
 
-  int fd() const { return fd_; }  // open in processes that this one starts
+  int fd() const { return memory_.fd(); }  // open in processes that this one starts
 
   void begins();
   void took(Duration time);
@@ -37,9 +35,8 @@ class StepBoard {
 
  private:
   struct Shared;
-  void map();
 
-  int fd_ = -1;
+  SharedMemory memory_;
   Shared* shared_ = nullptr;
   std::uint64_t begun_ = 0, timed_ = 0;  // by rank 0, or waited for
 };

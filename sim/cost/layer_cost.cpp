@@ -69,6 +69,9 @@ const std::vector<LayerFamily>& layer_families() {
       {"copy_points", {"model", "tp"}, {"bytes"}},
       {"layer_decode_longest", {"model", "tp", "ep", "layer"}, {"batch", "past", "beyond"}},
       {"all_reduce", {"gpus", "mode"}, {"bytes"}},
+      {"ranks_decode", {"model", "tp", "ep", "layer"}, {"batch", "past"}},
+      {"ranks_prefill", {"model", "tp", "ep", "layer"}, {"sequences", "tokens", "past"}},
+      {"ranks_decode_longest", {"model", "tp", "ep", "layer"}, {"batch", "past", "beyond"}},
   };
   return families;
 }
@@ -127,20 +130,36 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
     if (!known) missing_.push_back(std::move(part));
     return known;
   };
+  const bool sums = setting.collectives && setting.tensor_parallel > 1;
+  const auto of_layer = [&](const std::string& family, const std::string& layer) {
+    Keys keys = of_rank;
+    keys.emplace_back("ep", ep);
+    keys.emplace_back("layer", layer);
+    return series(profile, family, keys);
+  };
+  // Ranks that were measured together are taken where all kinds of layer were, so that no step has
+  // some sums twice.
+  const auto of_ranks = [&](const std::string& family) {
+    for (std::int64_t l = 0; sums && l < layer_count_; ++l) {
+      const std::string plain = name_of(m.layers[static_cast<std::size_t>(l)]);
+      const bool hash = l < m.moe.hash_layers && of_layer(family, plain + "_hash") != nullptr;
+      if (!hash && of_layer(family, plain) == nullptr) return false;
+    }
+    return sums;
+  };
+  const bool ranks_decode = of_ranks("ranks_decode"), ranks_prefill = of_ranks("ranks_prefill");
+  const std::string decode_family = ranks_decode ? "ranks_decode" : "layer_decode";
+  const std::string prefill_family = ranks_prefill ? "ranks_prefill" : "layer_prefill";
+  const std::string longest_family = ranks_decode ? "ranks_decode_longest" : "layer_decode_longest";
   std::vector<std::string> names;
   decode_layers_ = prefill_layers_ = true;
   for (std::int64_t l = 0; l < layer_count_; ++l) {
     const LayerKind kind = m.layers[static_cast<std::size_t>(l)];
     const std::string plain = name_of(kind);
     std::string name = plain;
-    const auto find = [&](std::string_view family, const std::string& layer) {
-      Keys keys = of_rank;
-      keys.emplace_back("ep", ep);
-      keys.emplace_back("layer", layer);
-      return series(profile, family, keys);
-    };
     const auto measured = [&](const std::string& layer) {
-      return find("layer_decode", layer) != nullptr || find("layer_prefill", layer) != nullptr;
+      return of_layer(decode_family, layer) != nullptr ||
+             of_layer(prefill_family, layer) != nullptr;
     };
     if (l < m.moe.hash_layers && measured(plain + "_hash")) name += "_hash";
     const auto known = std::ranges::find(names, name);
@@ -149,13 +168,13 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
       ++layers_[kind_of_.back()].count;
       continue;
     }
-    const auto find_or_plain = [&](std::string_view family) {
-      const ProfileSeries* found = find(family, name);
-      return found == nullptr ? find(family, plain) : found;
+    const auto find_or_plain = [&](const std::string& family) {
+      const ProfileSeries* found = of_layer(family, name);
+      return found == nullptr ? of_layer(family, plain) : found;
     };
-    const ProfileSeries* decode = find_or_plain("layer_decode");
-    const ProfileSeries* prefill = find_or_plain("layer_prefill");
-    const ProfileSeries* longest = find_or_plain("layer_decode_longest");
+    const ProfileSeries* decode = find_or_plain(decode_family);
+    const ProfileSeries* prefill = find_or_plain(prefill_family);
+    const ProfileSeries* longest = find_or_plain(longest_family);
     names.push_back(name);
     layers_.push_back({"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
                        Lookup(prefill), Lookup(longest), least_on(1, decode), least_on(2, longest),
@@ -172,13 +191,16 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
   need(ends_->prefill.known(), "prefill ends");
   need(ends_->copies.known(), "copies");
   const bool drafts = setting.draft_steps > 0;
-  const bool sums = setting.collectives && setting.tensor_parallel > 1;
   need(!drafts, "drafts");
-  need(!sums || ends_->sums.known(), "all-reduce");
-  sums_ = sums && ends_->sums.known();
+  decode_sums_ = sums && !ranks_decode;
+  prefill_sums_ = sums && !ranks_prefill;
+  sums_ = ends_->sums.known();
+  need(sums_ || !(decode_sums_ || prefill_sums_), "all-reduce");
   row_bytes_ = kernels::real(kBytesOfSum * m.hidden);
-  decode_uncovered_ = !decode_layers_ || !ends_->decode.known() || drafts || (sums && !sums_);
-  prefill_uncovered_ = !prefill_layers_ || !ends_->prefill.known() || drafts || (sums && !sums_);
+  decode_uncovered_ =
+      !decode_layers_ || !ends_->decode.known() || drafts || (decode_sums_ && !sums_);
+  prefill_uncovered_ =
+      !prefill_layers_ || !ends_->prefill.known() || drafts || (prefill_sums_ && !sums_);
 }
 
 LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
@@ -278,7 +300,7 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
   if (ends_->decode.known()) {
     account.add("decode: ends", 1, ends_->decode.at(kernels::real(batch.decode_rows)));
   }
-  if (sums_) {
+  if (decode_sums_ && sums_) {
     account.add("decode: all-reduce", kernels::real(kSumsOfLayer * layer_count_),
                 ends_->sums.at(row_bytes_ * kernels::real(batch.decode_rows)));
   }
@@ -324,7 +346,7 @@ void LayerCost::prefill_time(const Batch& batch, TimeAccount& account) const {
       }
     }
   }
-  if (sums_) {
+  if (prefill_sums_ && sums_) {
     const bool shrink = std::ranges::any_of(batch.pieces, &Piece::shrinks);
     for (std::int64_t l = 0; l < (shrink ? layer_count_ : 1); ++l) {
       double tokens = 0;
@@ -366,8 +388,8 @@ void LayerCost::uncovered(const StepPlan& plan, bool decodes, TimeAccount& accou
   const bool ends = (decodes ? ends_->decode : ends_->prefill).known();
   for (const Operator& op : roofline_.own_list(part)) {
     const bool drafts = op.name.starts_with("mtp ");
-    const bool moves = op.part == OperatorPart::collectives && !sums_;
-    if (op.part == OperatorPart::collectives && sums_) continue;
+    const bool moves = op.part == OperatorPart::collectives;
+    if (moves && (sums_ || !(decodes ? decode_sums_ : prefill_sums_))) continue;
     if (!drafts && !moves && (is_end(op) ? ends : layers)) continue;
     account.add(op.name, op.launches() * kUsPerSecond * roofline_.launch_seconds(op),
                 TimeSource::roofline);

@@ -20,8 +20,10 @@
 //            launches it: eager step + layers x eager layer.
 //   sums     with collectives, behind attention and experts of each layer an all-reduce of the
 //            batch's outputs, filled up as the batch is; the time within a captured graph, which is
-//            the GPU's own. Ranks that do not share their work evenly wait for each other in it; no
-//            time of the profile holds that.
+//            the GPU's own. Ranks that do not share their work evenly wait for each other in it.
+//            That is in layers of ranks that were measured together (ranks_decode,
+//            ranks_decode_longest, ranks_prefill), which take the place of layers and sums where the
+//            profile has every kind of layer so.
 //   rebuild  a prefill piece that asks for no logits, one with the prompt that goes on behind it in
 //            the same step. Of a pyramid, t plan tokens are t x L
 //            layer-tokens, of which layer l of L runs 2 (L - l + 1) / (L + 1) t: the last
@@ -102,8 +104,9 @@ class LayerCost final : public CostModel {
   std::vector<std::size_t> kind_of_;  // of each layer of the model: position in layers_
   std::unique_ptr<Ends> ends_;
   bool decode_layers_ = false, prefill_layers_ = false;  // are in the profile, all of them
-  bool sums_ = false;     // ranks add up layers' outputs, by times of the profile
-  double row_bytes_ = 0;  // of a token's output
+  // Ranks add up layers' outputs, beside the times of layers; by times of the profile, or not.
+  bool decode_sums_ = false, prefill_sums_ = false, sums_ = false;
+  double row_bytes_ = 0;                                       // of a token's output
   bool decode_uncovered_ = false, prefill_uncovered_ = false;  // something of them is not
   std::vector<std::string> missing_;
 };

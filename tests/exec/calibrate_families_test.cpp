@@ -29,7 +29,7 @@ TEST_CASE("calibrate families: every family has sound points for Pro TP8 EP8 and
        {std::pair{"deepseek-v4-pro.yaml", 8}, std::pair{"deepseek-v4-flash.yaml", 4}}) {
     const Rank alone{load_model(models + model).spec, gpus, gpus};
     Rank rank = alone;
-    rank.gpus = 8;
+    rank.gpus = gpus;
     std::size_t exchanges = 0;
     for (const std::string& name : names) {
       CAPTURE(name);
@@ -40,11 +40,11 @@ TEST_CASE("calibrate families: every family has sound points for Pro TP8 EP8 and
       CHECK(!described.covers.empty());
       const std::size_t quick = checked_points(*family, rank, GridSize::quick).size();
       CHECK(quick > 0);
-      // Exchanges between GPUs are asked for.
+      // Exchanges between GPUs, and ranks that run together, are asked for.
       exchanges += checked_points(*family, alone, GridSize::quick).empty() ? 1 : 0;
       CHECK(checked_points(*family, rank, GridSize::full).size() >= quick);
     }
-    CHECK(exchanges == 6);
+    CHECK(exchanges == 9);
   }
 }
 
@@ -75,6 +75,13 @@ TEST_CASE("calibrate command: collectives are planned for the GPUs that are aske
   }
   CHECK(two.find("layer_decode") == std::string::npos);
   CHECK(two != eight);
+  // Ranks that run together are as many as share heads and experts.
+  CHECK(two.find("ranks_") == std::string::npos);
+  const std::string ranks = printed(
+      {"--collectives", "--model", model, "--gpus", "2", "--tp", "2", "--ep", "2"}, options);
+  for (const char* family : {"ranks_decode ", "ranks_decode_longest ", "ranks_prefill "}) {
+    CHECK(ranks.find(family) != std::string::npos);
+  }
   CHECK_THROWS_WITH_AS(printed({"--model", model, "--gpus", "2"}, options),
                        doctest::Contains("expected --collectives"), InputError);
 }

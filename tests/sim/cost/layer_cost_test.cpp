@@ -552,6 +552,66 @@ TEST_CASE("collectives that are measured take what they took, of batches as they
   CHECK(rebuilt.part("prefill: all-reduce") == doctest::Approx(pyramid_us));
 }
 
+TEST_CASE("ranks that were measured together take the place of layers and sums") {
+  Profile p = small_profile();
+  add_longest(p, 4096);
+  add_sums(p, "4");
+  StepSetting setting = small();
+  setting.collectives = true;
+  const double row_bytes = 2.0 * static_cast<double>(setting.model.hidden);
+  const auto sums = [&](double rows) { return 2 * kLayers * sum_us(rows * row_bytes); };
+  const auto cost_of = [&](const StepPlan& plan) {
+    return step_of(LayerCost(setting, boundless(), p, *p.host), plan);
+  };
+  const StepPlan both = plan_of({1000, 1000}, {chunk(0, 512)});
+  const Step apart = cost_of(both);
+  check_us(apart, decode_us({1000, 1000}) + sums(2) + prefill_us({{512, 0}}, 0) + sums(512));
+
+  // All layers, none of the rest: (together - alone) of each.
+  const auto adds = [&](double layers_us) { return 0.25 * layers_us + 3 * kLayers; };
+  add_ranks(p, "decode");
+  const Step decode = cost_of(both);
+  CHECK(decode.part("decode: all-reduce") == 0);
+  CHECK(decode.part("prefill: all-reduce") == doctest::Approx(sums(512)));
+  check_us(decode, apart.us - sums(2) + adds(decode_layers_us({1000, 1000})));
+
+  add_ranks(p, "prefill");
+  const Step together = cost_of(both);
+  CHECK(together.part("prefill: all-reduce") == 0);
+  CHECK(together.us > decode.us - sums(512));
+  // Sums that nobody measured alone are not missed.
+  std::erase_if(p.families, [](const ProfileFamily& f) { return f.name == "all_reduce"; });
+  CHECK(LayerCost(setting, boundless(), p, *p.host).missing() == Missing{});
+  CHECK(cost_of(both).us == together.us);
+
+  // One longer than the others: measured together as well, or not at all.
+  const StepPlan uneven = plan_of({1000, 9192});
+  const double without = cost_of(uneven).us;
+  add_ranks(p, "decode_longest");
+  CHECK(cost_of(uneven).us != without);
+
+  // One rank that stands for all has none of it.
+  setting.collectives = false;
+  check_us(cost_of(both), decode_us({1000, 1000}) + prefill_us({{512, 0}}, 0));
+}
+
+TEST_CASE("ranks that were measured together in part leave layers and sums as they are") {
+  Profile p = small_profile();
+  add_sums(p, "4");
+  StepSetting setting = small();
+  setting.collectives = true;
+  const StepPlan plan = plan_of({1000, 1000}, {chunk(0, 512)});
+  const double apart = step_of(LayerCost(setting, boundless(), p, *p.host), plan).us;
+  add_ranks(p, "decode");
+  add_ranks(p, "prefill");
+  CHECK(step_of(LayerCost(setting, boundless(), p, *p.host), plan).us != apart);
+  for (ProfileFamily& family : p.families) {
+    if (!family.name.starts_with("ranks_")) continue;
+    std::erase_if(family.series, [](const ProfileSeries& s) { return s.keys.back() == "csa"; });
+  }
+  CHECK(step_of(LayerCost(setting, boundless(), p, *p.host), plan).us == apart);
+}
+
 // ---- The roofline below ----
 
 TEST_CASE("no step is faster than its roofline, and a raised one is counted") {
