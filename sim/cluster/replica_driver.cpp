@@ -183,7 +183,7 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
   } while (++steps < steady && end < horizon);
   replica_.skip_steps(steps - 1, first_end);
   events_ += steps - 1;
-  // Whoever is asked for so many that none is taken back costs no less by itself.
+  // So few that little is done for nothing where they are taken back.
   constexpr std::size_t kMostAhead = 32;
   ahead_begin_ = end;
   for (; ahead && steps < steady && end < read && ahead_.size() < kMostAhead; ++steps) {

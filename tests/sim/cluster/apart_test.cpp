@@ -40,9 +40,11 @@ struct World {
   RunResult play(const How& how, Seen* seen = nullptr) const {
     const RunsCost cost;
     std::int64_t lanes = 0;
+    ToyEngine built = engine;
+    built.asks_always = !how.skips;
     Workload world(trace, workload, seed);
     ClusterParts parts{
-        .make_replica = [this] { return std::make_unique<Replica>(toy_ranks(engine, ranks)); },
+        .make_replica = [&] { return std::make_unique<Replica>(toy_ranks(built, ranks)); },
         .cost = &cost,
         .config = config,
         .seed = seed,
