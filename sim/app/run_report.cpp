@@ -42,7 +42,7 @@ void write_run(RunDirectory& directory, const FinishedRun& run, CommandContext& 
                std::vector<RunFile> more) {
   std::vector<RunFile> files = run_files(run.result, run.summary, run.scenario.resolved_yaml);
   std::ranges::move(more, std::back_inserter(files));
-  directory.write(files);
+  directory.write(files, optional_run_files());
   if (!context.options.quiet) context.err << "wrote " << directory.path() << '\n';
 }
 

@@ -13,6 +13,7 @@
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
 #include "sim/app/interrupt.h"
+#include "sim/app/margin.h"
 #include "sim/app/run_report.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cache/swa_policy.h"
@@ -31,6 +32,8 @@
 namespace v4cap {
 
 namespace {
+
+constexpr const char* kMarginFile = "margin.json";
 
 // What a policy computes again and what must be known of it, a line each.
 std::string policy_words(const std::vector<FinishedRun>& runs) {
@@ -70,6 +73,10 @@ class SimulateCommand final : public Command {
     app.add_option(
         "--steps", steps_directory_,
         "Take the times of steps from this directory of a replay, and make its decisions");
+    app.add_option("--margin", margin_percent_,
+                   "Also with all steps up to so many percent shorter and longer: how far figures "
+                   "move")
+        ->check(CLI::Range(0.001, kMostMarginPercent));
     app.add_flag("--overwrite", overwrite_, "Replace files of an earlier run in --out");
     app.add_option("--threads", threads_,
                    "Threads for replicas of a cluster (default: one per core); no result depends "
@@ -85,6 +92,9 @@ class SimulateCommand final : public Command {
   ExitCode run(CommandContext& context) override {
     check_exports();
     std::vector<Scenario> scenarios = load_scenarios(context);
+    if (margin_percent_ && (!policies_.empty() || !steps_directory_.empty())) {
+      throw InputError(Place{"--margin"}, "expected one run, without --compare and --steps");
+    }
     if (!steps_directory_.empty()) return run_recorded(std::move(scenarios.front()), context);
     if (context.options.dry_run) return dry_run(scenarios, context);
 
@@ -93,8 +103,9 @@ class SimulateCommand final : public Command {
     check_expected_runs(scenarios.front(), context);
     std::vector<FinishedRun> runs;
     std::vector<ExpectationResult> expectations;
+    std::optional<Margin> margin;
     try {
-      runs = simulate(std::move(scenarios), directories, context);
+      runs = simulate(std::move(scenarios), directories, margin, context);
       expectations = expected_of(runs, context);
     } catch (const Simulation::Interrupted&) {
       std::string partial;
@@ -107,9 +118,9 @@ class SimulateCommand final : public Command {
       return ExitCode::interrupted;
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
-      write_run(*directories[i], runs[i], context, exported(runs[i]));
+      write_run(*directories[i], runs[i], context, files_of(runs[i], margin));
     }
-    print(runs, expectations, context);
+    print(runs, expectations, margin, context);
     ExitCode code = ExitCode::done;
     for (const FinishedRun& run : runs) {
       const ExitCode one = exit_code(run, context);
@@ -140,6 +151,19 @@ class SimulateCommand final : public Command {
                          sink(format.write({run.scenario, run.result, run.summary}));
                        }});
     }
+    return files;
+  }
+
+  // Beside those of every run.
+  std::vector<RunFile> files_of(const FinishedRun& run, const std::optional<Margin>& margin) const {
+    std::vector<RunFile> files = exported(run);
+    if (!margin) return files;
+    files.push_back({kMarginFile, [&margin](const TextSink& sink) {
+                       JsonWriter json(2);
+                       json.begin_object();
+                       write_margin(json, *margin);
+                       sink(json.end_object().text() + '\n');
+                     }});
     return files;
   }
 
@@ -243,7 +267,7 @@ class SimulateCommand final : public Command {
 
   std::vector<FinishedRun> simulate(std::vector<Scenario> scenarios,
                                     const std::vector<std::unique_ptr<RunDirectory>>& directories,
-                                    CommandContext& context) const {
+                                    std::optional<Margin>& margin, CommandContext& context) const {
     // Every engine is built once before the first run, so that a mistake in the last costs no
     // waiting.
     for (const Scenario& scenario : scenarios) {
@@ -267,6 +291,10 @@ class SimulateCommand final : public Command {
                                       record_rules(scenarios[i], directory, stream), threads());
       if (stream) stream->flush();
       runs.push_back(finished_run(std::move(scenarios[i]), std::move(result)));
+    }
+    if (margin_percent_) {
+      margin = margin_of(runs.front(), trace, *margin_percent_, threads(),
+                         [](double) { return !InterruptGuard::interrupted(); });
     }
     return runs;
   }
@@ -306,10 +334,12 @@ class SimulateCommand final : public Command {
 
   void print_json(const std::vector<FinishedRun>& runs,
                   const std::vector<ExpectationResult>& expectations,
-                  CommandContext& context) const {
+                  const std::optional<Margin>& margin, CommandContext& context) const {
     if (policies_.empty()) {
-      return print_run(runs.front(), context,
-                       [&](JsonWriter& json) { write_expectations(json, expectations); });
+      return print_run(runs.front(), context, [&](JsonWriter& json) {
+        if (margin) write_margin(json, *margin);
+        write_expectations(json, expectations);
+      });
     }
     JsonWriter json(2);
     json.begin_object().key("runs").begin_array();
@@ -324,12 +354,14 @@ class SimulateCommand final : public Command {
   }
 
   void print(const std::vector<FinishedRun>& runs,
-             const std::vector<ExpectationResult>& expectations, CommandContext& context) const {
-    if (context.options.json) return print_json(runs, expectations, context);
+             const std::vector<ExpectationResult>& expectations,
+             const std::optional<Margin>& margin, CommandContext& context) const {
+    if (context.options.json) return print_json(runs, expectations, margin, context);
     const TextStyle style =
         text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
     if (policies_.empty()) {
       print_run(runs.front(), context);
+      if (margin) context.out << '\n' << margin_text(*margin, style);
       context.out << expectations_text(expectations, style);
       return;
     }
@@ -353,6 +385,7 @@ class SimulateCommand final : public Command {
 
   std::string scenario_file_, out_directory_, steps_directory_;
   std::vector<std::string> policies_, exports_;
+  std::optional<double> margin_percent_;
   bool overwrite_ = false;
   unsigned threads_ = 0;  // as many as there are cores
 };

@@ -15,6 +15,7 @@
 #include "sim/cost/layer_cost.h"
 #include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
+#include "sim/cost/scaled_cost.h"
 #include "sim/engine/scheduler_traits.h"
 #include "sim/model/node_memory.h"
 #include "traces/bench_serving.h"
@@ -460,8 +461,8 @@ void check_layer_profile(const Scenario& scenario, const Profile& profile, const
 namespace {
 
 // `profile` outlives the model; null under a roofline.
-std::unique_ptr<CostModel> make_model(const Scenario& scenario, const Profile* profile,
-                                      std::vector<std::string>& missing) {
+std::unique_ptr<CostModel> plain_model(const Scenario& scenario, const Profile* profile,
+                                       std::vector<std::string>& missing) {
   if (profile == nullptr) {
     return std::make_unique<RooflineCost>(step_setting(scenario), scenario.hardware);
   }
@@ -477,6 +478,14 @@ std::unique_ptr<CostModel> make_model(const Scenario& scenario, const Profile* p
                                              choice, host);
   missing = model->missing();
   return model;
+}
+
+// The same with the scenario's factor on all steps.
+std::unique_ptr<CostModel> make_model(const Scenario& scenario, const Profile* profile,
+                                      std::vector<std::string>& missing) {
+  auto model = plain_model(scenario, profile, missing);
+  if (scenario.step_time_factor == 1) return model;
+  return std::make_unique<ScaledCost>(std::move(model), scenario.step_time_factor);
 }
 
 }  // namespace

@@ -157,6 +157,7 @@ struct Scenario {
   // Under `profile: auto` on a GPU without a profile: further ones that its times are transferred
   // from, beside `profile`.
   std::vector<std::string> profile_donors;
+  double step_time_factor = 1;  // all steps take so many times as long as the cost model says
   WorkloadConfig workload;
   ClusterConfig cluster;
   // Of the replicas that read prompts, beside `cluster.prefill`; null: there are none of their own.

@@ -399,6 +399,10 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   s.engine = read_engine(top.child("engine"), s, engine, scheduler, host);
   s.kv_cache = read_kv_cache(top.child("kv_cache"), s, model, engine);
   read_profile(top, s, scenario_dir);
+  if (top.has("step_time_factor")) {
+    s.step_time_factor =
+        top.required<double>("step_time_factor", between(kStepTimeFactorMin, kStepTimeFactorMax));
+  }
   s.workload = read_workload(top.child("workload", true), scenario_dir, options.trace_dir,
                              options.find_traces);
   std::optional<PrefillConfig> prefill;

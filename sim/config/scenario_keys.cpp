@@ -169,6 +169,8 @@ const std::vector<KeySpec>& scenario_keys() {
       section_key("engine", engine_section_keys, "what a step runs, and what its host costs"),
       section_key("kv_cache", kv_cache_keys, "memory, layout and policy of cached state"),
       profile_key(),
+      key<double>("step_time_factor", "all steps take so many times as long as the profile says")
+          .within(kStepTimeFactorMin, kStepTimeFactorMax),
       section_key("workload", workload_keys, "which requests come, and when").must(),
       section_key("cluster", cluster_keys, "several replicas, their router, scaling and faults"),
       section_key("prefill", prefill_keys, "replicas of their own that read prompts"),

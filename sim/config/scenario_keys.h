@@ -7,4 +7,7 @@ namespace v4cap {
 
 const std::vector<KeySpec>& scenario_keys();
 
+// Of step_time_factor.
+inline constexpr double kStepTimeFactorMin = 0.01, kStepTimeFactorMax = 100;
+
 }  // namespace v4cap

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -213,7 +214,8 @@ std::vector<std::string> RunDirectory::partial_files() const {
   return paths;
 }
 
-void RunDirectory::write(const std::vector<RunFile>& files) {
+void RunDirectory::write(const std::vector<RunFile>& files,
+                         const std::vector<std::string>& outdated) {
   std::vector<std::unique_ptr<PartialFile>> partial;
   for (const RunFile& file : files) {
     V4CAP_CHECK(file.name.find('/') == std::string::npos, "a run file with a path: " + file.name);
@@ -227,6 +229,12 @@ void RunDirectory::write(const std::vector<RunFile>& files) {
   for (const auto& file : partial) file->rename();
   for (const auto& file : streams_) file->rename();
   streams_.clear();
+  for (const std::string& name : outdated) {
+    if (std::ranges::find(files, name, &RunFile::name) != files.end()) continue;
+    if (::unlinkat(directory_, name.c_str(), 0) != 0 && errno != ENOENT) {
+      throw write_failed(path_ + '/' + name, errno, "cannot be removed");
+    }
+  }
   if (::fsync(directory_) != 0 && errno != EINVAL) {
     throw write_failed(path_, errno, "cannot be flushed to disk");
   }

@@ -8,6 +8,7 @@
 //   profile_export_aiperf.json   the summary in AIPerf's form (aiperf.h)
 //   summary.json                 the summary in ours, without wall time (summary_json.h)
 //   timeline.csv                 occupancy over time (timeline.h); timeline_ranks.csv that of ranks
+//   margin.json                  how far figures move with the times of steps (sim/app/margin.h)
 //
 // A run of which every step is kept has further ones, written while it goes on, each as
 // name.partial until the run is complete:
@@ -57,8 +58,9 @@ class RunDirectory {
   std::vector<std::string> partial_files() const;
 
   // All of the files, and those that were streamed under their names, or RunError with the reason
-  // (disk full, no permission) and no half-written file.
-  void write(const std::vector<RunFile>& files);
+  // (disk full, no permission) and no half-written file. Of `outdated` names those that are not
+  // among them are removed: an earlier run's, which would be taken for this one's.
+  void write(const std::vector<RunFile>& files, const std::vector<std::string>& outdated = {});
 
   const std::string& path() const { return path_; }
 
@@ -70,6 +72,9 @@ class RunDirectory {
   bool created_ = false, written_ = false;
   std::vector<std::unique_ptr<StreamedFile>> streams_;
 };
+
+// Files that only some runs have.
+const std::vector<std::string>& optional_run_files();
 
 // The files of a run as listed above, without those that are written while it goes on. The arguments must outlive the result.
 std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summary,

@@ -36,4 +36,10 @@ std::vector<RunFile> run_files(const RunResult& result, const RunSummary& summar
   return files;
 }
 
+const std::vector<std::string>& optional_run_files() {
+  static const std::vector<std::string> names{"timeline_ranks.csv", "timeline_replicas.csv",
+                                              "windows.csv", "cluster_events.csv", "margin.json"};
+  return names;
+}
+
 }  // namespace v4cap

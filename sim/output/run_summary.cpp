@@ -16,6 +16,9 @@ RunIdentity identify(const Scenario& scenario) {
     times += fmt::format(", collectives skipped: one rank of TP{} EP{}", d.tensor_parallel,
                          d.expert_parallel);
   }
+  if (scenario.step_time_factor != 1) {
+    times += fmt::format(", all steps {} times as long", scenario.step_time_factor);
+  }
   return {.scenario = scenario.name,
           .model = scenario.model.name,
           .hardware = scenario.hardware.name,

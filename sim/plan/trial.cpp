@@ -8,42 +8,13 @@
 
 #include "sim/cluster/run_scenario.h"
 #include "sim/config/value.h"
+#include "sim/cost/scaled_cost.h"
 #include "sim/output/summary_json.h"
 #include "sim/plan/trace_sample.h"
 
 namespace v4cap {
 
 namespace {
-
-// Steps of a model whose error is asked for: all of them longer or shorter by one factor.
-class ScaledCost final : public CostModel {
- public:
-  ScaledCost(const CostModel& model, double factor) : model_(model), factor_(factor) {}
-
-  StepTime step_time(std::span<const StepPlan* const> ranks) const override {
-    StepTime time = model_.step_time(ranks);
-    time.total = scaled(time.total);
-    time.gpu = scaled(time.gpu);
-    for (double* part :
-         {&time.share.measured_s, &time.share.interpolated_s, &time.share.extrapolated_s,
-          &time.share.transferred_s, &time.share.roofline_s, &time.share.host_s}) {
-      *part *= factor_;
-    }
-    return time;
-  }
-  // What takes the time is told as the model has it.
-  void explain(std::span<const StepPlan* const> ranks, CostLedger& ledger) const override {
-    model_.explain(ranks, ledger);
-  }
-
- private:
-  Duration scaled(Duration time) const {
-    return factor_ == 1 ? time : duration_from_seconds(to_seconds(time) * factor_);
-  }
-
-  const CostModel& model_;
-  double factor_;
-};
 
 Trace sample_of(const Trace& whole, const Scenario& scenario, const SampleRule& rule,
                 const TrialQuestion& question) {

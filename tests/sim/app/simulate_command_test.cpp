@@ -2,11 +2,13 @@
 // policies.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/app/program_run.h"
@@ -74,6 +76,65 @@ TEST_CASE("simulate: two runs write the same bytes") {
   }
   CHECK(files == 5);
   CHECK(run_v4cap({"simulate", kQuickstart, "--out", dir / "a"}).code == ExitCode::bad_input);
+}
+
+TEST_CASE("simulate: a margin is what figures are when all steps take that much more or less") {
+  const TempDir dir;
+  const auto run_with = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"simulate", kQuickstart, "--json", "--set",
+                                       "kv_cache.swa_policy=recompute"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramRun run = run_v4cap(arguments);
+    REQUIRE(run.code == ExitCode::done);
+    return boost::json::parse(run.out);
+  };
+  const boost::json::value plain = run_with({});
+  const boost::json::value one = run_with({"--margin", "4", "--out", dir / "out"});
+  CHECK(one.at("result_hash") == plain.at("result_hash"));
+  CHECK(one.at("margin").at("step_time_pct").to_number<double>() == 4);
+  CHECK(one.at("margin").at("runs").as_int64() == 5);
+  const auto& figures = one.at("margin").at("figures").as_object();
+  for (const auto& [group, part] :
+       {std::pair{"ttft_ms", "p50"}, std::pair{"tpot_ms", "p90"}, std::pair{"e2el_ms", "p99"}}) {
+    const std::string name = std::string(group) + '.' + part;
+    CAPTURE(name);
+    double low = plain.at(group).at(part).to_number<double>(), high = low;
+    CHECK(figures.at(name).at("here").to_number<double>() == low);
+    for (const char* factor : {"0.96", "0.98", "1.02", "1.04"}) {
+      const double moved = run_with({"--set", std::string("step_time_factor=") + factor})
+                               .at(group)
+                               .at(part)
+                               .to_number<double>();
+      low = std::min(low, moved);
+      high = std::max(high, moved);
+    }
+    CHECK(low < high);
+    CHECK(figures.at(name).at("low").to_number<double>() == low);
+    CHECK(figures.at(name).at("high").to_number<double>() == high);
+  }
+  CHECK(run_with({"--margin", "4", "--threads", "3"}).at("margin") == one.at("margin"));
+  CHECK(boost::json::parse(text_of(dir / "out/margin.json")).at("margin") == one.at("margin"));
+  // Of an earlier run: it does not stay beside another's figures.
+  run_with({"--out", dir / "out", "--overwrite"});
+  CHECK_FALSE(std::filesystem::exists(dir / "out/margin.json"));
+
+  const boost::json::value longer = run_with({"--set", "step_time_factor=1.04"});
+  CHECK(std::string(longer.at("times").as_string()).find("all steps 1.04 times as long") !=
+        std::string::npos);
+}
+
+TEST_CASE("simulate: a margin beyond what a step can take, or of several runs, is refused") {
+  for (const char* percent : {"0", "-2", "51", "two"}) {
+    CAPTURE(percent);
+    CHECK(run_v4cap({"simulate", kQuickstart, "--margin", percent}).code == ExitCode::bad_input);
+  }
+  const ProgramRun compared =
+      run_v4cap({"simulate", kQuickstart, "--margin", "2", "--compare", "full", "tail"});
+  CHECK(compared.code == ExitCode::bad_input);
+  CHECK(compared.err.find("--margin: expected one run") != std::string::npos);
+  const ProgramRun factor = run_v4cap({"simulate", kQuickstart, "--set", "step_time_factor=0"});
+  CHECK(factor.code == ExitCode::bad_input);
+  CHECK(factor.err.find("step_time_factor: expected") != std::string::npos);
 }
 
 TEST_CASE(

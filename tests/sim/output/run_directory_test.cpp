@@ -117,6 +117,21 @@ TEST_CASE("run directory: refused when not empty, and overwrite touches only its
   CHECK(names(tmp.path()) == std::set<std::string>{"notes.txt", "summary.json"});
 }
 
+TEST_CASE("run directory: an earlier run's files of names that are outdated go, if it can write") {
+  const TempDir tmp;
+  put(tmp / "windows.csv", "old");
+  put(tmp / "margin.json", "old");
+  put(tmp / "notes.txt", "mine");
+  RunDirectory directory{tmp.path(), true};
+  CHECK_THROWS_AS(directory.write({{"summary.json", [](const TextSink&) { throw RunError("no"); }}},
+                                  {"windows.csv", "margin.json"}),
+                  RunError);
+  CHECK(file_text(tmp / "windows.csv") == "old");
+  directory.write({file("windows.csv", "new")}, {"windows.csv", "margin.json", "never.csv"});
+  CHECK(file_text(tmp / "windows.csv") == "new");
+  CHECK(names(tmp.path()) == std::set<std::string>{"notes.txt", "windows.csv"});
+}
+
 TEST_CASE("run directory: hidden files count as content") {
   const TempDir tmp;
   put(tmp / ".git", "");
