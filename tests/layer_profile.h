@@ -164,7 +164,8 @@ inline void add_ranks(Profile& p, const std::string& of) {
   ProfileFamily family = *p.find("layer_" + of);
   family.name = "ranks_" + of;
   for (ProfileSeries& series : family.series) {
-    std::vector<Sample> samples(series.grid.samples().begin(), series.grid.samples().end());
+    const auto alone = series.grid.samples();
+    std::vector<Sample> samples(alone.begin(), alone.end());
     for (Sample& sample : samples) sample.us = together_us(sample.us);
     std::vector<Interpolation> how;
     for (const ProfileAxis& axis : family.axes) how.push_back(axis.interpolation);
