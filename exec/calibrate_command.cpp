@@ -23,6 +23,7 @@
 #include "exec/calibrate/grids.h"
 #include "exec/calibration_monitor.h"
 #include "exec/collectives/communicator.h"
+#include "exec/collectives/exchange_kernels.h"
 #include "exec/device.h"
 #include "exec/driver/gpu_error.h"
 #include "exec/suite.h"
