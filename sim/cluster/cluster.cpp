@@ -343,6 +343,7 @@ void Cluster::set_state(std::size_t n, State state, SimTime now) {
     if (units_[i].state != State::up) continue;
     (units_[i].reads ? prefill_up_ : up_).push_back({i, units_[i].driver.get()});
   }
+  if (unit.reads && prefill_up_.empty()) wait_without_memory(now);
 }
 
 void Cluster::come_back(std::size_t n, State meanwhile, SimTime back, SimTime now) {
@@ -496,9 +497,18 @@ void Cluster::slow_link(std::size_t n, const std::string& link, double share, Si
 
 void Cluster::set_slow_links(std::size_t n, SimTime now) {
   Unit& unit = units_[n];
-  if (!unit.driver) return;
   std::vector<SlowLink> slow;
-  for (const auto& [fault, link] : unit.slow_links) slow.push_back(link);
+  double transfer = 1;
+  for (const auto& [fault, link] : unit.slow_links) {
+    if (link.link == kTransferLinks) {
+      transfer = std::min(transfer, link.share);
+    } else {
+      slow.push_back(link);
+    }
+  }
+  // Networks outlive the replica, and nobody sends to it while it is down.
+  if (handover_) handover_->set_share(n, transfer, now);
+  if (!unit.driver) return;
   unit.driver->set_slow_links(slow, now);
   touch(n);
 }
@@ -707,7 +717,10 @@ ClusterResult Cluster::take_result(SimTime end) {
     if (unit.driver) take_life(unit);
     out.replicas.push_back(std::move(result));
   }
-  if (handover_) out.transfer = handover_->result();
+  if (handover_) {
+    handover_->idle_until(end);
+    out.transfer = handover_->result();
+  }
   return out;
 }
 

@@ -140,7 +140,7 @@ class Cluster final : private FaultTarget {
     std::unique_ptr<ReplicaDriver> driver;  // null: none runs
     std::vector<SimTime> rank_back;         // of each rank that is lost; kSimStart: it is there
     std::vector<std::pair<std::uint64_t, SlowRank>> slow;           // by the number of the fault
-    std::vector<std::pair<std::uint64_t, SlowLink>> slow_links;     // likewise
+    std::vector<std::pair<std::uint64_t, SlowLink>> slow_links;     // likewise, or kTransferLinks
     std::vector<std::pair<std::uint64_t, std::string>> lost_tiers;  // likewise
     std::vector<Held> pinned;  // requests that wait for its return
     std::vector<Held> dealt;   // requests that come before cluster and replicas meet again
@@ -238,6 +238,7 @@ class Cluster final : private FaultTarget {
   void refuse(std::uint32_t request, SimTime sent, std::size_t n, SimTime now);
   void read_prompt(Handover::Journey& journey, SimTime now);
   void choose_receiver(Handover::Journey& journey, SimTime now);
+  void wait_without_memory(SimTime now);
   void collect_fetches(std::size_t n, SimTime now);
   void prompt_read(const RequestRecord& record, SimTime now);
   void end_journeys(SimTime now);

@@ -71,6 +71,8 @@ void Cluster::read_prompt(Handover::Journey& journey, SimTime now) {
 
 void Cluster::choose_receiver(Handover::Journey& journey, SimTime now) {
   if (up_.empty()) return;  // go_on() when one comes up
+  // Nor does one whose prompt nobody reads take memory from those whose prompts were read.
+  if (!journey.read && prefill_up_.empty()) return;
   const Tokens block = units_[up_.front().number].driver->replica().block();
   RequestSpec spec = spec_of_(journey.request, block, ids_);
   spec.part = RequestPart::rest;
@@ -90,6 +92,19 @@ void Cluster::choose_receiver(Handover::Journey& journey, SimTime now) {
   }
   let_go(journey, now);
   handover_->abandon(journey.request, now);
+}
+
+// Nobody is up who reads prompts. Whoever waits for that and has memory where it generates would keep
+// it from those whose prompts were read, and who read them may be waiting for these to go.
+void Cluster::wait_without_memory(SimTime now) {
+  for (const std::uint32_t request : handover_->requests()) {
+    Handover::Journey& journey = *handover_->find(request);
+    if (journey.from != Handover::kNobody || journey.to == Handover::kNobody) continue;
+    units_[journey.to].driver->forget(request, now);
+    touch(journey.to);
+    handover_->call_back(journey, now);
+    journey.to = Handover::kNobody;
+  }
 }
 
 void Cluster::collect_fetches(std::size_t n, SimTime now) {

@@ -13,7 +13,7 @@ namespace v4cap {
 struct Fault {
   std::size_t replica = 0, rank = 0;
   double factor = 1;
-  std::string place;  // the tier or link
+  std::string place;  // the tier or links
   double share = 1;
   Duration lasts{};
 };
@@ -29,7 +29,8 @@ class FaultTarget {
   // The rank needs `factor` times as long for its part of a step, and the others wait for it.
   virtual void slow_rank(std::size_t replica, std::size_t rank, double factor, SimTime until,
                          SimTime now) = 0;
-  // Links of a tier (SlowLink) move no more than this share of what they could.
+  // Links of a tier (SlowLink), or those to other replicas (kTransferLinks), move no more than this
+  // share of what they could.
   virtual void slow_link(std::size_t replica, const std::string& link, double share, SimTime until,
                          SimTime now) = 0;
   // A tier below GPU memory is lost with its contents, and takes nothing until `back`.

@@ -119,6 +119,16 @@ void Handover::abandon(std::uint32_t request, SimTime now) {
   journeys_.erase(request);
 }
 
+void Handover::set_share(std::size_t replica, double share, SimTime now) {
+  const bool reads = replica >= receivers_;
+  const double whole = reads ? parts_.out_bytes_per_s : parts_.in_bytes_per_s;
+  for (const LinkId link : reads ? out_[replica - receivers_] : in_[replica]) {
+    if (links_.link(link).bytes_per_s != share * whole)
+      links_.set_bandwidth(link, share * whole, now);
+  }
+  renew_next();
+}
+
 void Handover::renew_next() {
   next_ = links_.next_change().value_or(kNever);
 }
@@ -176,6 +186,12 @@ TransferResult Handover::result() const {
       out.moved_in_bytes <= out.offered_in_bytes && out.moved_out_bytes <= out.offered_out_bytes,
       "links between replicas moved more than they can");
   return out;
+}
+
+void Handover::idle_until(SimTime end) {
+  if (end <= links_.now()) return;
+  links_.advance(end, delivered_);
+  V4CAP_CHECK(delivered_.empty(), "something arrived after all had ended");
 }
 
 void Handover::check_drained() const {

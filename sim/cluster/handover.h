@@ -103,9 +103,15 @@ class Handover {
 
   std::vector<std::uint32_t> requests() const;  // on a journey, in order of their numbers
 
+  // From now on the links of a replica have this share of their bandwidth, above 0 and at most 1:
+  // those out of it where it reads prompts, those into it where it generates.
+  void set_share(std::size_t replica, double share, SimTime now);
+
   // The warm-up is over, nothing is under way: what was counted is forgotten.
   void reset();
   TransferResult result() const;
+  // What its links could move counts until then, where it is later than all that has happened.
+  void idle_until(SimTime end);
   // Nothing is under way, and the books balance.
   void check_drained() const;
 

@@ -308,7 +308,8 @@ StepTime ReplicaDriver::time_of(std::span<const StepPlan* const> ranks) const {
 void ReplicaDriver::set_slow_links(const std::vector<SlowLink>& slow, SimTime now) {
   carry_on(last_event_);
   pass(now);
-  traffic_->set_slow(slow, now);
+  V4CAP_CHECK(traffic_ != nullptr || slow.empty(), "a fault on links of tiers that are not there");
+  if (traffic_ != nullptr) traffic_->set_slow(slow, now);
 }
 
 std::size_t ReplicaDriver::lose_tier(const std::string& name, SimTime now) {

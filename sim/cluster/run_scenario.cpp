@@ -125,7 +125,8 @@ void check_prefill(const Scenario& scenario) {
                  ", those of a replica that reads prompts",
              ' ' + std::to_string(fault.rank));
     }
-    if ((kind->of_tier || kind->of_link) && names(reads) != names(scenario)) {
+    if ((kind->of_tier || (kind->of_link && fault.place != kTransferLinks)) &&
+        names(reads) != names(scenario)) {
       refuse(fault.kind + " where replicas that read prompts have the tiers of the others (" +
                  names(scenario).substr(1) + ")",
              names(reads));

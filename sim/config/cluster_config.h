@@ -21,6 +21,10 @@ struct AutoscaleConfig {
   Duration hold{};                     // fewer replicas only when fewer were wanted for so long
 };
 
+// What faults call the links over which a replica hands requests over: out of its GPUs where it reads
+// prompts, into them where it generates (sim/cluster/handover.h).
+inline constexpr const char* kTransferLinks = "transfer";
+
 // One fault at an instant, or faults at random.
 struct FaultConfig {
   std::string kind;            // in the registry of faults
@@ -31,7 +35,7 @@ struct FaultConfig {
   std::optional<std::int64_t> replica = 0;
   std::int64_t rank = 0;
   double factor = 1;
-  std::string place;  // a tier of the scenario, or a link of one (SlowLink)
+  std::string place;  // a tier of the scenario, links of one (SlowLink) or kTransferLinks
   double share = 1;   // of its bandwidth
 };
 

@@ -55,7 +55,9 @@ Names links_of(const Names& tiers) {
 }
 
 Names link_names() {
-  return links_of(tier_names());
+  Names names = links_of(tier_names());
+  names.emplace_back(kTransferLinks);
+  return names;
 }
 
 const std::vector<KeySpec>& fault_keys() {
@@ -68,7 +70,9 @@ const std::vector<KeySpec>& fault_keys() {
       key<std::int64_t>("rank", "of faults of a rank: which, from 0").within(0, kReplicasMax),
       key<double>("factor", "slow_rank: of the time of its part of a step").within(1, 1000),
       key<std::string>("tier", "lost_tier: which of kv_cache.tiers").such_as(&tier_names),
-      key<std::string>("link", "slow_link: of which tier; one direction: host read, host write")
+      key<std::string>("link",
+                       "slow_link: of which tier, one direction: host read, host write; transfer: "
+                       "those over which replicas hand requests over")
           .such_as(&link_names),
       key<double>("share", "slow_link: of its bandwidth that is left").within(0, 1)};
   return keys;
@@ -97,31 +101,37 @@ AutoscaleConfig read_autoscale(Section section) {
 struct Struck {
   std::int64_t replicas = 1, ranks = 1;
   const TiersConfig& below;
+  const PrefillConfig* prefill = nullptr;  // null: each replica reads the prompts of its requests
 };
 
 // One of what the scenario's tiers are called, or their links.
 std::string read_place(Section& section, const std::string& key, const std::string& what,
-                       const Names& names) {
+                       const std::string& lacks, const Names& names) {
   const auto name = section.required<std::string>(key);
   if (name.empty() || std::ranges::find(names, name) != names.end()) return name;
   std::string all;
   for (const std::string& one : names) all += (all.empty() ? "" : ", ") + one;
-  section.error(key, names.empty() ? "expected none, the scenario has no kv_cache.tiers"
-                                   : "expected " + what + " of kv_cache.tiers (" + all + "), got " +
-                                         shown(name) + suggestion(name, names));
+  section.error(key, names.empty() ? "expected none, the scenario has no " + lacks
+                                   : "expected " + what + " (" + all + "), got " + shown(name) +
+                                         suggestion(name, names));
   return name;
 }
 
 // Links may become slow, but not so slow that shares of them could be rounded to nothing.
-double read_share(Section& section, const FaultConfig& fault, const TiersConfig& below) {
+double read_share(Section& section, const FaultConfig& fault, const Struck& there) {
   const auto share = section.required<double>("share", above_up_to(0.0, 1.0));
-  for (const TierConfig& tier : below.tiers) {
-    if (!fault.place.starts_with(tier.name)) continue;
-    const double least = std::min(tier.read_bytes_per_s, tier.write_bytes_per_s) * share;
-    if (share <= 0 || least >= kLeastBandwidth) continue;
+  const auto check = [&](const std::string& what, double bytes_per_s) {
+    if (share <= 0 || bytes_per_s * share >= kLeastBandwidth) return;
     section.error("share", "expected a share that leaves at least " +
-                               value_text(BytesPerSecond{kLeastBandwidth}) + " of the links of " +
-                               tier.name + ", got " + value_text(share));
+                               value_text(BytesPerSecond{kLeastBandwidth}) + " of " + what +
+                               ", got " + value_text(share));
+  };
+  for (const TierConfig& tier : there.below.tiers) {
+    if (!fault.place.starts_with(tier.name)) continue;
+    check("the links of " + tier.name, std::min(tier.read_bytes_per_s, tier.write_bytes_per_s));
+  }
+  if (fault.place == kTransferLinks && there.prefill != nullptr) {
+    check("prefill.transfer.bandwidth", there.prefill->transfer.bytes_per_s);
   }
   return share;
 }
@@ -163,15 +173,18 @@ FaultConfig read_fault(const YamlNode& node, const Struck& there, const std::str
   Names tiers;
   for (const TierConfig& tier : there.below.tiers) tiers.push_back(tier.name);
   if (kind.of_tier) {
-    f.place = read_place(section, "tier", "a tier", tiers);
+    f.place = read_place(section, "tier", "a tier of kv_cache.tiers", "kv_cache.tiers", tiers);
     text += ", tier: " + yaml_scalar(f.place);
   }
   if (kind.of_link) {
-    f.place = read_place(section, "link", "links of a tier", links_of(tiers));
+    Names links = links_of(tiers);
+    if (there.prefill != nullptr) links.emplace_back(kTransferLinks);
+    f.place = read_place(section, "link", "links of kv_cache.tiers or between replicas",
+                         "kv_cache.tiers and no section prefill", links);
     text += ", link: " + yaml_scalar(f.place);
   }
   if (kind.has_share) {
-    f.share = read_share(section, f, there.below);
+    f.share = read_share(section, f, there);
     text += ", share: " + value_text(f.share);
   }
   text += '}';
@@ -218,7 +231,7 @@ const std::vector<KeySpec>& cluster_keys() {
 }
 
 ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfig& below,
-                           const std::string& file, std::int64_t prefill_replicas) {
+                           const std::string& file, const PrefillConfig* prefill) {
   ClusterConfig c;
   if (section.has("autoscale")) c.autoscale = read_autoscale(section.child("autoscale"));
   const std::int64_t most =
@@ -231,14 +244,15 @@ ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfi
   c.retry_delay = retry.optional<Duration>("delay", Duration{0}, between(Duration{0}, kLongest));
   c.retry_on_return =
       retry.one_of<bool>("where", {{"elsewhere", false}, {"on_return", true}}, false);
-  if (prefill_replicas > 0 && c.retry_on_return) {
+  if (prefill != nullptr && c.retry_on_return) {
     retry.error("where", "expected elsewhere, prompts are read by replicas of their own (prefill)");
   }
   retry.reject_unknown();
   c.window =
       section.optional<Duration>("window", std::chrono::seconds(60), between(kInstant, kLongest));
+  const std::int64_t readers = prefill == nullptr ? 0 : prefill->replicas;
   c.faults = read_faults(
-      section, {c.most_replicas() + prefill_replicas, std::max<std::int64_t>(ranks, 1), below},
+      section, {c.most_replicas() + readers, std::max<std::int64_t>(ranks, 1), below, prefill},
       file);
   section.reject_unknown();
   return c;

@@ -12,7 +12,8 @@ namespace v4cap {
 const std::vector<KeySpec>& cluster_keys();
 
 // `ranks`: attention ranks of a replica. `below`: tiers of it. `file`: the scenario's, for errors.
+// `prefill`: what the scenario says of replicas that read prompts, null where it has none.
 ClusterConfig read_cluster(Section section, std::int64_t ranks, const TiersConfig& below,
-                           const std::string& file, std::int64_t prefill_replicas = 0);
+                           const std::string& file, const PrefillConfig* prefill = nullptr);
 
 }  // namespace v4cap

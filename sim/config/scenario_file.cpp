@@ -413,7 +413,7 @@ Scenario read_scenario(YamlNode root, const std::string& file, const std::string
   }
   if (top.has("cluster") || reads_apart) {
     s.cluster = read_cluster(top.child("cluster"), s.deployment.data_parallel, s.kv_cache.below,
-                             file, prefill ? prefill->replicas : 0);
+                             file, prefill ? &*prefill : nullptr);
   }
   s.cluster.prefill = prefill;
   s.slo = read_slo(top.child("slo"));

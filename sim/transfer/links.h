@@ -82,7 +82,8 @@ class Links {
   // order in which they came to their links.
   void advance(SimTime now, std::vector<TransferId>& delivered);
 
-  // Up to the last instant given to this object.
+  SimTime now() const { return now_; }  // the last instant given to this object
+  // Up to that instant.
   LinkBooks books(LinkId id) const;
   // Each link's books balance.
   void check() const;

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -317,6 +318,65 @@ TEST_CASE("handover: lost while it generates, it begins anew with its prompt") {
   CHECK(result.totals.finished == 1);
 }
 
+FaultConfig slow_at(std::int64_t at_us, std::int64_t replica, double share, std::int64_t for_us) {
+  FaultConfig fault = lost_at(at_us, replica);
+  fault.kind = "slow_link";
+  fault.place = kTransferLinks;
+  fault.share = share;
+  fault.lasts = Duration{1000} * for_us;
+  return fault;
+}
+
+// The times of a byte a microsecond, on links that may become slower: four copies at four.
+ToyPools with_slow_links(const std::vector<FaultConfig>& faults) {
+  ToyPools pools;
+  pools.copies = 4;
+  pools.in_bytes_per_s = pools.out_bytes_per_s = 4e6;
+  pools.config.faults = faults;
+  return pools;
+}
+
+TEST_CASE("slow_link: what is handed over goes on at the rate that the links of both sides have") {
+  const auto first_us = [](const std::vector<FaultConfig>& faults) {
+    const RunResult result = with_slow_links(faults).play(one_request(), ConstantCost(kMs));
+    const TransferResult& sent = *result.cluster->transfer;
+    CHECK(sent.moved_in_bytes == doctest::Approx(10'000));
+    CHECK(sent.moved_in_bytes <= sent.offered_in_bytes);
+    CHECK(sent.moved_out_bytes <= sent.offered_out_bytes);
+    return first_token_us(result);
+  };
+  // 2.5 ms of sending from 1 ms on. A quarter of it for 2 ms from 1.5 ms on: 0.5 and 0.5 of it, and
+  // the rest from 3.5 ms on.
+  CHECK(first_us({}) == 3500);
+  CHECK(first_us({slow_at(1500, 0, 0.25, 2000)}) == 3500 + 1500);  // into the one that generates
+  CHECK(first_us({slow_at(1500, 1, 0.25, 2000)}) == 3500 + 1500);  // out of the one that reads
+  // At once the slower one holds; one after the other each for its time.
+  CHECK(first_us({slow_at(1500, 0, 0.25, 2000), slow_at(1500, 1, 0.5, 2000)}) == 3500 + 1500);
+  CHECK(first_us({slow_at(1500, 0, 0.25, 1000), slow_at(2000, 0, 0.5, 1000)}) ==
+        3000 + 2500 - 500 - 250 - 250);
+  // Before anything is sent, and after all was.
+  CHECK(first_us({slow_at(0, 0, 0.25, 1000)}) == 3500);
+  CHECK(first_us({slow_at(4000, 0, 0.25, 1000)}) == 3500);
+}
+
+TEST_CASE("slow_link: links between replicas are busy for as long as they are slow, and no more") {
+  const RunResult result =
+      with_slow_links({slow_at(0, 0, 0.5, 100'000)}).play(one_request(128, 2), ConstantCost(kMs));
+  CHECK(event_at(result, 0).what == "transfer links slow, 0.5 of their bandwidth");
+  CHECK(first_token_us(result) == 1000 + 5000);
+  // 7 ms: one reads, five it is sent, one generates. Half as much could have come in.
+  const ClusterSummary summary = summarise_cluster(result);
+  CHECK(summary.transfer->in_utilisation == doctest::Approx(2500 / (7000 * 0.5)).epsilon(0.001));
+  CHECK(summary.transfer->out_utilisation == doctest::Approx(2500.0 / 7000).epsilon(0.001));
+}
+
+TEST_CASE("slow_link: it outlives the replica whose links it struck") {
+  const RunResult result =  // it is back after 10 ms
+      with_slow_links({slow_at(500, 0, 0.5, 30'000), lost_at(2000, 0)})
+          .play(one_request(), ConstantCost(kMs));
+  CHECK(first_token_us(result) == 12'000 + 5000);
+}
+
 ToyPools random_pools(std::uint64_t seed) {
   const TransferOverlap overlaps[] = {TransferOverlap::none, TransferOverlap::chunks,
                                       TransferOverlap::layers};
@@ -380,7 +440,8 @@ TEST_CASE("handover: nothing is lost under memory pressure") {
 TEST_CASE("handover: 200 random schedules of faults lose no request and repeat themselves") {
   struct Seen {
     std::uint64_t first = 0, second = 0;
-    std::int64_t requests = 0, ended = 0, failed = 0, dropped = 0, retried = 0;
+    std::int64_t requests = 0, ended = 0, failed = 0, dropped = 0, retried = 0, slow = 0;
+    double used = 0;  // the most of any direction's links
   };
   std::vector<Seen> seen(200);
   parallel_for(
@@ -401,6 +462,8 @@ TEST_CASE("handover: 200 random schedules of faults lose no request and repeat t
                                                    .interval = kMs * 10,
                                                    .hold = kMs * 30};
         }
+        pools.out_bytes_per_s =
+            3e6;  // seed 91 ends only if nobody holds memory for a reader that drains
         const std::vector<std::string> kinds = {"replica_lost", "rank_lost", "restart",
                                                 "slow_rank"};
         for (std::int64_t n = draw(12); n >= 0; --n) {
@@ -416,6 +479,13 @@ TEST_CASE("handover: 200 random schedules of faults lose no request and repeat t
           }
           pools.config.faults.push_back(fault);
         }
+        for (std::int64_t n = draw(3); n >= 0; --n) {
+          const std::int64_t replica =
+              draw(static_cast<std::uint64_t>(pools.config.most_replicas()));
+          const double share = 0.35 + 0.05 * static_cast<double>(draw(13));  // of 3 MB/s
+          pools.config.faults.push_back(
+              slow_at(draw(1'000'000), replica, share, 1000 * (1 + draw(300))));
+        }
         pools.config.retry_limit = static_cast<std::int64_t>(seed % 5);
         pools.config.retry_delay = kMs * static_cast<std::int64_t>(seed % 4 * 7);
         const WorkloadConfig workload = seed % 2 == 0 ? closed_loop(12) : WorkloadConfig{};
@@ -427,14 +497,21 @@ TEST_CASE("handover: 200 random schedules of faults lose no request and repeat t
         s.ended = result.totals.finished + result.totals.refused + result.totals.failed;
         s.failed = result.totals.failed;
         s.dropped = result.cluster->transfer->dropped.value;
-        s.retried = summarise_cluster(result).retried;
+        const ClusterSummary summary = summarise_cluster(result);
+        s.retried = summary.retried;
+        s.used = std::max(summary.transfer->in_utilisation, summary.transfer->out_utilisation);
+        s.slow = std::ranges::count_if(result.cluster->events, [](const ClusterEvent& event) {
+          return event.what.starts_with("transfer links slow");
+        });
       },
       2);
-  std::int64_t failed = 0, dropped = 0, retried = 0;
+  std::int64_t failed = 0, dropped = 0, retried = 0, slow = 0;
   for (std::size_t i = 0; i < seen.size(); ++i) {
     CAPTURE(i + 1);
     CHECK(seen[i].first == seen[i].second);
     CHECK(seen[i].ended == seen[i].requests);
+    CHECK(seen[i].used <= 1);
+    slow += seen[i].slow;
     failed += seen[i].failed;
     dropped += seen[i].dropped;
     retried += seen[i].retried;
@@ -442,6 +519,7 @@ TEST_CASE("handover: 200 random schedules of faults lose no request and repeat t
   CHECK(failed > 0);
   CHECK(dropped > 0);
   CHECK(retried > 0);
+  CHECK(slow > 100);
 }
 
 }  // namespace

@@ -119,6 +119,19 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
   CHECK(refusal("prefill: {replicas: 2, transfer: {bandwidth: 1 GB/s}}\n"
                 "cluster: {faults: [{kind: replica_lost, at: 1 s, for: 1 s, replica: 2}]}\n")
             .empty());
+  // Links between replicas, of which either side may have tiers of its own.
+  const std::string slow = "cluster: {faults: [{kind: slow_link, at: 1 s, for: 1 s, ";
+  CHECK(
+      refusal("prefill: {transfer: {bandwidth: 1 GB/s}, kv_cache: {tiers: {host: {read_bandwidth: "
+              "50 GB/s, write_bandwidth: 50 GB/s}}}}\n" +
+              slow + "replica: 1, link: transfer, share: 0.5}]}\n")
+          .empty());
+  says(slow + "link: transfer, share: 0.5}]}\n",
+       "expected none, the scenario has no kv_cache.tiers and no section prefill");
+  says("prefill: {transfer: {bandwidth: 1 GB/s}}\n" + slow + "link: transfers, share: 0.5}]}\n",
+       "did you mean 'transfer'");
+  says("prefill: {transfer: {bandwidth: 2 MB/s}}\n" + slow + "link: transfer, share: 0.4}]}\n",
+       "leaves at least 1 MB/s of prefill.transfer.bandwidth, got 0.4");
   says(
       "prefill: {replicas: 2, transfer: {bandwidth: 1 GB/s}}\n"
       "cluster: {faults: [{kind: replica_lost, at: 1 s, for: 1 s, replica: 3}]}\n",
