@@ -225,6 +225,19 @@ bool ReplicaDriver::settle(SimTime now) {
   return true;
 }
 
+// How much longer than its own time a step takes whose requests' prefixes are still being loaded. A
+// layer is computed when its part has come and the layer before it is done: with layers alike, and
+// parts that come at one rate, either no layer waits behind the first or the last one waits longest,
+// and is computed after its part is there.
+Duration ReplicaDriver::wait_for_loads(std::span<const StepPlan* const> ranks, const StepTime& time,
+                                       SimTime now) {
+  const SimTime there = traffic_->loads_end(ranks, now);
+  if (there <= now) return {};
+  const Duration layers = time.gpu > Duration{0} ? time.gpu : time.total;
+  const SimTime end = host_.overlapped ? std::max(gpu_free_, now) + time.gpu : now + time.total;
+  return std::max(there + layers / host_.tiers.layers - end, Duration{0});
+}
+
 std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon, bool ahead) {
   const auto ranks = replica_.plan_step(now);
   if (std::ranges::all_of(ranks, [](const StepPlan* plan) { return plan->empty(); })) return 0;
@@ -236,8 +249,7 @@ std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon, bool ahead) {
                   " ns is faster than its roofline of " +
                   std::to_string(time.roofline_floor.count()) + " ns");
   if (traffic_ != nullptr) {
-    const Duration loads = traffic_->loads_end(ranks, now) - now;
-    const Duration wait = std::max(loads - time.total, Duration{0});
+    const Duration wait = wait_for_loads(ranks, time, now);
     time.total += wait;
     time.gpu += wait;
     totals_.load_wait += wait;

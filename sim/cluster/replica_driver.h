@@ -171,6 +171,8 @@ class ReplicaDriver final : public RouteTarget {
   StepTime time_of(std::span<const StepPlan* const> ranks) const;
   // 0: nothing can run before a load is there.
   std::int64_t launch(SimTime now, SimTime horizon, bool ahead);
+  Duration wait_for_loads(std::span<const StepPlan* const> ranks, const StepTime& time,
+                          SimTime now);
   // All but the last of the steps from this one on that are taken together have been performed;
   // returns how many there are, 0 if there is no other one.
   std::int64_t skip(std::span<const StepPlan* const> ranks, SimTime now, SimTime horizon,

@@ -6,8 +6,8 @@
 // shared by all (an SSD, a network card).
 //
 // Loads may overlap with computing: the request may start when the first of its layers are there,
-// and the step that first runs it lasts at least until the rest is, as far as the links' shares at
-// its start say.
+// and the step that first runs it lasts at least until the last one is there and computed, as far as
+// the links' shares at its start say.
 //
 // A tier that is lost takes with it what was on its way from or to it: the copies, and the loads of
 // requests that still wait for them. A load whose first layers are there is read to its end: its

@@ -105,36 +105,83 @@ TEST_CASE("tiers: with its first layers there a request starts, and its step wai
   const RunResult run = play_with(tiers, two_visits(), {}, small_engine());
   const RequestRecord& third = run.records[2];
   CHECK((third.admitted - third.arrival) == Duration{500'000 + 128'000});
-  CHECK((third.first_token - third.arrival) == Duration{500'000 + 7'680'000});
-  CHECK(run.totals.load_wait == Duration{7'552'000 - 1'001'000});
+  // The last layer is computed when it is there.
+  constexpr std::int64_t kLast = 1'001'000 / 60;
+  CHECK((third.first_token - third.arrival) == Duration{500'000 + 7'680'000 + kLast});
+  CHECK(run.totals.load_wait == Duration{7'552'000 + kLast - 1'001'000});
 }
 
-// By hand: a layer is computed when it has come and the one before is done. A step of one token
-// takes 1.001 ms, in 60 layers; a layer of the prefix is 1,000 bytes, the latency 500 us.
-TEST_CASE(
-    "tiers: a load by layers ends as a pipeline of layers does, less the last one's computing") {
-  constexpr std::int64_t kLayers = 60;
-  constexpr double kStep = 1'001'000, kLayer = kStep / kLayers;  // ns
-  for (const double ns_per_byte : {1.0 / 64, 1.0, 8.0, 16.0, 32.0, 128.0, 512.0}) {
-    CAPTURE(ns_per_byte);
-    ToyTiers tiers;
-    tiers.host = 80'000 * 3;
-    tiers.latency = Duration{500'000};
-    tiers.host_bytes_per_s = 1e9 / ns_per_byte;
-    tiers.layers = kLayers;
-    const RunResult run = play_with(tiers, two_visits(), {}, small_engine());
-    const RequestRecord& third = run.records[2];
-    const auto found = static_cast<double>((third.first_token - third.arrival).count());
-    const double coming = 1000 * ns_per_byte;  // of one layer
-    double done = 0;
-    for (std::int64_t layer = 1; layer <= kLayers; ++layer) {
-      const double here = 500'000 + static_cast<double>(layer) * coming;
-      done = std::max(done, here) + kLayer;
-    }
-    // Where the load is the slower of the two, the step ends with its last byte.
-    const double missing = coming > kLayer ? kLayer : 0;
-    CHECK(std::abs(found - (done - missing)) <= 1.0);
+// When a step that begins at `begin` has ended, by hand: a layer is computed when its part of the
+// prefix has come and the layer before is done. All in ns since the load was ordered; a step of one
+// token takes 1.001 ms, the latency is 500 us.
+constexpr std::int64_t kPipelined = 60;
+double pipelined(double begin, double bytes, double ns_per_byte) {
+  const double layer_ns = 1'001'000.0 / kPipelined;
+  const double coming = bytes / kPipelined * ns_per_byte;  // of one layer
+  double done = begin;
+  for (std::int64_t layer = 1; layer <= kPipelined; ++layer) {
+    const double here = 500'000 + static_cast<double>(layer) * coming;
+    done = std::max(done, here) + layer_ns;
   }
+  return done;
+}
+
+// From links that are far faster than the layers to such as take all of the time; a layer takes as
+// long to come as to be computed at 16.7 ns a byte.
+constexpr double kNsPerByte[] = {1.0 / 64, 1.0, 8.0, 15.0, 16.0, 16.5, 17.0, 18.0, 32.0, 128.0};
+
+ToyTiers layered_tiers(double ns_per_byte) {
+  ToyTiers tiers;
+  tiers.host = 80'000 * 3;
+  tiers.latency = Duration{500'000};
+  tiers.host_bytes_per_s = 1e9 / ns_per_byte;
+  tiers.layers = kPipelined;
+  return tiers;
+}
+
+TEST_CASE(
+    "tiers: a load by layers ends as a pipeline of layers does, on slow links and fast ones") {
+  for (const bool overlapped : {false, true}) {
+    for (const double ns_per_byte : kNsPerByte) {
+      CAPTURE(overlapped);
+      CAPTURE(ns_per_byte);
+      const RunResult run =
+          play_with(layered_tiers(ns_per_byte), two_visits(), {}, small_engine(), 1, overlapped);
+      const RequestRecord& third = run.records[2];
+      CHECK(run.totals.tiers[0].hit_tokens == Tokens{64 * 6});
+      const auto begin = static_cast<double>((third.admitted - third.arrival).count());
+      const auto found = static_cast<double>((third.first_token - third.arrival).count());
+      CHECK(begin == doctest::Approx(500'000 + 1000 * ns_per_byte).epsilon(1e-5));
+      CHECK(std::abs(found - pipelined(begin, 60'000, ns_per_byte)) <= 2.0);
+    }
+  }
+}
+
+TEST_CASE(
+    "tiers: a step that begins when many layers are there waits for the others, as they come") {
+  Trace trace = two_visits();
+  // Another request runs when the third comes: its first step, at whose end the load is ordered, and
+  // a second one.
+  const SimTime third = kSimStart + Duration{2'000'000'000};
+  TraceRequest& busy = add_request(trace, 63, 2, third - Duration{500'000});
+  busy.runs_begin = busy.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+  std::ranges::stable_sort(trace.requests, {}, &TraceRequest::arrival);
+  double waited = 0;
+  for (const double ns_per_byte : kNsPerByte) {
+    CAPTURE(ns_per_byte);
+    const RunResult run = play_with(layered_tiers(ns_per_byte), trace, {}, small_engine());
+    const RequestRecord& other = run.records[2];
+    const RequestRecord& loaded = run.records[3];
+    const SimTime ordered = other.first_token;
+    CHECK(loaded.admitted >= other.finished);
+    const auto since = [&](SimTime at) { return static_cast<double>((at - ordered).count()); };
+    const auto blocks = static_cast<double>(run.totals.tiers[0].hit_tokens.value) / 64;
+    CHECK(blocks >= 6);
+    const double found = since(loaded.first_token);
+    CHECK(std::abs(found - pipelined(since(loaded.admitted), blocks * 10'000, ns_per_byte)) <= 2.0);
+    waited += to_seconds(run.totals.load_wait);
+  }
+  CHECK(waited > 0);
 }
 
 TEST_CASE("tiers: one replica in a cluster moves what that replica alone does") {
