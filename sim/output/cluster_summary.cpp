@@ -221,12 +221,20 @@ void write_transfer(JsonWriter& json, const TransferSummary& t) {
 }
 
 std::string transfer_text(const TransferSummary& t) {
+  std::string kinds;
+  for (const CacheKind kind : all_cache_kinds()) {
+    if (t.sent[kind] == 0) continue;
+    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", name_of(kind),
+                         human(Bytes{t.sent[kind]}));
+  }
+  const std::string dropped =
+      t.dropped > Bytes{0} ? fmt::format("; {} sent for nothing", human(t.dropped)) : "";
   return fmt::format(
       "{} of state handed over for {} requests ({} to each GPU; {:.1f} % of their tokens were "
-      "there "
-      "already)\nafter a prompt {:.2f} ms at the median, p99 {:.2f}; links {:.1f} % used out, "
-      "{:.1f} % in\n",
-      human(t.moved), grouped(t.requests), human(t.sent.total()), 100 * t.cached_share,
+      "there already{})\nto each GPU {}\nwaited for memory {:.2f} ms at the median, p99 {:.2f}; "
+      "after a prompt {:.2f} ms at the median, p99 {:.2f}; links {:.1f} % used out, {:.1f} % in\n",
+      human(t.moved), grouped(t.requests), human(t.sent.total()), 100 * t.cached_share, dropped,
+      kinds.empty() ? "nothing" : kinds, t.memory_wait_ms.p50, t.memory_wait_ms.p99,
       t.after_prompt_ms.p50, t.after_prompt_ms.p99, 100 * t.out_utilisation,
       100 * t.in_utilisation);
 }

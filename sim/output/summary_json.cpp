@@ -87,6 +87,7 @@ void write_tier(JsonWriter& json, const TierTotals& tier, const Metrics& metrics
   by_kind("evicted_bytes", tier.evicted);
   by_kind("expired_bytes", tier.expired);
   by_kind("lost_bytes", tier.lost);
+  json.member("lost_gib", to_gib(tier.lost.total()));
   by_kind("refused_bytes", tier.refused);
   json.member("written_bytes_per_output_token", per_output_token(tier.written, metrics.output));
   json.member("read_bytes_per_output_token", per_output_token(tier.read, metrics.output));

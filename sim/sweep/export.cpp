@@ -58,8 +58,10 @@ std::string csv_row(const SweepPlan& plan, std::size_t position, const PointResu
   // Both are in the order of a summary.
   auto next = figures.begin();
   for (const std::string& column : columns) {
-    while (next != figures.end() && next->first != column) ++next;
-    fields.push_back(next == figures.end() ? "" : next->second);
+    const auto found = std::find_if(next, figures.end(),
+                                    [&](const auto& figure) { return figure.first == column; });
+    fields.push_back(found == figures.end() ? "" : found->second);
+    if (found != figures.end()) next = found;  // else this point has none of it
   }
   return csv_line(fields);
 }
@@ -68,19 +70,26 @@ std::string csv_row(const SweepPlan& plan, std::size_t position, const PointResu
 
 namespace {
 
-// Tiers below GPU memory that some point may have.
-std::vector<std::string> tiers_of(const SweepPlan& plan) {
+// What not every run has and some point may: tiers below GPU memory, several replicas.
+FiguresOf figures_of_points(const SweepPlan& plan) {
   const YamlNode base = base_tree(plan.base_text, plan.base_file, plan.set);
   const YamlNode* cache = base.find("kv_cache");
   const YamlNode* tiers = cache == nullptr ? nullptr : cache->find("tiers");
   const std::vector<std::string> axes = paths_of_axes(plan);
-  std::vector<std::string> out;
+  FiguresOf out;
+  const auto may_have = [&](const std::string& section) {
+    return base.find(section) != nullptr || std::ranges::any_of(axes, [&](const std::string& axis) {
+             return axis == section || axis.starts_with(section + '.');
+           });
+  };
+  out.transfer = may_have("prefill");
+  out.replicas = out.transfer || may_have("cluster");
   for (const std::string& tier : tier_names()) {
     const std::string path = "kv_cache.tiers." + tier + ".";
     const bool there = tiers != nullptr && tiers->find(tier) != nullptr;
     if (there || std::ranges::any_of(
                      axes, [&](const std::string& axis) { return axis.starts_with(path); })) {
-      out.push_back(tier);
+      out.tiers.push_back(tier);
     }
   }
   return out;
@@ -91,7 +100,7 @@ std::vector<std::string> tiers_of(const SweepPlan& plan) {
 std::vector<std::string> figure_columns(const SweepPlan& plan) {
   const std::vector<std::string> axes = paths_of_axes(plan);
   std::vector<std::string> columns;
-  for (const std::string& name : figure_names(tiers_of(plan))) {
+  for (const std::string& name : figure_names(figures_of_points(plan))) {
     if (std::ranges::find(axes, name) == axes.end()) columns.push_back(name);
   }
   return columns;

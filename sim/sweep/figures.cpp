@@ -28,7 +28,7 @@ void add(JsonValue object, const std::string& prefix, Figures& out) {
     const std::string name = prefix + std::string(member.key());
     if (member.kind() == JsonKind::object) {
       add(member, name + '.', out);
-    } else {
+    } else if (member.kind() != JsonKind::array) {  // of one replica each, of windows of time
       out.emplace_back(name, text_of(member));
     }
   }
@@ -43,10 +43,14 @@ Figures figures_of(std::string_view summary) {
   return out;
 }
 
-std::vector<std::string> figure_names(const std::vector<std::string>& tiers) {
+std::vector<std::string> figure_names(const FiguresOf& of) {
   // A run of nothing has them all.
   RunResult nothing;
-  for (const std::string& tier : tiers) nothing.totals.tiers.emplace_back().name = tier;
+  for (const std::string& tier : of.tiers) nothing.totals.tiers.emplace_back().name = tier;
+  if (of.replicas || of.transfer) {
+    nothing.cluster.emplace().window = Duration{1};
+    if (of.transfer) nothing.cluster->transfer.emplace();
+  }
   JsonWriter json;
   write_summary(json, summarise(nothing, RunIdentity{}), WallTime::left_out);
   std::vector<std::string> out;

@@ -9,9 +9,15 @@
 
 namespace v4cap {
 
-// Every number, truth value and name that a summary of a run with these tiers below GPU memory
-// holds, in its order.
-std::vector<std::string> figure_names(const std::vector<std::string>& tiers = {});
+// What a run has that not every run has.
+struct FiguresOf {
+  std::vector<std::string> tiers{};  // below GPU memory
+  bool replicas = false;             // several of them
+  bool transfer = false;             // between those that read prompts and those that generate
+};
+
+// Every number, truth value and name that a summary of such a run holds, in its order.
+std::vector<std::string> figure_names(const FiguresOf& of = {});
 
 // The same of one summary (a JSON object on one line): values as they are written there, texts
 // without quotes, "" for null.

@@ -176,7 +176,7 @@ void check_constraint(const Condition& constraint, const SweepFile& sweep, const
 }
 
 void check_threshold(const Condition& threshold, const std::vector<std::string>& further) {
-  std::vector<std::string> known = figure_names(tier_names());
+  std::vector<std::string> known = figure_names({tier_names(), true, true});
   known.insert(known.end(), further.begin(), further.end());
   const auto refuse = [&](const std::string& message) {
     throw InputError(threshold.place(), shown(threshold.text()) + ": " + message);

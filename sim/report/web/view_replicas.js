@@ -173,6 +173,41 @@ function drawShares(host, run) {
   );
 }
 
+// What was sent from replicas that read prompts to those that generate.
+function drawHandedOver(host, run) {
+  const sent = run.summary.cluster.transfer;
+  if (!sent) return;
+  const kinds = Object.entries(sent.sent_bytes ?? {}).filter(([, bytes]) => bytes > 0);
+  host.append(el('h4', {}, 'Handed over to those that generate'));
+  if (kinds.length > 0) {
+    stackedBars(host, 'State sent to each GPU by cache kind', {
+      titles: kinds.map(([kind]) => kind),
+      rows: [{label: 'to each GPU', values: kinds.map(([, bytes]) => bytes / GIB)}],
+      unit: 'GiB',
+      write: (v) => `${shown(v)} GiB`,
+    });
+  }
+  const percent = (share) => (isNumber(share) ? `${shown(100 * share)} %` : '–');
+  const times = (d) => `${shownMs(d?.p50)}, p99 ${shownMs(d?.p99)}, mean ${shownMs(d?.mean)}`;
+  host.append(
+    table(
+      ['', ''],
+      [
+        ['requests', shown(sent.requests)],
+        ...kinds.map(([kind, bytes]) => [`${kind} to each GPU, GiB`, shown(bytes / GIB)]),
+        ['over links, to all of them, GiB', shown(sent.moved_bytes / GIB)],
+        ['sent for nothing, GiB', shown(sent.dropped_bytes / GIB)],
+        ['of their tokens cached where they went', percent(sent.cached_share)],
+        ['waited for memory there', times(sent.memory_wait_ms)],
+        ['from the end of a prompt until all was there', times(sent.after_prompt_ms)],
+        ['links out of those that read, used', percent(sent.out_utilisation)],
+        ['links into those that generate, used', percent(sent.in_utilisation)],
+      ],
+      'words handed-over',
+    ),
+  );
+}
+
 // Hit rate and TTFT of what arrived in each window of the run.
 function drawWindows(host, run) {
   const {windows, span} = run;
@@ -366,6 +401,7 @@ views.push({
         if (run.lives.length > FEW) drawCounts(host, run);
         host.append(...marksNote(run), el('h4', {}, 'Requests of each replica'));
         drawShares(host, run);
+        drawHandedOver(host, run);
         if (run.windows !== null) drawWindows(host, run);
         drawAfter(host, run);
         drawEvents(host, run);

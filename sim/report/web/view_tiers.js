@@ -71,6 +71,7 @@ const TIER_FLOWS = [
   ['read_bytes', 'read'],
   ['evicted_bytes', 'evicted'],
   ['expired_bytes', 'expired'],
+  ['lost_bytes', 'lost'],
   ['refused_bytes', 'refused'],
 ];
 

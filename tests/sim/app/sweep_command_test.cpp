@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <sstream>
 
 #include "sim/sweep/sweep_directory.h"
@@ -361,6 +362,79 @@ TEST_CASE("sweep: README's example does what it shows") {
   }
   CHECK(commands >= 6);
   CHECK(shown >= 2);
+}
+
+// Fields of a line, of which some stand in quotes.
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> out(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"') quoted = !quoted;
+    if (c == ',' && !quoted) {
+      out.emplace_back();
+    } else {
+      out.back() += c;
+    }
+  }
+  return out;
+}
+
+std::map<std::string, std::string> row_by_name(const std::vector<std::string>& rows,
+                                               std::size_t row) {
+  const auto names = fields_of(rows.at(0)), values = fields_of(rows.at(row));
+  REQUIRE(names.size() == values.size());
+  std::map<std::string, std::string> out;
+  for (std::size_t i = 0; i < names.size(); ++i) out[names[i]] = values[i];
+  return out;
+}
+
+TEST_CASE("sweep: what was lost with a tier is a figure, and may be a threshold") {
+  const TempDir dir;
+  const std::string tiers = dir.write(
+      "tiers.yaml",
+      "base: " + kSource +
+          "/scenarios/quickstart.yaml\n"
+          "axes:\n  workload.max_requests: [60]\n  profile: [none]\n  kv_cache.memory: [2 GiB]\n"
+          "  kv_cache.tiers.host.read_bandwidth: [50 GB/s]\n"
+          "  kv_cache.tiers.host.write_bandwidth: [50 GB/s]\n"
+          "thresholds: [tiers.host.lost_gib <= 0]\n");
+  const ProgramRun whole = run_v4cap({"sweep", tiers, "--out", dir / "whole", "--quiet"});
+  CAPTURE(whole.err);
+  CHECK(whole.code == ExitCode::done);
+  CHECK(row_by_name(rows_of(dir / "whole/points.csv"), 1).at("met") == "true");
+  const ProgramRun lost =
+      run_v4cap({"sweep", tiers, "--out", dir / "lost", "--quiet", "--set",
+                 "cluster.faults=[{kind: lost_tier, tier: host, at: 10 s, for: 5 s}]"});
+  CAPTURE(lost.err);
+  CHECK(lost.code != ExitCode::done);
+  const auto row = row_by_name(rows_of(dir / "lost/points.csv"), 1);
+  CHECK(row.at("met") == "false");
+  CHECK(std::stod(row.at("tiers.host.lost_gib")) > 0.1);
+  CHECK(row.at("cluster.disturbances") == "1");
+}
+
+TEST_CASE("sweep: links between replicas and what they moved are figures") {
+  const TempDir dir;
+  const std::string file = dir.write(
+      "handed.yaml", "base: " + kSource +
+                         "/scenarios/prefill_decode.yaml\n"
+                         "axes:\n  workload.synthetic.sessions: [200]\n  profile: [none]\n"
+                         "  prefill.transfer.bandwidth: [50 GB/s, 5 GB/s]\n"
+                         "thresholds: [cluster.transfer.in_utilisation <= 1, "
+                         "cluster.transfer.after_prompt_ms.p99 <= "
+                         "1000]\n");
+  const ProgramRun run = run_v4cap({"sweep", file, "--out", dir / "s", "--quiet"});
+  CAPTURE(run.err);
+  REQUIRE(run.code == ExitCode::done);
+  const auto rows = rows_of(dir / "s/points.csv");
+  REQUIRE(rows.size() == 3);
+  const auto fast = row_by_name(rows, 1), slow = row_by_name(rows, 2);
+  CHECK(fast.at("met") == "true");
+  CHECK(std::stod(fast.at("cluster.transfer.moved_bytes")) > 1e9);
+  CHECK(fast.at("cluster.transfer.sent_bytes.swa") == slow.at("cluster.transfer.sent_bytes.swa"));
+  CHECK(std::stod(slow.at("cluster.transfer.in_utilisation")) >
+        5 * std::stod(fast.at("cluster.transfer.in_utilisation")));
+  CHECK(std::stod(slow.at("cluster.gpu_hours")) > 0);
 }
 
 }  // namespace

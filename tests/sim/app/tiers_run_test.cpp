@@ -47,6 +47,17 @@ std::int64_t sum_of(const boost::json::value& kinds) {
   return sum;
 }
 
+TEST_CASE("tiers: a summary says what was lost with a tier") {
+  const std::string fault =
+      "cluster.faults=[{kind: lost_tier, tier: host, at: 10 s, for: 5 s, replica: 0}]";
+  const boost::json::value s = summary_of({fault});
+  const boost::json::value& host = s.at("tiers").at("host");
+  CHECK(host.at("lost_gib").as_double() > 0.1);
+  CHECK(host.at("lost_gib").as_double() ==
+        doctest::Approx(static_cast<double>(sum_of(host.at("lost_bytes"))) / (1 << 30)));
+  CHECK(summary_of({}).at("tiers").at("host").at("lost_gib").to_number<double>() == 0);
+}
+
 TEST_CASE("tiers: a summary says what each had hit, read and written, and a table does") {
   const boost::json::value s = summary_of({});
   const auto& tiers = s.at("tiers");

@@ -195,6 +195,37 @@ TEST_CASE("browser: replicas are drawn with their faults, memory of each can be 
   }
 }
 
+TEST_CASE("browser: what is handed over is drawn, and said on the terminal") {
+  if (no_browser("what is handed over is drawn")) return;
+  const TempDir dir;
+  const ProgramRun run =
+      run_v4cap({"simulate", kSource + "/scenarios/prefill_decode.yaml", "--out", dir / "run",
+                 "--set", "workload.synthetic.sessions=400", "--set", "profile=none"});
+  REQUIRE(run.code == ExitCode::done);
+  const boost::json::value summary = boost::json::parse(file_text(dir / "run/summary.json"));
+  const boost::json::value& sent = summary.at("cluster").at("transfer");
+  const boost::json::value visit = visited(
+      dir, written_report(dir, {dir / "run"}),
+      {"Object.fromEntries([...document.querySelectorAll('table.handed-over tbody tr')].map("
+       "(r) => [...r.children].map((c) => c.textContent)))",
+       "document.querySelectorAll('#replicas canvas').length", kDrawnCanvases},
+      "--width 390");
+  check_quiet(visit);
+  const auto& values = visit.at("values").as_array();
+  CHECK(values[0].at("requests").as_string() == grouped(sent.at("requests").as_int64()));
+  constexpr double kGib = 1 << 30;
+  CHECK(std::stod(std::string(values[0].at("swa to each GPU, GiB").as_string())) ==
+        doctest::Approx(sent.at("sent_bytes").at("swa").to_number<double>() / kGib).epsilon(0.01));
+  CHECK(std::stod(std::string(values[0].at("links into those that generate, used").as_string())) ==
+        doctest::Approx(100 * sent.at("in_utilisation").as_double()).epsilon(0.01));
+  CHECK(values[1].as_int64() == 3);  // states, requests of each, what was sent
+  for (const auto& drawn : values[2].as_array()) CHECK(drawn.as_bool());
+  for (const std::string words : {"to each GPU csa ", ", swa ", ", tails ", "waited for memory "}) {
+    CAPTURE(words);
+    CHECK(run.out.find(words) != std::string::npos);
+  }
+}
+
 TEST_CASE("browser: attention ranks are drawn one by one, eight of them and sixty-four") {
   if (no_browser("attention ranks are drawn one by one")) return;
   const TempDir dir;
