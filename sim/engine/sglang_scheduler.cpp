@@ -5,7 +5,8 @@
 //      admitted: decodes stall. With mixed chunks they run beside it, out of the same chunk.
 //      Otherwise all decoding requests get their next token, whatever the chunk.
 //   2. The chunk goes to the unfinished prompt, then to waiting requests in order. Each is charged
-//      in whole blocks; the last one that does not fit is cut at a block's end.
+//      in whole blocks; the last one that does not fit is cut at a block's end, but not within what
+//      it rebuilds.
 //   3. A waiting request is taken while what it needs (its prompt, and its output up to a clip) fits
 //      beside what runs and what that is expected to need: its remaining output, clipped, times a
 //      ratio that falls with every decode step and is set anew by a retraction.
@@ -152,7 +153,7 @@ class SglangScheduler final : public SchedulerRules {
       const Lookup found = batch.look_up_head();
       if (!fits(batch, found, room)) return fill(WaitReason::memory);
       const Tokens length = batch.to_run(found);
-      if (!startable(batch, length, room)) return WaitReason::step_tokens;
+      if (!startable(batch, length, found.resume.rebuild, room)) return WaitReason::step_tokens;
       if (!batch.admit_head(now, found)) return fill(WaitReason::memory);
       run(batch, batch.running().back(), length, room);
     }
@@ -183,9 +184,16 @@ class SglangScheduler final : public SchedulerRules {
     return round_down(length + page - Tokens{1}, page);
   }
 
-  // Whether the next request may begin in this batch: something of it must be left by the cut. Where
-  // prompts are not cut, max_prefill_tokens bounds all but the first.
-  static bool startable(const Batch& batch, Tokens length, const Room& room) {
+  // Whether the next request may begin in this batch: something of it must be left by the cut, and a
+  // rebuild is not cut, but followed by a page of the prompt in the same batch (PRs 28058, 31713,
+  // which refuse to start with a chunk that is too small for that; here such a rebuild is cut).
+  // Where prompts are not cut, max_prefill_tokens bounds all but the first.
+  static bool startable(const Batch& batch, Tokens length, Tokens rebuild, const Room& room) {
+    const Tokens whole = rebuild + grain(batch);
+    if (rebuild > Tokens{0} && charge(batch, length) > room.chunk && whole > room.chunk &&
+        whole <= batch.limits().step_tokens) {
+      return false;
+    }
     const bool uncut = batch.limits().step_tokens >= batch.limits().max_context;
     if (uncut && room.taken > 0 && charge(batch, length) >= room.input) return false;
     return charge(batch, length) <= room.chunk || room.chunk >= grain(batch);
@@ -210,7 +218,8 @@ class SglangScheduler final : public SchedulerRules {
     }
   }
 
-  // Of a prompt that does not fit, what ends at a block's end; a rebuild may be cut anywhere.
+  // Of a prompt that does not fit, what ends at a block's end. A rebuild that no step could hold may
+  // be cut anywhere.
   static Tokens cut(const Batch& batch, const LiveRequest& request, Tokens chunk) {
     if (chunk <= request.rebuild_left) return chunk;
     const Tokens end = request.computed + chunk - request.rebuild_left;

@@ -107,6 +107,40 @@ TEST_CASE("sglang: rebuilds take from the chunk and the prompt behind them still
                             {{2, prefill, 704, 36, true}}});
 }
 
+TEST_CASE("sglang: a rebuild is not cut, and waits for a batch that has room for it and a block") {
+  ToyEngine settings = sglang_engine();
+  settings.policy = "recompute";
+  // A rebuild of 256 and a block are 320: with another prompt before it 64 less are left, or 128.
+  struct Row {
+    std::int64_t step_tokens;
+    std::vector<Pieces> steps;
+  };
+  const std::vector<Row> rows = {
+      {384,
+       {{{2, prefill, 0, 60, true}, {3, rebuild, 384, 256, false}, {3, prefill, 640, 64, false}},
+        {{3, prefill, 704, 36, true}}}},
+      {320,
+       {{{2, prefill, 0, 60, true}},
+        {{3, rebuild, 384, 256, false}, {3, prefill, 640, 64, false}},
+        {{3, prefill, 704, 36, true}}}},
+      // No step could hold it.
+      {256,
+       {{{2, prefill, 0, 60, true}, {3, rebuild, 384, 192, false}},
+        {{3, rebuild, 576, 64, false}, {3, prefill, 640, 100, true}}}}};
+  for (const Row& row : rows) {
+    CAPTURE(row.step_tokens);
+    settings.step_tokens = Tokens{row.step_tokens};
+    ToyDriver driver(settings);
+    driver.submit(toy_request(1, 641, 1, 0));
+    driver.run();
+    driver.steps.clear();
+    driver.submit(toy_request(2, 60, 1, 5000));
+    driver.submit(toy_request(3, 740, 1, 0));
+    driver.run();
+    CHECK(driver.steps == row.steps);
+  }
+}
+
 TEST_CASE("sglang: max_prefill_tokens stops a batch, whatever is left of the chunk") {
   ToyEngine settings = sglang_engine();
   settings.rules.options["max_prefill_tokens"] = 128;
