@@ -5,7 +5,9 @@
 //
 // With `+recompute` (SGLang's SGLANG_OPT_SWA_RECOMPUTE_WINDOW, PRs 28058 and 31713, off by default) a
 // hit whose own window has gone resumes at its end all the same, and runs as many tokens again as
-// policy `recompute` does, from the same length up. Entries then stay useful without a window.
+// policy `recompute` does, from the same length up. Entries then stay useful without a window. What is
+// rebuilt is not kept, as with `recompute`, while SGLang publishes its last page at the resume point:
+// a hit that ends where another one was rebuilt before finds a window there, and rebuilds here.
 #include "sim/cache/swa_policy_parts.h"
 
 namespace v4cap {

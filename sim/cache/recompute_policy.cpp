@@ -8,6 +8,10 @@
 // pyramid: layer l needs only the last 128 (L - l + 1) tokens, in all 128 L (L + 1) / 2
 // layer-tokens: half the work, equally exact. No engine is known to ship it.
 //
+// What is rebuilt is the request's own: no point is kept where it resumes, and the next hit there
+// rebuilds again. So has vLLM's bounded replay it (PR 56227), whose windows are no part of its prefix
+// cache. SGLang publishes the last page of what it rebuilt (PR 31713), which is not modelled.
+//
 // Below a threshold a hit is not worth it and the prompt is prefilled plainly. The default is twice
 // what is rebuilt, as SGLang does.
 #include "sim/cache/swa_policy_parts.h"
