@@ -231,7 +231,7 @@ std::string transfer_text(const TransferSummary& t) {
       t.dropped > Bytes{0} ? fmt::format("; {} sent for nothing", human(t.dropped)) : "";
   return fmt::format(
       "{} of state handed over for {} requests ({} to each GPU; {:.1f} % of their tokens were "
-      "there already{})\nto each GPU {}\nwaited for memory {:.2f} ms at the median, p99 {:.2f}; "
+      "there already{})\nto each GPU {}\nwaited for memory {:.2f} ms at the median, p99 {:.2f}\n"
       "after a prompt {:.2f} ms at the median, p99 {:.2f}; links {:.1f} % used out, {:.1f} % in\n",
       human(t.moved), grouped(t.requests), human(t.sent.total()), 100 * t.cached_share, dropped,
       kinds.empty() ? "nothing" : kinds, t.memory_wait_ms.p50, t.memory_wait_ms.p99,
