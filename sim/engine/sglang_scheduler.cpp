@@ -5,8 +5,8 @@
 //      admitted: decodes stall. With mixed chunks they run beside it, out of the same chunk.
 //      Otherwise all decoding requests get their next token, whatever the chunk.
 //   2. The chunk goes to the unfinished prompt, then to waiting requests in order. Each is charged
-//      in whole blocks; the last one that does not fit is cut at a block's end, but not within what
-//      it rebuilds.
+//      in whole blocks; the last one that does not fit is cut at a block's end, but (rebuild_whole)
+//      not within what it rebuilds.
 //   3. A waiting request is taken while what it needs (its prompt, and its output up to a clip) fits
 //      beside what runs and what that is expected to need: its remaining output, clipped, times a
 //      ratio that falls with every decode step and is set anew by a retraction.
@@ -35,6 +35,7 @@ struct Numbers {
   double ratio_min = 0;  // and in the end
   double ratio_decay = 0;
   Tokens retract_ahead;  // that a retraction expects of each running request beside what it has
+  bool rebuild_whole = true;  // a rebuild is not cut where a step can hold it
 
   explicit Numbers(const SchedulerParameters& parameters) {
     const auto option = [&](const std::string& name) {
@@ -51,6 +52,7 @@ struct Numbers {
     ratio_min = ratio * option("new_token_ratio_least");
     ratio_decay = (ratio - ratio_min) / option("new_token_ratio_decay_steps");
     retract_ahead = tokens("retract_decode_steps");
+    rebuild_whole = option("rebuild_whole") != 0;
   }
 };
 
@@ -188,10 +190,10 @@ class SglangScheduler final : public SchedulerRules {
   // rebuild is not cut, but followed by a page of the prompt in the same batch (PRs 28058, 31713,
   // which refuse to start with a chunk that is too small for that; here such a rebuild is cut).
   // Where prompts are not cut, max_prefill_tokens bounds all but the first.
-  static bool startable(const Batch& batch, Tokens length, Tokens rebuild, const Room& room) {
+  bool startable(const Batch& batch, Tokens length, Tokens rebuild, const Room& room) const {
     const Tokens whole = rebuild + grain(batch);
-    if (rebuild > Tokens{0} && charge(batch, length) > room.chunk && whole > room.chunk &&
-        whole <= batch.limits().step_tokens) {
+    if (numbers_.rebuild_whole && rebuild > Tokens{0} && charge(batch, length) > room.chunk &&
+        whole > room.chunk && whole <= batch.limits().step_tokens) {
       return false;
     }
     const bool uncut = batch.limits().step_tokens >= batch.limits().max_context;
@@ -317,6 +319,10 @@ const bool described = SchedulerTraitsRegistry::add(
          {"retract_decode_steps",
           "tokens that each request left is expected to generate after a retraction", 0,
           kMostTokens},
+         {"rebuild_whole",
+          "1: a rebuild waits for a step that holds it and a page behind it; 0: it is cut as "
+          "prompts are",
+          0, 1},
      }});
 
 }  // namespace

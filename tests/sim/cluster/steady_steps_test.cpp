@@ -27,7 +27,8 @@ SchedulerParameters sglang_rules(std::int64_t ranks, bool mixed) {
                    {"new_token_ratio_least", 0.14},
                    {"new_token_ratio_decay_steps", 600},
                    {"prefill_delay_steps", 30},
-                   {"retract_decode_steps", 20}};
+                   {"retract_decode_steps", 20},
+                   {"rebuild_whole", 1}};
   return rules;
 }
 

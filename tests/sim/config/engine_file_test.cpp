@@ -177,7 +177,7 @@ TEST_CASE("a version may override its engine's scheduler") {
   const std::string numbers =
       "max_prefill_tokens: 1, clip_max_new_tokens: 2, conservativeness: 3, "
       "conservativeness_of_ranks: 4, new_token_ratio: 0.5, new_token_ratio_least: 0.6, "
-      "new_token_ratio_decay_steps: 7, prefill_delay_steps: 9";
+      "new_token_ratio_decay_steps: 7, prefill_delay_steps: 9, rebuild_whole: 1";
   const std::string versions =
       "versions:\n  - {release: 0.1, date: 2026-01}\n"
       "  - {release: 0.2, date: 2026-02, scheduler: {mixed_chunk: true, conservativeness: 9}}\n";

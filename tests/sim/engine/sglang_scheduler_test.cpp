@@ -114,8 +114,13 @@ TEST_CASE("sglang: a rebuild is not cut, and waits for a batch that has room for
   struct Row {
     std::int64_t step_tokens;
     std::vector<Pieces> steps;
+    bool whole = true;
   };
   const std::vector<Row> rows = {
+      // As prompts are, when it is asked for.
+      {320,
+       {{{2, prefill, 0, 60, true}, {3, rebuild, 384, 256, false}}, {{3, prefill, 640, 100, true}}},
+       false},
       {384,
        {{{2, prefill, 0, 60, true}, {3, rebuild, 384, 256, false}, {3, prefill, 640, 64, false}},
         {{3, prefill, 704, 36, true}}}},
@@ -130,6 +135,7 @@ TEST_CASE("sglang: a rebuild is not cut, and waits for a batch that has room for
   for (const Row& row : rows) {
     CAPTURE(row.step_tokens);
     settings.step_tokens = Tokens{row.step_tokens};
+    settings.rules.options["rebuild_whole"] = row.whole ? 1 : 0;
     ToyDriver driver(settings);
     driver.submit(toy_request(1, 641, 1, 0));
     driver.run();
