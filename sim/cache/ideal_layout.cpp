@@ -1,5 +1,7 @@
 // Layout `ideal`: bytes as the model defines them, one pool, no padding and no fixed part. What an
 // engine could at best reach, and the yardstick for those that page, pad and reserve.
+#include <array>
+
 #include "sim/cache/layout.h"
 #include "sim/model/compression.h"
 
@@ -10,7 +12,11 @@ namespace {
 class IdealLayout final : public Layout {
  public:
   explicit IdealLayout(const LayoutContext& context)
-      : geometry_(context.geometry), block_(context.block) {
+      : geometry_(context.geometry),
+        block_(context.block),
+        blocks_alike_(context.block.value % kHcaTokensPerEntry == 0) {
+    one_block_[false] = geometry_.compressed(block_);
+    one_block_[true] = one_block_[false] + geometry_.window(block_);
     PoolSpec pool{"kv", context.memory, {}};
     pool.holds.fill(true);
     if (context.window_pool_ratio) {
@@ -26,6 +32,12 @@ class IdealLayout final : public Layout {
   std::optional<double> window_pool_ratio() const override { return ratio_; }
 
   KindBytes blocks(std::int64_t begin, std::int64_t end, bool window) const override {
+    if (blocks_alike_) {
+      const KindBytes& one = one_block_[window];
+      const std::int64_t count = end - begin;
+      return {{one.bytes[0] * count, one.bytes[1] * count, one.bytes[2] * count,
+               one.bytes[3] * count, one.bytes[4] * count, one.bytes[5] * count}};
+    }
     KindBytes bytes = geometry_.compressed(block_ * end) - geometry_.compressed(block_ * begin);
     if (window) bytes += geometry_.window(block_ * (end - begin));
     return bytes;
@@ -69,6 +81,9 @@ class IdealLayout final : public Layout {
 
   CacheGeometry geometry_;
   Tokens block_;
+  bool blocks_alike_;  // none shares an entry with the next one
+  static_assert(kCacheKinds == 6, "blocks() lists them");
+  std::array<KindBytes, 2> one_block_;  // then: without and with its windows
   std::optional<double> ratio_;
   std::vector<PoolSpec> pools_;
 };

@@ -15,6 +15,8 @@ void drop_every_second(std::vector<OccupancySample>& samples) {
 void OccupancyRecorder::add(const OccupancySample& sample) {
   samples_.push_back(sample);
   if (samples_.size() < limit_) return;
+  // The next is at a multiple of the new distance: this one is, if it is kept.
+  if (samples_.size() % 2 == 1) wait_ += stride_;
   drop_every_second(samples_);
   stride_ *= 2;
 }

@@ -21,13 +21,20 @@ class OccupancyRecorder {
   void restart() { *this = OccupancyRecorder(limit_); }
 
   // True when the coming step is one to sample.
-  bool due() { return step_++ % stride_ == 0; }
+  bool due() {
+    if (wait_ > 0) {
+      --wait_;
+      return false;
+    }
+    wait_ = stride_ - 1;
+    return true;
+  }
   void add(const OccupancySample& sample);
   std::vector<OccupancySample> take() { return std::move(samples_); }
 
  private:
   std::size_t limit_;
-  std::int64_t step_ = 0, stride_ = 1;
+  std::int64_t stride_ = 1, wait_ = 0;  // wait_: steps before the next sample
   std::vector<OccupancySample> samples_;
 };
 

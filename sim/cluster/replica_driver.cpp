@@ -154,6 +154,20 @@ std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon, bool ahead)
   return started;
 }
 
+inline void ReplicaDriver::sample(SimTime now, const KindBytes& in_use, const KindBytes& cached) {
+  if (occupancy_.due()) {
+    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
+                    static_cast<std::int64_t>(replica_.waiting())});
+  }
+  for (std::size_t rank = 0; rank < rank_occupancy_.size(); ++rank) {
+    if (!rank_occupancy_[rank].due()) continue;
+    const Engine& engine = replica_.rank(rank);
+    rank_occupancy_[rank].add({now, engine.cache().in_use(), engine.cache().cached(),
+                               static_cast<std::int64_t>(engine.running()),
+                               static_cast<std::int64_t>(engine.waiting())});
+  }
+}
+
 std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime now,
                                  SimTime horizon, bool ahead) {
   if (!host_.skips_steady || host_.overlapped || host_.explained != nullptr || host_.step_timed ||
@@ -172,15 +186,23 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
   const std::int64_t sequences = sequences_of(ranks);
   Duration& binding = binding_of(ranks);
   SimTime end = now, first_end = now;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0, clamped = 0;
+  TimeShare share = totals_.share;
   do {
     const StepTime time = run->next();
     V4CAP_CHECK(time.total > Duration{0}, "a step takes no time");
-    add_step(time, sequences, binding);
+    share += time.share;
+    clamped += time.clamped ? 1 : 0;
     sample(end, in_use, cached);
     end += time.total;
     if (steps == 0) first_end = end;
   } while (++steps < steady && end < horizon);
+  totals_.share = share;
+  totals_.steps += steps;
+  totals_.busy += end - now;
+  totals_.clamped_steps += clamped;
+  totals_.sequences += steps * sequences;
+  binding += end - now;
   replica_.skip_steps(steps - 1, first_end);
   events_ += steps - 1;
   // So few that little is done for nothing where they are taken back.
@@ -271,20 +293,6 @@ std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon, bool ahead) {
   open_ = true;
   push_step_end(next_launch);
   return 1;
-}
-
-void ReplicaDriver::sample(SimTime now, const KindBytes& in_use, const KindBytes& cached) {
-  if (occupancy_.due()) {
-    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
-                    static_cast<std::int64_t>(replica_.waiting())});
-  }
-  for (std::size_t rank = 0; rank < rank_occupancy_.size(); ++rank) {
-    if (!rank_occupancy_[rank].due()) continue;
-    const Engine& engine = replica_.rank(rank);
-    rank_occupancy_[rank].add({now, engine.cache().in_use(), engine.cache().cached(),
-                               static_cast<std::int64_t>(engine.running()),
-                               static_cast<std::int64_t>(engine.waiting())});
-  }
 }
 
 std::vector<std::vector<OccupancySample>> ReplicaDriver::take_rank_occupancy() {

@@ -27,8 +27,17 @@ constexpr double to_ms(Duration d) {
   return static_cast<double>(d.count()) * 1e-6;
 }
 
+[[noreturn]] void refuse_duration();
+
 // Nearest nanosecond, halves away from zero. Throws std::out_of_range when `seconds` is not finite
 // or does not fit into 292 years.
-Duration duration_from_seconds(double seconds);
+inline Duration duration_from_seconds(double seconds) {
+  const double ns = seconds * 1e9;
+  constexpr double kLimit = 9.2e18;
+  if (!(ns > -kLimit && ns < kLimit)) refuse_duration();
+  const auto whole = static_cast<std::int64_t>(ns);
+  const double rest = ns - static_cast<double>(whole);  // exact
+  return Duration{whole + (rest >= 0.5 ? 1 : 0) - (rest <= -0.5 ? 1 : 0)};
+}
 
 }  // namespace v4cap

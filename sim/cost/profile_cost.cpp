@@ -8,6 +8,7 @@
 
 #include "kernels/experts/work.h"
 #include "sim/core/error.h"
+#include "sim/cost/decode_lines.h"
 #include "sim/cost/profile_quick_step.h"
 #include "sim/cost/profile_tables.h"
 #include "sim/cost/time_account.h"
@@ -104,12 +105,8 @@ ProfileCost::ProfileCost(const StepSetting& setting, const HardwareSpec& hardwar
 }
 
 void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape) const {
-  std::vector<RankShape> memory = std::move(shape.ranks);
-  memory.assign(ranks.size(), {});
-  shape = {};
-  shape.ranks = std::move(memory);
+  shape.ranks.assign(ranks.size(), {});
   for (std::size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks[i]->empty()) continue;
     RankShape& rank = shape.ranks[i];
     for (const StepPiece& piece : ranks[i]->pieces) {
       if (piece.kind == PieceKind::decode) {
@@ -117,13 +114,22 @@ void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape)
         rank.decode_rows += piece.tokens.value;
       } else {
         rank.prefill_tokens += piece.tokens.value;
-        shape.prefills = true;
       }
     }
+  }
+  complete(shape);
+}
+
+void ProfileCost::complete(Shape& shape) const {
+  shape.prefills = false;
+  shape.most_sequences = 0;
+  for (const RankShape& rank : shape.ranks) {
+    shape.prefills = shape.prefills || rank.prefill_tokens > 0;
     shape.most_sequences = std::max(shape.most_sequences, rank.sequences);
   }
   shape.graph = !shape.prefills && host_.captured(shape.most_sequences);
   const std::int64_t padded = shape.graph ? host_.padded(shape.most_sequences) : 0;
+  shape.tokens = shape.most_tokens = shape.draft_rows = shape.most_draft_rows = 0;
   for (RankShape& rank : shape.ranks) {
     if (rank.tokens() == 0) continue;
     // All ranks run the graph of the fullest one; an idle one has nothing to wait for.
@@ -141,41 +147,56 @@ void ProfileCost::shape_of(std::span<const StepPlan* const> ranks, Shape& shape)
 
 void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
                                  const RankShape& rank, TimeAccount& account) const {
-  const auto look_up = [&](double all, const StepPiece& piece) {
-    return prefill_time(module, all, piece);
-  };
-  attention_time(module, plan, rank, look_up, account);
+  SampleSums prefill_us{};
+  DecodeSums decodes;
+  for (const StepPiece& piece : plan.pieces) {
+    if (piece.kind == PieceKind::decode) continue;
+    const std::int64_t all = rank.prefill_tokens, tokens = piece.tokens.value;
+    const SampleTime time = prefill_time(module, all, tokens, piece.past.value);
+    prefill_us[static_cast<std::size_t>(time.kind)] +=
+        kernels::real(tokens) / kernels::real(all) * time.us;
+  }
+  if (rank.sequences > 0) {
+    const DecodeLines& lines = module.decode.lines(rank.decode_rows);
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind == PieceKind::decode) lines.add(piece.past.value, decodes);
+    }
+  }
+  account.add(module.part, kernels::real(module.layers),
+              attention_us(module, rank, prefill_us, decodes));
 }
 
-SampleTime ProfileCost::prefill_time(const AttentionModule& module, double all,
-                                     const StepPiece& piece) const {
+SampleTime ProfileCost::prefill_time(const AttentionModule& module, std::int64_t all,
+                                     std::int64_t new_tokens, std::int64_t past_tokens) const {
   const double window = kernels::real(setting_.model.window.value);
   const double top_k = kernels::real(setting_.model.indexer.top_k);
-  const double tokens = kernels::real(piece.tokens.value);
-  const double past = kernels::real(piece.past.value);
+  const double tokens = kernels::real(new_tokens);
+  const double past = kernels::real(past_tokens);
   const bool is_short = module.short_prefill.known() && past + tokens <= top_k;
   const Lookup& grid = is_short ? module.short_prefill : module.prefill;
-  return grid.at(all / tokens, tokens, module.window_only ? std::min(past, window) : past);
+  return grid.at(kernels::real(all) / tokens, tokens,
+                 module.window_only ? std::min(past, window) : past);
 }
 
 void ProfileCost::rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                             const RankShape& rank, TimeAccount& account) const {
   const ProfileTables& t = *tables_;
+  rest_of_rank(plan, own, shape, rank, account);
   if (t.covers_attention(rank.sequences > 0, rank.prefill_tokens > 0)) {
     for (const AttentionModule& module : t.attention) attention_time(module, plan, rank, account);
   }
-  rest_of_rank(plan, own, shape, rank, account);
 }
 
 void ProfileCost::rest_of_rank(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                                const RankShape& rank, TimeAccount& account) const {
-  tables_time(rank.tokens(), shape.graph, account);
+  const bool graph = shape.graph;
+  account.add_part([&](TimeAccount& part) { tables_time(rank.tokens(), graph, part); });
   if (setting_.draft_steps > 0 && tables_->covers_drafts()) {
     // Passes of the draft layer on a rank's own tokens: the first on all of them, later ones on one
     // row a sequence.
     attention_time(*tables_->draft, plan, rank, account);
-    draft_tables_time(1, rank.tokens(), shape.graph, account);
-    later_drafts_time(rank.draft_rows, shape.graph, account);
+    account.add_part([&](TimeAccount& part) { draft_tables_time(1, rank.tokens(), graph, part); });
+    account.add_part([&](TimeAccount& part) { later_drafts_time(rank.draft_rows, graph, part); });
   }
   uncovered(own, shape, rank, account);
 }
@@ -354,10 +375,10 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
     const StepPlan& plan = *ranks[slowest_rank];
     rank_time(plan, roofline_.own_list(plan), shape, shape.ranks[slowest_rank], step);
   } else {
-    step.add(slowest);
+    step.add(slowest.us);
   }
   const OperatorList joint = roofline_.joint_list(ranks);
-  joint_time(joint, shape, step);
+  step.add_part([&](TimeAccount& part) { joint_time(joint, shape, part); });
 
   const auto time = [&] { return duration_from_seconds(step.total() / kUsPerSecond); };
   StepTime out;
@@ -367,29 +388,15 @@ StepTime ProfileCost::time_of(std::span<const StepPlan* const> ranks, CostLedger
              TimeSource::roofline);
     out.clamped = true;
   }
-  const StepTime hosted = with_host(step, shape);
+  const StepTime hosted = with_host(step.us, shape);
+  if (ledger != nullptr) {
+    const double host_us = step.us[static_cast<std::size_t>(TimeSource::host)];
+    if (host_us > 0) ledger->add("host", host_us / kUsPerSecond);
+  }
   out.gpu = hosted.gpu;
   out.host = hosted.host;
   out.total = hosted.total;
   out.share = hosted.share;
-  return out;
-}
-
-StepTime ProfileCost::with_host(TimeAccount& step, const Shape& shape) const {
-  const auto time = [&] { return duration_from_seconds(step.total() / kUsPerSecond); };
-  StepTime out;
-  if (shape.graph) {
-    // Launched at once; the GPU waits for the host between steps.
-    step.add("host", to_us(host_.graph_step), TimeSource::host);
-    out.gpu = time();
-  } else {
-    out.gpu = time();
-    out.host = host_.eager_step + host_.eager_layer * setting_.model.layer_count();
-    const double behind_us = to_us(out.host) - step.total();
-    if (behind_us > 0) step.add("host", behind_us, TimeSource::host);
-  }
-  out.total = std::max(out.gpu, out.host);
-  out.share = step.share();
   return out;
 }
 

@@ -46,6 +46,7 @@ std::string expert_format(const ModelSpec& model);
 
 // Prepares rows of its grids as steps ask for them: one model is for one thread.
 struct AttentionModule;
+struct DecodeSums;
 struct ProfileTables;
 struct TimeAccount;
 
@@ -88,13 +89,18 @@ class ProfileCost final : public CostModel {
   };
 
   void shape_of(std::span<const StepPlan* const> ranks, Shape& shape) const;
-  // `prefill_time(all, piece)`: of a chunk, were all new tokens of the rank in chunks like it.
-  template <class PrefillTime>
-  void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
-                      const PrefillTime& prefill_time, TimeAccount& account) const;
-  SampleTime prefill_time(const AttentionModule& module, double all, const StepPiece& piece) const;
+  // The same, where `shape.ranks` has what the plans say, in rows without padding.
+  void complete(Shape& shape) const;
+  // Of a chunk, were all new tokens of the rank, `all` of them, in chunks like it.
+  SampleTime prefill_time(const AttentionModule& module, std::int64_t all, std::int64_t tokens,
+                          std::int64_t past) const;
+  // The time of one attention module for all pieces of a rank; by SampleKind of one layer where the
+  // means of its chunks and the sums of its decodes are known.
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       TimeAccount& account) const;
+  static std::array<double, 3> attention_us(const AttentionModule& module, const RankShape& rank,
+                                            std::array<double, 3> prefill_us,
+                                            const DecodeSums& decodes);
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                  const RankShape& rank, TimeAccount& account) const;
   // Of that, all but the model's attention modules.
@@ -117,8 +123,8 @@ class ProfileCost final : public CostModel {
   void uncovered(const OperatorList& list, const Shape& shape, const RankShape& rank,
                  TimeAccount& account) const;
   StepTime time_of(std::span<const StepPlan* const> ranks, CostLedger* ledger) const;
-  // The step whose parts are in `step`, with its host.
-  StepTime with_host(TimeAccount& step, const Shape& shape) const;
+  // The step whose parts are `us`, with its host; those are in it then.
+  StepTime with_host(std::array<double, 6>& us, const Shape& shape) const;
 
   RooflineCost roofline_;
   StepSetting setting_;

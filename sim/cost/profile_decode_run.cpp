@@ -1,6 +1,7 @@
 // The times of a run of decode steps from measured modules: ProfileCost::step_time() with all that
-// does not change from step to step looked up once. Amounts are added in the same order, so that
-// every step takes the same time to the last bit.
+// does not change from step to step looked up once, and sums over sequences advanced by their slopes,
+// which are whole numbers. Amounts are added in the same order, so that every step takes the same time
+// to the last bit.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -20,115 +21,24 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-
-// One attention module in a rank's decode steps: a line in the context for each sequence.
-class ModuleRun {
- public:
-  // `past`: tokens before each sequence's next one.
-  void begin(const AttentionModule& module, const SampleGrid::Row& row, double window,
-             std::span<const double> past) {
-    row_ = &row;
-    window_only_ = module.window_only;
-    window_ = window;
-    layers_ = kernels::real(module.layers);
-    share_ = 1 / kernels::real(static_cast<std::int64_t>(past.size()));
-    if (window_only_) {
-      full_ = row.at(window - 1);
-      if (std::ranges::min(past) >= window - 1) return stay_full(past.size());
-    }
-    terms_.resize(past.size());
-    renew_at_ = 0;
-    for (Term& term : terms_) term.until = 0;
-  }
-
-  // `step`: of the run, from 0.
-  void add_to(TimeAccount& account, std::span<const double> past, std::int64_t step) {
-    if (step >= renew_at_) renew(past, step);
-    if (!constant_) sums_ = sums(past);
-    account.add({}, layers_, sums_);
-  }
-
- private:
-  struct Term {
-    double us = 0, slope = 0, low = 0;
-    std::int64_t until = 0;  // the first step for which this line does not hold
-    SampleKind kind{};
-  };
-
-  SampleSums sums(std::span<const double> past) const {
-    SampleSums out{};
-    if (one_kind_) {
-      double sum = 0;
-      for (std::size_t i = 0; i < past.size(); ++i) {
-        const Term& term = terms_[i];
-        sum += share_ * (term.us + term.slope * (past[i] - term.low));
-      }
-      out[static_cast<std::size_t>(terms_.front().kind)] = sum;
-      return out;
-    }
-    for (std::size_t i = 0; i < past.size(); ++i) {
-      const Term& term = terms_[i];
-      out[static_cast<std::size_t>(term.kind)] +=
-          share_ * (term.us + term.slope * (past[i] - term.low));
-    }
-    return out;
-  }
-
-  // All windows are full, and stay so.
-  void stay_full(std::size_t sequences) {
-    double sum = 0;
-    for (std::size_t i = 0; i < sequences; ++i) sum += share_ * full_.us;
-    sums_ = {};
-    sums_[static_cast<std::size_t>(full_.kind)] = sum;
-    constant_ = true;
-    renew_at_ = kNever;
-  }
-
-  // Of those whose lines have ended.
-  void renew(std::span<const double> past, std::int64_t step) {
-    renew_at_ = kNever;
-    constant_ = one_kind_ = true;
-    for (std::size_t i = 0; i < past.size(); ++i) {
-      Term& term = terms_[i];
-      if (term.until <= step) renew(term, past[i], step);
-      renew_at_ = std::min(renew_at_, term.until);
-      constant_ = constant_ && term.slope == 0;
-      one_kind_ = one_kind_ && term.kind == terms_.front().kind;
-    }
-    if (constant_) sums_ = sums(past);
-  }
-
-  void renew(Term& term, double past, std::int64_t step) const {
-    if (window_only_ && past >= window_ - 1) {
-      term = {full_.us, 0, past, kNever, full_.kind};
-      return;
-    }
-    SampleGrid::Row::Line line = row_->line(past);
-    if (window_only_) line.until = std::min(line.until, window_ - 1);
-    const double steps = line.until - past;
-    constexpr double kForEver = 1e15;
-    term = {line.us, line.slope, line.low, kNever, line.kind};
-    if (steps < kForEver)
-      term.until = step + std::max<std::int64_t>(1, static_cast<std::int64_t>(steps));
-  }
-
-  const SampleGrid::Row* row_ = nullptr;
-  bool window_only_ = false;
-  double window_ = 0, layers_ = 0, share_ = 0;
-  SampleTime full_{};
-  std::vector<Term> terms_;
-  bool one_kind_ = false, constant_ = false;
-  std::int64_t renew_at_ = 0;
-  SampleSums sums_{};
+// What one attention module takes in a rank's decode steps, of one kind.
+struct Term {
+  ExactUs us = 0, slope = 0;  // sums over sequences, and what a step adds to them
+  double layers = 0;
+  std::size_t source = 0;  // a TimeSource
 };
 
 struct RankRun {
-  std::vector<StepPiece> pieces;  // of the first step
-  std::vector<double> past;       // empty: the rank is idle
-  std::int64_t contexts = 0;      // of the first step
-  std::vector<ModuleRun> modules;
-  std::vector<TimeAdded> rest;
+  std::size_t count = 0;           // of sequences; 0: the rank is idle
+  std::vector<std::int64_t> past;  // of them, when their sums were made, and what else is in memory
+  std::int64_t least_past = 0;     // of them
+  std::int64_t contexts = 0;       // of the first step
+  double sequences = 0;            // how many
+  std::vector<const DecodeLines*> lines;  // of each attention module
+  std::vector<Term> terms;
+  SourceUs rest{};
+
+  std::span<const std::int64_t> pasts() const { return std::span(past).first(count); }
 };
 
 }  // namespace
@@ -136,7 +46,7 @@ struct RankRun {
 struct ProfileCost::QuickStep::Left {
   Shape shape;
   std::vector<RankRun> ranks;
-  std::vector<TimeAdded> joint;
+  SourceUs joint{};
 };
 
 class ProfileCost::DecodeSteps final : public DecodeRun {
@@ -145,35 +55,33 @@ class ProfileCost::DecodeSteps final : public DecodeRun {
               std::shared_ptr<QuickStep::Left> memory)
       : model_(model), quick_(quick), run_(std::move(memory)) {
     run_->ranks.resize(ranks.size());
-    run_->joint.clear();
-    const double window = kernels::real(model.setting_.model.window.value);
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       RankRun& rank = run_->ranks[i];
-      rank.pieces = ranks[i]->pieces;
-      rank.past.clear();
-      rank.rest.clear();
-      rank.contexts = 0;
-      if (rank.pieces.empty()) continue;
-      for (const StepPiece& piece : rank.pieces) {
-        rank.past.push_back(kernels::real(piece.past.value));
-        rank.contexts += piece.past.value + 1;
-      }
+      const QuickStep::Counts counts = QuickStep::count(*ranks[i], rank.past);
+      rank.contexts = counts.contexts;
+      rank.count = static_cast<std::size_t>(counts.sequences);
+      rank.sequences = kernels::real(counts.sequences);
+      rank.least_past = counts.least_past;
+      rank.lines.clear();
+      rank.terms.clear();
+      if (rank.count == 0) continue;
       const RankShape& shape = run_->shape.ranks[i];
-      const std::vector<AttentionModule>& modules = model.tables_->attention;
-      rank.modules.resize(modules.size());
-      for (std::size_t m = 0; m < modules.size(); ++m) {
-        rank.modules[m].begin(modules[m], modules[m].decode.row(shape.decode_rows), window,
-                              rank.past);
+      for (const AttentionModule& module : model.tables_->attention) {
+        rank.lines.push_back(&module.decode.lines(shape.decode_rows));
       }
-      TimeAccount account{
-          .ledger = nullptr, .transferred = model.transferred_, .added = &rank.rest};
-      quick.add_rest(*ranks[i], QuickStep::count(*ranks[i]), run_->shape, shape, account);
-      most_sequences_ = std::max(most_sequences_, static_cast<std::int64_t>(rank.pieces.size()));
-      sequences_ += static_cast<std::int64_t>(rank.pieces.size());
+      TimeAccount account{.transferred = model.transferred_};
+      quick.add_rest(*ranks[i], counts, rank.pasts(), run_->shape, shape, account);
+      rank.rest = account.us;
+      most_sequences_ = std::max(most_sequences_, counts.sequences);
+      sequences_ += counts.sequences;
     }
-    TimeAccount account{
-        .ledger = nullptr, .transferred = model.transferred_, .added = &run_->joint};
+    for (std::size_t kind = 0; kind < sources_.size(); ++kind) {
+      sources_[kind] = static_cast<std::size_t>(
+          model.transferred_ ? TimeSource::transferred : source_of(static_cast<SampleKind>(kind)));
+    }
+    TimeAccount account{.transferred = model.transferred_};
     quick.add_joint(ranks, run_->shape, account);
+    run_->joint = account.us;
   }
 
   ~DecodeSteps() override { quick_.left = std::move(run_); }
@@ -181,28 +89,68 @@ class ProfileCost::DecodeSteps final : public DecodeRun {
   DecodeSteps& operator=(const DecodeSteps&) = delete;
 
   StepTime next() override {
-    TimeAccount slowest;
-    bool any = false;
-    for (RankRun& rank : run_->ranks) {
-      if (rank.past.empty()) continue;
-      TimeAccount account{.ledger = nullptr, .transferred = model_.transferred_};
-      for (ModuleRun& module : rank.modules) module.add_to(account, rank.past, steps_);
-      add(account, rank.rest);
-      for (double& past : rank.past) past += 1;
-      if (any && account.total() <= slowest.total()) continue;
-      slowest = account;
-      any = true;
+    if (steps_ == renew_at_) {
+      renew_sums();
+    } else {
+      for (RankRun& rank : run_->ranks) {
+        for (Term& term : rank.terms) term.us += term.slope;
+      }
     }
-    add(slowest, run_->joint);
+    SourceUs us = slowest();
+    for (std::size_t i = 0; i < us.size(); ++i) us[i] += run_->joint[i];
     if (steps_ == most_until_) renew_most();
     const std::int64_t at = steps_++;
-    if (!QuickStep::is_above(slowest, most_s_)) return plain(at);
-    return model_.with_host(slowest, run_->shape);
+    if (!QuickStep::is_above(total_of(us), most_s_)) return plain(at);
+    return model_.with_host(us, run_->shape);
   }
 
  private:
-  static void add(TimeAccount& account, std::span<const TimeAdded> amounts) {
-    for (const TimeAdded& one : amounts) account.us[static_cast<std::size_t>(one.source)] += one.us;
+  // Of the ranks' own parts.
+  SourceUs slowest() const {
+    if (run_->ranks.size() == 1) return own_part(run_->ranks.front());
+    SourceUs slowest{};
+    double slowest_us = 0;
+    for (const RankRun& rank : run_->ranks) {
+      if (rank.count == 0) continue;
+      const SourceUs part = own_part(rank);
+      const double us = total_of(part);
+      if (us <= slowest_us) continue;
+      slowest = part;
+      slowest_us = us;
+    }
+    return slowest;
+  }
+
+  SourceUs own_part(const RankRun& rank) const {
+    SourceUs us = rank.rest;
+    const double units = kExactUnits * rank.sequences;
+    for (const Term& term : rank.terms)
+      us[term.source] += term.layers * (to_double(term.us) / units);
+    return us;
+  }
+
+  // From this step on, and for how many they go on by their slopes.
+  void renew_sums() {
+    std::int64_t steady = std::numeric_limits<std::int64_t>::max() - steps_;
+    const std::int64_t since = steps_ - renewed_at_;
+    const std::vector<AttentionModule>& modules = model_.tables_->attention;
+    for (RankRun& rank : run_->ranks) {
+      if (rank.count == 0) continue;
+      for (std::size_t i = 0; i < rank.count; ++i) rank.past[i] += since;
+      rank.least_past += since;
+      rank.terms.clear();
+      for (std::size_t m = 0; m < modules.size(); ++m) {
+        const DecodeSums sums = rank.lines[m]->sum(rank.pasts(), rank.least_past, true);
+        steady = std::min(steady, sums.steady);
+        for (std::size_t kind = 0; kind < sources_.size(); ++kind) {
+          if (sums.us[kind] == 0 && sums.slope[kind] == 0) continue;
+          rank.terms.push_back(
+              {sums.us[kind], sums.slope[kind], kernels::real(modules[m].layers), sources_[kind]});
+        }
+      }
+    }
+    renewed_at_ = steps_;
+    renew_at_ = steps_ + steady;
   }
 
   // No step from this one on until `most_until_` takes longer at datasheet peaks.
@@ -211,11 +159,16 @@ class ProfileCost::DecodeSteps final : public DecodeRun {
     most_until_ += kSteps;
     most_s_ = 0;
     for (const RankRun& rank : run_->ranks) {
-      const auto sequences = static_cast<std::int64_t>(rank.past.size());
+      const auto sequences = static_cast<std::int64_t>(rank.count);
       if (sequences == 0) continue;
       const std::int64_t contexts = rank.contexts + sequences * most_until_;
-      most_s_ = std::max(most_s_, quick_.most_of_rank({sequences, sequences, sequences, sequences,
-                                                       contexts, contexts}));
+      most_s_ = std::max(most_s_, quick_.most_of_rank({.pieces = sequences,
+                                                       .tokens = sequences,
+                                                       .emitting = sequences,
+                                                       .sequences = sequences,
+                                                       .decode_tokens = sequences,
+                                                       .contexts = contexts,
+                                                       .pairs = contexts}));
     }
     most_s_ += quick_.most_of_joint({sequences_, sequences_}, {most_sequences_, most_sequences_});
   }
@@ -225,8 +178,10 @@ class ProfileCost::DecodeSteps final : public DecodeRun {
     std::vector<StepPlan> plans(run_->ranks.size());
     std::vector<const StepPlan*> ranks;
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      plans[i].pieces = run_->ranks[i].pieces;
-      for (StepPiece& piece : plans[i].pieces) piece.past += Tokens{step};
+      for (const std::int64_t past : run_->ranks[i].pasts()) {
+        plans[i].pieces.push_back(
+            {0, PieceKind::decode, true, Tokens{past + step - renewed_at_}, Tokens{1}});
+      }
       ranks.push_back(&plans[i]);
     }
     return model_.step_time(ranks);
@@ -236,7 +191,9 @@ class ProfileCost::DecodeSteps final : public DecodeRun {
   QuickStep& quick_;
   std::shared_ptr<QuickStep::Left> run_;
   std::int64_t sequences_ = 0, most_sequences_ = 0;  // of all ranks, of one
+  std::array<std::size_t, 3> sources_{};             // by SampleKind
   std::int64_t steps_ = 0, most_until_ = 0;
+  std::int64_t renewed_at_ = 0, renew_at_ = 0;  // of the sums
   double most_s_ = 0;
 };
 

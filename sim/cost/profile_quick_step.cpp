@@ -40,6 +40,10 @@ std::int64_t coarse(std::int64_t n) {
 ProfileCost::QuickStep::QuickStep(const ProfileCost& model) : model_(model) {
   const ProfileTables& t = *model.tables_;
   const bool drafts = model.setting_.draft_steps > 0;
+  for (std::size_t kind = 0; kind < sources_.size(); ++kind) {
+    sources_[kind] = static_cast<std::size_t>(
+        model.transferred_ ? TimeSource::transferred : source_of(static_cast<SampleKind>(kind)));
+  }
   // What no module covers may depend on contexts, and chunks and decodes of MLA run different
   // operators.
   knows_ = t.attention_decode && t.attention_prefill && (!drafts || t.covers_drafts()) &&
@@ -77,24 +81,34 @@ ProfileCost::QuickStep::QuickStep(const ProfileCost& model) : model_(model) {
   dsa_selected_ = reads(&PlanSums::dsa_selected);
 }
 
-ProfileCost::QuickStep::Counts ProfileCost::QuickStep::count(const StepPlan& plan) {
+ProfileCost::QuickStep::Counts ProfileCost::QuickStep::count(const StepPlan& plan,
+                                                             std::vector<std::int64_t>& past) {
   Counts out;
+  out.pieces = static_cast<std::int64_t>(plan.pieces.size());
+  if (past.size() < plan.pieces.size()) past.resize(plan.pieces.size());
+  std::int64_t* decodes = past.data();
+  std::int64_t outside = 0;  // negative where any piece is
+  std::int64_t least = kContextLimit;
   for (const StepPiece& piece : plan.pieces) {
-    const std::int64_t context = piece.past.value + piece.tokens.value;
-    V4CAP_CHECK(piece.past.value >= 0 && piece.tokens.value > 0 && context < kContextLimit,
-                "piece of " + std::to_string(piece.tokens.value) + " tokens after " +
-                    std::to_string(piece.past.value));
-    out.tokens += piece.tokens.value;
+    const std::int64_t before = piece.past.value, tokens = piece.tokens.value;
+    const std::int64_t context = before + tokens;
+    outside |= before | (tokens - 1) | (kContextLimit - 1 - context);
+    out.tokens += tokens;
     out.contexts += context;
-    out.pairs += piece.tokens.value * context;
+    out.pairs += tokens * context;
     if (piece.kind == PieceKind::decode) {
-      ++out.sequences;
-      out.emitting += piece.tokens.value;
+      *decodes++ = before;
+      least = std::min(least, before);
+      out.decode_tokens += tokens;
     } else {
       out.emitting += piece.emits_token ? 1 : 0;
     }
   }
-  out.pieces = static_cast<std::int64_t>(plan.pieces.size());
+  V4CAP_CHECK(outside >= 0, "a step of " + std::to_string(out.pieces) + " pieces and " +
+                                std::to_string(out.tokens) + " tokens has one of no context");
+  out.sequences = decodes - past.data();
+  out.emitting += out.decode_tokens;
+  out.least_past = least;
   return out;
 }
 
@@ -167,11 +181,10 @@ double ProfileCost::QuickStep::most_of_joint(const RankTokens& all, const RankTo
 
 // What a step adds, with nothing but these rows.
 template <class Fill>
-ProfileCost::QuickStep::Amounts ProfileCost::QuickStep::amounts(const Fill& fill) const {
-  std::vector<TimeAdded> added;
-  TimeAccount account{.ledger = nullptr, .transferred = model_.transferred_, .added = &added};
+SourceUs ProfileCost::QuickStep::sums(const Fill& fill) const {
+  TimeAccount account{.transferred = model_.transferred_};
   fill(account);
-  return {added.begin(), added.end()};
+  return account.us;
 }
 
 std::vector<double> ProfileCost::QuickStep::uncovered(const OperatorList& list, bool graph) const {
@@ -233,40 +246,54 @@ double ProfileCost::QuickStep::roofline_us(const StepPlan& plan, const Counts& c
 }
 
 void ProfileCost::QuickStep::add_rest(const StepPlan& plan, const Counts& counts,
-                                      const Shape& shape, const RankShape& rank,
-                                      TimeAccount& account) {
+                                      std::span<const std::int64_t> past, const Shape& shape,
+                                      const RankShape& rank, TimeAccount& account) {
   const bool graph = shape.graph;
-  add(account, tables_[graph].at(rank.tokens(), [&] {
-    return amounts([&](TimeAccount& a) { model_.tables_time(rank.tokens(), graph, a); });
-  }));
+  account.us = tables_[graph].at(rank.tokens(), [&] {
+    return sums([&](TimeAccount& a) { model_.tables_time(rank.tokens(), graph, a); });
+  });
   if (model_.setting_.draft_steps > 0) {
-    model_.attention_time(*model_.tables_->draft, plan, rank, account);
-    add(account, draft_tables_[graph].at(rank.tokens(), [&] {
-      return amounts([&](TimeAccount& a) { model_.draft_tables_time(1, rank.tokens(), graph, a); });
+    const AttentionModule& draft = *model_.tables_->draft;
+    if (counts.pieces > counts.sequences) {
+      model_.attention_time(draft, plan, rank, account);
+    } else {
+      const DecodeSums decodes = draft.decode.lines(rank.decode_rows).sum(past, counts.least_past);
+      add(draft, attention_us(draft, rank, {}, decodes), account);
+    }
+    account.add(draft_tables_[graph].at(rank.tokens(), [&] {
+      return sums([&](TimeAccount& a) { model_.draft_tables_time(1, rank.tokens(), graph, a); });
     }));
-    add(account, later_tables_[graph].at(rank.draft_rows, [&] {
-      return amounts([&](TimeAccount& a) { model_.later_drafts_time(rank.draft_rows, graph, a); });
+    account.add(later_tables_[graph].at(rank.draft_rows, [&] {
+      return sums([&](TimeAccount& a) { model_.later_drafts_time(rank.draft_rows, graph, a); });
     }));
   }
-  add(account, {TimeSource::roofline, roofline_us(plan, counts, graph)});
+  account.us[static_cast<std::size_t>(TimeSource::roofline)] += roofline_us(plan, counts, graph);
 }
 
 void ProfileCost::QuickStep::add_joint(std::span<const StepPlan* const> ranks, const Shape& shape,
                                        TimeAccount& account) {
   const bool covered = joint_is_covered_[shape.graph];
-  // Steps that prefill are of all sizes.
+  // Steps that prefill are of all sizes, but on a single rank nothing else counts.
+  constexpr std::int64_t kMostTokens = 1 << 15;
+  if (covered && shape.prefills && shape.ranks.size() == 1 && model_.setting_.draft_steps == 0 &&
+      shape.tokens <= kMostTokens) {
+    return account.add(joint_of_prompts_.at(shape.tokens, [&] {
+      return sums([&](TimeAccount& a) { model_.joint_time({}, shape, a); });
+    }));
+  }
   if (!covered || shape.prefills) {
-    return model_.joint_time(covered ? OperatorList{} : model_.roofline_.joint_list(ranks), shape,
-                             account);
+    return account.add_part([&](TimeAccount& part) {
+      model_.joint_time(covered ? OperatorList{} : model_.roofline_.joint_list(ranks), shape, part);
+    });
   }
   constexpr std::size_t kMostKept = 1 << 16;
   if (joint_.size() >= kMostKept) joint_.clear();
   const auto [it, is_new] = joint_.try_emplace({shape.tokens, shape.most_tokens, shape.draft_rows,
                                                 shape.most_draft_rows, shape.graph ? 1 : 0});
   if (is_new) {
-    it->second = amounts([&](TimeAccount& a) { model_.joint_time({}, shape, a); });
+    it->second = sums([&](TimeAccount& a) { model_.joint_time({}, shape, a); });
   }
-  add(account, it->second);
+  account.add(it->second);
 }
 
 bool ProfileCost::QuickStep::keeps(const Shape& shape) {
@@ -276,65 +303,88 @@ bool ProfileCost::QuickStep::keeps(const Shape& shape) {
          decode_rows <= static_cast<std::int64_t>(DecodeGrid::kRowsKept);
 }
 
-// Chunks of one prompt begin where others did: with one of them in a step, its times in all modules are
-// kept. Null: there is none, or several.
-const ProfileCost::QuickStep::ChunkTimes* ProfileCost::QuickStep::chunk_times(
-    const StepPlan& plan, const Counts& counts) {
-  if (counts.pieces - counts.sequences != 1) return nullptr;
-  const auto chunk = std::ranges::find_if(
-      plan.pieces, [](const StepPiece& piece) { return piece.kind != PieceKind::decode; });
+// Chunks of one prompt begin where others did: their times in all modules are kept.
+const ProfileCost::QuickStep::ChunkTimes& ProfileCost::QuickStep::chunk_times(std::int64_t all,
+                                                                              std::int64_t tokens,
+                                                                              std::int64_t past) {
   constexpr std::size_t kMostKept = 1 << 15;
   if (chunks_.size() >= kMostKept) chunks_.clear();
-  const auto [it, is_new] = chunks_.try_emplace({chunk->tokens.value, chunk->past.value});
+  const auto [it, is_new] = chunks_.try_emplace({all, tokens, past});
   if (is_new) {
-    const ProfileTables& t = *model_.tables_;
-    const double all = kernels::real(chunk->tokens.value);
-    for (const AttentionModule& module : t.attention) {
-      it->second.push_back(model_.prefill_time(module, all, *chunk));
+    for (const AttentionModule& module : model_.tables_->attention) {
+      it->second.push_back(model_.prefill_time(module, all, tokens, past));
     }
   }
-  return &it->second;
+  return it->second;
+}
+
+// attention_time() of all modules.
+void ProfileCost::QuickStep::add_attention(const StepPlan& plan, std::span<const std::int64_t> past,
+                                           std::int64_t least, const RankShape& rank,
+                                           TimeAccount& account) {
+  const std::vector<AttentionModule>& modules = model_.tables_->attention;
+  boost::container::static_vector<SampleSums, 4> prefill_us(modules.size(), SampleSums{});
+  if (rank.prefill_tokens > 0) {
+    const std::int64_t all = rank.prefill_tokens;
+    for (const StepPiece& piece : plan.pieces) {
+      if (piece.kind == PieceKind::decode) continue;
+      const std::int64_t tokens = piece.tokens.value;
+      const ChunkTimes& times = chunk_times(all, tokens, piece.past.value);
+      const double share = kernels::real(tokens) / kernels::real(all);
+      for (std::size_t m = 0; m < modules.size(); ++m) {
+        prefill_us[m][static_cast<std::size_t>(times[m].kind)] += share * times[m].us;
+      }
+    }
+  }
+  for (std::size_t m = 0; m < modules.size(); ++m) {
+    DecodeSums decodes;
+    if (!past.empty()) decodes = modules[m].decode.lines(rank.decode_rows).sum(past, least);
+    add(modules[m], attention_us(modules[m], rank, prefill_us[m], decodes), account);
+  }
 }
 
 StepTime ProfileCost::QuickStep::time(std::span<const StepPlan* const> ranks) {
   V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == model_.setting_.data_parallel,
               std::to_string(ranks.size()) + " plans for " +
                   std::to_string(model_.setting_.data_parallel) + " attention ranks");
-  model_.shape_of(ranks, shape_);
+  ranks_.resize(ranks.size());
+  shape_.ranks.resize(ranks.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    const Counts& counts = ranks_[i].counts = count(*ranks[i], ranks_[i].past);
+    shape_.ranks[i] = {.sequences = counts.sequences,
+                       .decode_rows = counts.decode_tokens,
+                       .draft_rows = 0,
+                       .prefill_tokens = counts.tokens - counts.decode_tokens};
+  }
+  model_.complete(shape_);
   if (!keeps(shape_)) return model_.step_time(ranks);
   TimeAccount slowest;
-  bool any = false;
-  double most_s = 0;
+  double slowest_us = 0, most_s = 0;
   RankTokens all, most;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks[i]->empty()) continue;
-    const StepPlan& plan = *ranks[i];
-    const Counts counts = count(plan);
+    const Counts& counts = ranks_[i].counts;
+    if (counts.pieces == 0) continue;
+    const std::span<const std::int64_t> past(ranks_[i].past.data(),
+                                             static_cast<std::size_t>(counts.sequences));
     all.tokens += counts.tokens;
     all.sequences += counts.sequences;
     most.tokens = std::max(most.tokens, counts.tokens);
     most.sequences = std::max(most.sequences, counts.sequences);
     most_s = std::max(most_s, most_of_rank(counts));
     TimeAccount account{.transferred = model_.transferred_};
-    const std::vector<AttentionModule>& modules = model_.tables_->attention;
-    const ChunkTimes* const chunk = chunk_times(plan, counts);
-    for (std::size_t m = 0; m < modules.size(); ++m) {
-      const auto prefill_time = [&](double rows, const StepPiece& piece) {
-        return chunk == nullptr ? model_.prefill_time(modules[m], rows, piece) : (*chunk)[m];
-      };
-      model_.attention_time(modules[m], plan, shape_.ranks[i], prefill_time, account);
-    }
-    add_rest(plan, counts, shape_, shape_.ranks[i], account);
-    if (any && account.total() <= slowest.total()) continue;
+    add_rest(*ranks[i], counts, past, shape_, shape_.ranks[i], account);
+    add_attention(*ranks[i], past, counts.least_past, shape_.ranks[i], account);
+    const double us = account.total();
+    if (us <= slowest_us) continue;
     slowest = account;
-    any = true;
+    slowest_us = us;
   }
-  V4CAP_CHECK(any, "an empty plan takes no step");
+  V4CAP_CHECK(slowest_us > 0, "an empty plan takes no step");
   TimeAccount step{.transferred = model_.transferred_};
-  step.add(slowest);
+  step.add(slowest.us);
   add_joint(ranks, shape_, step);
-  if (!is_above(step, most_s + most_of_joint(all, most))) return model_.step_time(ranks);
-  return model_.with_host(step, shape_);
+  if (!is_above(step.total(), most_s + most_of_joint(all, most))) return model_.step_time(ranks);
+  return model_.with_host(step.us, shape_);
 }
 
 StepTime ProfileCost::quick_time(std::span<const StepPlan* const> ranks) const {

@@ -3,6 +3,7 @@
 // steps.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <boost/container/static_vector.hpp>
 #include <boost/container_hash/hash.hpp>
@@ -49,16 +50,19 @@ class ProfileCost::QuickStep {
 
   // Of a rank's plan, what its time depends on beside the contexts of attention modules.
   struct Counts {
-    std::int64_t pieces = 0, tokens = 0, emitting = 0, sequences = 0;
+    std::int64_t pieces = 0, tokens = 0, emitting = 0;
+    std::int64_t sequences = 0, decode_tokens = 0;  // that decode
     std::int64_t contexts = 0, pairs = 0;  // sums of last contexts, and of tokens times these
+    std::int64_t least_past = 0;           // of those that decode
   };
-  static Counts count(const StepPlan& plan);
+  // `past`: begins with the tokens before the next one of each sequence that decodes.
+  static Counts count(const StepPlan& plan, std::vector<std::int64_t>& past);
 
   // Whether results are kept for so many rows.
   static bool keeps(const Shape& shape);
-  // rest_of_rank() of a shape that it keeps.
-  void add_rest(const StepPlan& plan, const Counts& counts, const Shape& shape,
-                const RankShape& rank, TimeAccount& account);
+  // rest_of_rank() of a shape that it keeps, `account` being empty.
+  void add_rest(const StepPlan& plan, const Counts& counts, std::span<const std::int64_t> past,
+                const Shape& shape, const RankShape& rank, TimeAccount& account);
   // joint_time().
   void add_joint(std::span<const StepPlan* const> ranks, const Shape& shape, TimeAccount& account);
 
@@ -67,9 +71,9 @@ class ProfileCost::QuickStep {
   // The same of what the ranks do together, who have so many tokens in all, and one of them at most.
   double most_of_joint(const RankTokens& all, const RankTokens& most);
   // A step surely takes longer than that.
-  static bool is_above(const TimeAccount& step, double most_s) {
+  static bool is_above(double us, double most_s) {
     constexpr double kRoundingUs = 0.01;  // to nanoseconds, of both
-    return step.total() > most_s * kUsPerSecond + kRoundingUs;
+    return us > most_s * kUsPerSecond + kRoundingUs;
   }
 
   // What a run of decode steps leaves for the next one.
@@ -77,9 +81,7 @@ class ProfileCost::QuickStep {
   std::shared_ptr<Left> left;
 
  private:
-  // In the order in which they are added.
-  using Amounts = boost::container::static_vector<TimeAdded, 12>;
-  // Of a step's only chunk, by attention module.
+  // Of a chunk, by attention module.
   using ChunkTimes = boost::container::static_vector<SampleTime, 4>;
   template <std::size_t N>
   using Numbers = std::array<std::int64_t, N>;
@@ -90,27 +92,34 @@ class ProfileCost::QuickStep {
     double of(double pairs, double entries) const { return pair * pairs + entry * entries; }
   };
 
-  static void add(TimeAccount& account, const TimeAdded& one) {
-    account.us[static_cast<std::size_t>(one.source)] += one.us;
-    if (account.added != nullptr) account.added->push_back(one);
-  }
-  static void add(TimeAccount& account, const Amounts& amounts) {
-    for (const TimeAdded& one : amounts) add(account, one);
-  }
   template <class Fill>
-  Amounts amounts(const Fill& fill) const;
+  SourceUs sums(const Fill& fill) const;
   std::vector<double> uncovered(const OperatorList& list, bool graph) const;
   double roofline_us(const StepPlan& plan, const Counts& counts, bool graph);
-  const ChunkTimes* chunk_times(const StepPlan& plan, const Counts& counts);
+  const ChunkTimes& chunk_times(std::int64_t all, std::int64_t tokens, std::int64_t past);
+  void add(const AttentionModule& module, const SampleSums& us, TimeAccount& account) const {
+    const double layers = kernels::real(module.layers);
+    for (std::size_t kind = 0; kind < us.size(); ++kind) {
+      if (us[kind] > 0) account.us[sources_[kind]] += layers * us[kind];
+    }
+  }
+  void add_attention(const StepPlan& plan, std::span<const std::int64_t> past, std::int64_t least,
+                     const RankShape& rank, TimeAccount& account);
 
   const ProfileCost& model_;
   bool knows_ = false;
   std::array<bool, 2> joint_is_covered_{};  // eager, from a graph
+  std::array<std::size_t, 3> sources_{};    // by SampleKind
   Shape shape_;
+  struct Rank {
+    Counts counts;
+    std::vector<std::int64_t> past;
+  };
+  std::vector<Rank> ranks_;  // of the step that is timed
 
   // All but the bounds eager and from a graph. What tables say, by rows of a rank and, of later
   // passes of the draft layer, by theirs.
-  std::array<KeptByCount<Amounts>, 2> tables_, draft_tables_, later_tables_;
+  std::array<KeptByCount<SourceUs>, 2> tables_, draft_tables_, later_tables_;
   // us of operators that no table covers: of the model's pass without its head in one sum; one by one
   // of its head, by rows that emit a token, and of the draft layer's passes.
   std::array<KeptByCount<double>, 2> own_us_;
@@ -121,48 +130,48 @@ class ProfileCost::QuickStep {
   // Of what ranks do together: tokens and sequences of all, of one; in steps that only decode, rows of
   // all and one, of both kinds of passes, and whether they come from a graph. Never iterated.
   KeptByNumbers<4, double> peak_of_joint_;
-  KeptByNumbers<5, Amounts> joint_;
-  KeptByNumbers<2, ChunkTimes> chunks_;  // by new and past tokens
+  KeptByNumbers<5, SourceUs> joint_;
+  KeptByCount<SourceUs> joint_of_prompts_;  // of a single rank's steps that prefill, by tokens
+  // By new tokens of all chunks of the step, and by new and past tokens.
+  KeptByNumbers<3, ChunkTimes> chunks_;
 };
 
-// The time of one attention module for all pieces of a rank.
-template <class PrefillTime>
-void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& plan,
-                                 const RankShape& rank, const PrefillTime& prefill_time,
-                                 TimeAccount& account) const {
-  const double layers = kernels::real(module.layers);
-  const double window = kernels::real(setting_.model.window.value);
-  SampleSums prefill_us{}, decode_us{};
-  if (rank.prefill_tokens > 0) {
-    const double all = kernels::real(rank.prefill_tokens);
-    for (const StepPiece& piece : plan.pieces) {
-      if (piece.kind == PieceKind::decode) continue;
-      const double tokens = kernels::real(piece.tokens.value);
-      const SampleTime time = prefill_time(all, piece);
-      prefill_us[static_cast<std::size_t>(time.kind)] += tokens / all * time.us;
-    }
+inline SampleSums ProfileCost::attention_us(const AttentionModule& module, const RankShape& rank,
+                                            SampleSums prefill_us, const DecodeSums& decodes) {
+  if (rank.sequences == 0) return prefill_us;
+  const double sequences = kernels::real(rank.sequences);
+  SampleSums decode_us{};
+  for (std::size_t kind = 0; kind < decode_us.size(); ++kind) {
+    if (decodes.us[kind] != 0) decode_us[kind] = decodes.mean(kind, sequences);
   }
-  if (rank.sequences > 0) {
-    const SampleGrid::Row& row = module.decode.row(rank.decode_rows);
-    const double share = 1 / kernels::real(rank.sequences);
-    // All but the shortest sequences fill it.
-    const SampleTime full_window = module.window_only ? row.at(window - 1) : SampleTime{};
-    for (const StepPiece& piece : plan.pieces) {
-      if (piece.kind != PieceKind::decode) continue;
-      const double past = kernels::real(piece.past.value);
-      const SampleTime time = module.window_only && past >= window - 1 ? full_window : row.at(past);
-      decode_us[static_cast<std::size_t>(time.kind)] += share * time.us;
-    }
-    // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them
-    // is what its rows take beyond a single one at no context.
-    if (rank.prefill_tokens > 0) {
-      const double alone = decode_us[0] + decode_us[1] + decode_us[2];
-      const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
-      for (double& us : decode_us) us *= added / alone;
-    }
+  if (rank.prefill_tokens == 0) return decode_us;
+  // Beside a chunk of prefill the projections run once for all tokens: what decode adds to them is
+  // what its rows take beyond a single one at no context.
+  const double alone = decode_us[0] + decode_us[1] + decode_us[2];
+  const double added = std::max(0.0, alone - module.decode.row(1).at(1).us);
+  for (std::size_t kind = 0; kind < prefill_us.size(); ++kind) {
+    prefill_us[kind] += decode_us[kind] * (added / alone);
   }
-  for (std::size_t kind = 0; kind < prefill_us.size(); ++kind) prefill_us[kind] += decode_us[kind];
-  account.add(module.part, layers, prefill_us);
+  return prefill_us;
+}
+
+inline StepTime ProfileCost::with_host(SourceUs& us, const Shape& shape) const {
+  double& host_us = us[static_cast<std::size_t>(TimeSource::host)];
+  StepTime out;
+  if (shape.graph) {
+    // Launched at once; the GPU waits for the host between steps.
+    host_us += to_us(host_.graph_step);
+    out.gpu = duration_from_seconds(total_of(us) / kUsPerSecond);
+  } else {
+    const double all = total_of(us);
+    out.gpu = duration_from_seconds(all / kUsPerSecond);
+    out.host = host_.eager_step + host_.eager_layer * setting_.model.layer_count();
+    const double behind_us = to_us(out.host) - all;
+    if (behind_us > 0) host_us += behind_us;
+  }
+  out.total = std::max(out.gpu, out.host);
+  out.share = share_of(us);
+  return out;
 }
 
 }  // namespace v4cap

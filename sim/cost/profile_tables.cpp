@@ -53,9 +53,11 @@ ProfileTables::ProfileTables(const StepSetting& setting, const Profile& profile,
   const auto module = [&](std::string_view part, const std::string& family, std::int64_t layers,
                           bool window_only) {
     const std::string name = "attention_" + family;
+    constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t reach = window_only ? m.window.value - 1 : kNoEnd;
     return AttentionModule{part,
                            layers,
-                           DecodeGrid(series(name + "_decode", of_rank)),
+                           DecodeGrid(series(name + "_decode", of_rank), reach),
                            Lookup(series(name + "_prefill", of_rank)),
                            Lookup(),
                            window_only};

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "sim/cost/decode_lines.h"
 #include "sim/cost/operators.h"
 #include "sim/cost/profile.h"
 
@@ -35,30 +38,45 @@ class Lookup {
 // kept ready.
 class DecodeGrid {
  public:
-  explicit DecodeGrid(const ProfileSeries* series)
-      : grid_(series == nullptr ? nullptr : &series->grid) {}
+  // `reach`: of its lines, past tokens beyond which nothing changes.
+  explicit DecodeGrid(const ProfileSeries* series,
+                      std::int64_t reach = std::numeric_limits<std::int64_t>::max())
+      : grid_(series == nullptr ? nullptr : &series->grid), reach_(reach) {}
 
   bool known() const { return grid_ != nullptr; }
 
-  // Stays until a row beyond those that are kept is asked for.
+  // Both stay until one beyond those that are kept is asked for.
   const SampleGrid::Row& row(std::int64_t rows) const {
-    const auto i = static_cast<std::size_t>(std::max<std::int64_t>(rows, 1));
-    if (i > kRowsKept) {
-      beyond_ = grid_->row(static_cast<double>(i));
-      return beyond_;
-    }
-    if (i >= kept_.size()) kept_.resize(i + 1);
-    if (!kept_[i]) kept_[i] = std::make_unique<SampleGrid::Row>(grid_->row(static_cast<double>(i)));
-    return *kept_[i];
+    return kept(rows_, rows, [&](double n) { return grid_->row(n); });
+  }
+  const DecodeLines& lines(std::int64_t rows) const {
+    return kept(lines_, rows, [&](double n) { return DecodeLines(grid_->row(n), reach_); });
   }
 
   // Batches up to this have their rows kept.
   static constexpr std::size_t kRowsKept = 16384;
 
  private:
+  template <class T>
+  struct Kept {
+    std::vector<std::unique_ptr<T>> by_rows;
+    std::unique_ptr<T> beyond;
+  };
+  template <class T, class Make>
+  const T& kept(Kept<T>& all, std::int64_t rows, const Make& make) const {
+    const auto i = static_cast<std::size_t>(std::max<std::int64_t>(rows, 1));
+    if (i < all.by_rows.size() && all.by_rows[i]) return *all.by_rows[i];
+    auto made = std::make_unique<T>(make(static_cast<double>(i)));
+    if (i <= kRowsKept && i >= all.by_rows.size()) all.by_rows.resize(i + 1);
+    std::unique_ptr<T>& place = i > kRowsKept ? all.beyond : all.by_rows[i];
+    place = std::move(made);
+    return *place;
+  }
+
   const SampleGrid* grid_;
-  mutable std::vector<std::unique_ptr<SampleGrid::Row>> kept_;
-  mutable SampleGrid::Row beyond_;
+  std::int64_t reach_;
+  mutable Kept<SampleGrid::Row> rows_;
+  mutable Kept<DecodeLines> lines_;
 };
 
 // How tables of measurements name experts, and the bytes of one of their parameters: half a byte
@@ -76,7 +94,7 @@ struct AttentionModule {
   Lookup prefill;
   Lookup short_prefill;  // where nothing has to be selected yet; absent: as the others
   // Layers that keep a window only run the HCA module at a context of one window: they have its
-  // projections, and nothing compressed to read.
+  // projections, and nothing compressed to read. That is as far as the lines of `decode` reach.
   bool window_only;
 };
 

@@ -19,8 +19,9 @@ constexpr unsigned kBeyond = 4;   // above the last value of some axis
 
 std::size_t bucket_of(double x) {
   constexpr double kMax = 9e18;
-  return static_cast<std::size_t>(
-      std::bit_width(static_cast<std::uint64_t>(std::clamp(x, 0.0, kMax))));
+  // Signed, which one instruction converts to.
+  const auto whole = static_cast<std::int64_t>(std::clamp(x, 0.0, kMax));
+  return static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(whole)));
 }
 
 constexpr std::size_t kBuckets = 65;  // bit widths 0 to 64
@@ -95,8 +96,8 @@ SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samp
   }
 }
 
-std::pair<std::size_t, std::size_t> SampleGrid::siblings(std::size_t level,
-                                                         std::size_t list) const {
+inline std::pair<std::size_t, std::size_t> SampleGrid::siblings(std::size_t level,
+                                                                std::size_t list) const {
   if (level == 0) return {0, levels_[0].x.size()};
   const std::vector<std::uint32_t>& begin = levels_[level - 1].begin;
   return {begin[list], begin[list + 1]};
@@ -112,7 +113,8 @@ SampleGrid::Query SampleGrid::query(const Point& point) const {
   return q;
 }
 
-std::size_t SampleGrid::first_above(std::size_t level, std::size_t list, const Query& q) const {
+inline std::size_t SampleGrid::first_above(std::size_t level, std::size_t list,
+                                           const Query& q) const {
   const auto [begin, end] = siblings(level, list);
   const Level& here = levels_[level];
   std::size_t at = begin + here.at_or_below[list * kBuckets + q.bucket[level]];
@@ -135,8 +137,8 @@ std::vector<Sample> SampleGrid::samples() const {
   return out;
 }
 
-double SampleGrid::combined(std::size_t level, std::size_t high, const Query& q, double low_us,
-                            double high_us) const {
+inline double SampleGrid::combined(std::size_t level, std::size_t high, const Query& q,
+                                   double low_us, double high_us) const {
   const Level& here = levels_[level];
   if (interpolation_[level] == Interpolation::linear) {
     const double x0 = here.x[high - 1];
@@ -155,7 +157,22 @@ SampleGrid::Part SampleGrid::child(std::size_t level, std::size_t node, const Qu
   return within(level + 1, node, q);
 }
 
+// On the last level, which most of the nodes that a query visits are on.
+inline SampleGrid::Part SampleGrid::within_leaves(std::size_t list, const Query& q) const {
+  const std::size_t level = axes() - 1;
+  const Level& here = levels_[level];
+  const auto [begin, end] = siblings(level, list);
+  const double x = q.x[level];
+  std::size_t high = begin + here.at_or_below[list * kBuckets + q.bucket[level]];
+  while (high < end && here.x[high] <= x) ++high;
+  if (high == begin) return {us_[begin], kBetween | kOutside};
+  if (here.x[high - 1] == x) return {us_[high - 1], 0};
+  if (high == end) return above(level, list, q);
+  return {combined(level, high, q, us_[high - 1], us_[high]), kBetween};
+}
+
 SampleGrid::Part SampleGrid::within(std::size_t level, std::size_t list, const Query& q) const {
+  if (level + 1 == axes()) return within_leaves(list, q);
   const Level& here = levels_[level];
   const auto [begin, end] = siblings(level, list);
   const std::size_t high = first_above(level, list, q);
@@ -297,7 +314,7 @@ SampleGrid::Row::Line SampleGrid::Row::line(double second) const {
   const std::size_t i = above(second);
   const Point& next = points_[i];
   if (i == 0) {
-    return {next.us, 0, second, std::min(next.x, second + 1), SampleKind::extrapolated};
+    return {next.us, 0, second, next.x, SampleKind::extrapolated};
   }
   const Point& point = points_[i - 1];
   const SampleKind kind_here = kind(point, second);

@@ -67,6 +67,8 @@ class SampleGrid {
     };
     // For whole `second`. Of one point only where times are no lines.
     Line line(double second) const;
+    // Times between its points are no lines.
+    bool is_curved() const { return is_log_; }
 
    private:
     friend class SampleGrid;
@@ -140,6 +142,7 @@ class SampleGrid {
   std::pair<std::size_t, std::size_t> siblings(std::size_t level, std::size_t list) const;
   std::size_t first_above(std::size_t level, std::size_t list, const Query& q) const;
   Part within(std::size_t level, std::size_t list, const Query& q) const;
+  Part within_leaves(std::size_t list, const Query& q) const;
   Part above(std::size_t level, std::size_t list, const Query& q) const;
   Part child(std::size_t level, std::size_t node, const Query& q) const;
   Pair pair(std::size_t level, std::size_t low, std::size_t high, const Query& q) const;

@@ -33,6 +33,27 @@ inline TimeSource source_of(SampleKind kind) {
 // Microseconds by SampleKind.
 using SampleSums = std::array<double, 3>;
 
+// Microseconds by TimeSource.
+using SourceUs = std::array<double, 6>;
+
+inline double total_of(const SourceUs& us) {
+  double sum = 0;
+  for (const double part : us) sum += part;
+  return sum;
+}
+
+inline TimeShare share_of(const SourceUs& us) {
+  const auto seconds = [&us](TimeSource source) {
+    return us[static_cast<std::size_t>(source)] / kUsPerSecond;
+  };
+  return {.measured_s = seconds(TimeSource::measured),
+          .interpolated_s = seconds(TimeSource::interpolated),
+          .extrapolated_s = seconds(TimeSource::extrapolated),
+          .transferred_s = seconds(TimeSource::transferred),
+          .roofline_s = seconds(TimeSource::roofline),
+          .host_s = seconds(TimeSource::host)};
+}
+
 // An amount that was added.
 struct TimeAdded {
   TimeSource source{};
@@ -40,15 +61,18 @@ struct TimeAdded {
 };
 
 struct TimeAccount {
-  std::array<double, 6> us{};               // by TimeSource
+  SourceUs us{};
   CostLedger* ledger = nullptr;             // nullptr: parts are not asked for
   bool transferred = false;                 // all samples are of another GPU
   std::vector<TimeAdded>* added = nullptr;  // where each amount is noted, too
 
-  double total() const {
-    double sum = 0;
-    for (const double part : us) sum += part;
-    return sum;
+  double total() const { return total_of(us); }
+  // What `fill` adds to an account, summed by itself first: results that are kept are sums.
+  template <class Fill>
+  void add_part(const Fill& fill) {
+    TimeAccount part{.ledger = ledger, .transferred = transferred};
+    fill(part);
+    add(part.us);
   }
   void add(std::string_view part, double amount_us, TimeSource source) {
     if (transferred && source < TimeSource::transferred) source = TimeSource::transferred;
@@ -64,21 +88,11 @@ struct TimeAccount {
       if (sums[kind] > 0) add(part, count * sums[kind], source_of(static_cast<SampleKind>(kind)));
     }
   }
-  void add(const TimeAccount& other) {
-    for (std::size_t i = 0; i < us.size(); ++i) us[i] += other.us[i];
+  void add(const SourceUs& other) {
+    for (std::size_t i = 0; i < us.size(); ++i) us[i] += other[i];
   }
 
-  TimeShare share() const {
-    const auto seconds = [this](TimeSource source) {
-      return us[static_cast<std::size_t>(source)] / kUsPerSecond;
-    };
-    return {.measured_s = seconds(TimeSource::measured),
-            .interpolated_s = seconds(TimeSource::interpolated),
-            .extrapolated_s = seconds(TimeSource::extrapolated),
-            .transferred_s = seconds(TimeSource::transferred),
-            .roofline_s = seconds(TimeSource::roofline),
-            .host_s = seconds(TimeSource::host)};
-  }
+  TimeShare share() const { return share_of(us); }
 };
 
 }  // namespace v4cap

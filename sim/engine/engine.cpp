@@ -163,23 +163,22 @@ void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
 
 // A decode of which nobody has to be told: neither its first tokens nor its last, none that was
 // computed before, none that completes anything in the cache.
-bool Engine::finish_quietly(const StepPiece& piece) {
+inline bool Engine::finish_quietly(const StepPiece& piece) {
   LiveRequest& request = slots_[piece.request];
+  const Tokens past = piece.past;
   if (piece.kind != PieceKind::decode || request.generated < Tokens{2} ||
-      piece.past != request.computed || piece.past != request.reached) {
+      past != request.computed || past != request.reached) {
     return false;
   }
   Tokens kept{1};
   if (limits_.draft_tokens > 0) kept = acceptance_.tokens(request.id, request.decode_steps);
-  if (request.generated + kept >= request.output || piece.past + kept > request.quiet_until) {
-    return false;
-  }
+  const Tokens generated = request.generated + kept, computed = past + kept;
+  if (generated >= request.output || computed > request.quiet_until) return false;
   ++request.decode_steps;
+  request.generated = generated;
+  request.computed = request.reached = computed;
   ++decode_steps_;
   decoded_ += kept;
-  request.generated += kept;
-  request.computed += kept;
-  request.reached = request.computed;
   return true;
 }
 
@@ -198,8 +197,11 @@ std::int64_t Engine::steady_steps() const {
     const LiveRequest& request = slots_[slot];
     // When its first token came is somebody's to know.
     if (request.generated < Tokens{1}) return 1;
-    steps = std::min({steps, (request.output - request.generated).value,
-                      cache_->quiet_for(request.sequence, request.computed).value});
+    steps = std::min(steps, (request.output - request.generated).value);
+    // As long as it is known that the cache has nothing to do it need not be asked for how long.
+    if (request.quiet_until < request.computed + Tokens{steps}) {
+      steps = std::min(steps, cache_->quiet_for(request.sequence, request.computed).value);
+    }
     if (steps <= 1) return 1;
   }
   return steps;

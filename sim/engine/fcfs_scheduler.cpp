@@ -9,6 +9,8 @@
 //   3. With budget left and a slot free, requests are admitted in order of arrival; the head of the
 //   queue
 //      is never overtaken. Nobody is admitted in a step that preempted someone.
+#include <algorithm>
+
 #include "sim/engine/scheduler.h"
 
 namespace v4cap {
@@ -18,9 +20,9 @@ namespace {
 class FcfsScheduler final : public SchedulerRules {
  public:
   void plan(Batch& batch, SimTime now) override {
-    decode_running(batch);
     const auto& running = batch.running();
-    for (std::size_t i = 0; i < running.size() && batch.budget() > Tokens{0}; ++i) {
+    for (std::size_t i = decode_running(batch); i < running.size() && batch.budget() > Tokens{0};
+         ++i) {
       if (batch.request(running[i]).state != RequestState::decoding) batch.prefill(running[i]);
     }
     admit_waiting(batch, now);
@@ -30,16 +32,24 @@ class FcfsScheduler final : public SchedulerRules {
   bool rests_when_idle() const override { return true; }
 
  private:
-  static void decode_running(Batch& batch) {
+  // The first that does not decode; behind all where there is none.
+  static std::size_t decode_running(Batch& batch) {
     const auto& running = batch.running();
+    std::size_t first = running.size();
     for (std::size_t i = 0; i < running.size() && batch.budget() > Tokens{0}; ++i) {
-      if (batch.request(running[i]).state != RequestState::decoding) continue;
+      i += batch.decode_quietly(i);
+      if (i == running.size() || batch.budget() <= Tokens{0}) break;
+      if (batch.request(running[i]).state != RequestState::decoding) {
+        first = std::min(first, i);
+        continue;
+      }
       while (!batch.decode(running[i])) {
         const bool itself = running.size() - 1 == i;
         batch.preempt(running.back());
-        if (itself) return;
+        if (itself) return first;
       }
     }
+    return first;
   }
 
   static void admit_waiting(Batch& batch, SimTime now) {

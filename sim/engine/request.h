@@ -56,10 +56,10 @@ struct LiveRequest {
   RequestState state = RequestState::waiting;
   RequestPart part = RequestPart::whole;
   Tokens prompt, output;
-  Tokens generated;               // tokens produced so far
-  Tokens computed;                // positions whose state is in the cache
-  Tokens points_reserved;         // up to where the cache was asked for points
-  Tokens quiet_until;             // decodes up to there need not ask the cache; 0: not known
+  Tokens generated;        // tokens produced so far
+  Tokens computed;         // positions whose state is in the cache
+  Tokens points_reserved;  // up to where the cache was asked for points
+  Tokens quiet_until;  // decodes up to there, at most its end, need not ask the cache; 0: not known
   std::int64_t decode_steps = 0;  // over all its life
   Tokens reached;                 // most that `computed` has ever been
   Tokens prefill_target;          // prompt, plus generated tokens after a preemption

@@ -48,18 +48,46 @@ bool Batch::unpin_waiting() {
   return any;
 }
 
-bool Batch::decode(RequestIndex r) {
+std::size_t Batch::decode_quietly(std::size_t i) {
+  const Tokens rows{1 + limits_.draft_tokens};
+  if (budget_ <= Tokens{0}) return 0;
+  const auto allowed = static_cast<std::size_t>((budget_.value - 1) / rows.value + 1);
+  const std::size_t most = std::min(allowed, running_.size() - i);
+  std::vector<StepPiece>& pieces = plan_.pieces;
+  const std::size_t before = pieces.size();
+  constexpr std::size_t kAtATime =
+      64;  // pieces that are made before it is known that they are needed
+  const RequestIndex* const first = running_.data() + i;
+  LiveRequest* const slots = slots_.data();
+  std::size_t n = 0;
+  for (bool quiet = true; quiet && n < most;) {
+    const std::size_t end = std::min(n + kAtATime, most);
+    pieces.resize(before + end);
+    StepPiece* const made = pieces.data() + before;
+    for (; n < end; ++n) {
+      LiveRequest& request = slots[first[n]];
+      const Tokens after = request.computed + rows;
+      quiet = request.state == RequestState::decoding && after <= request.quiet_until;
+      if (!quiet) break;
+      request.points_reserved = std::max(request.points_reserved, after);
+      made[n] = {first[n], PieceKind::decode, true, request.computed, rows};
+    }
+  }
+  pieces.resize(before + n);
+  budget_ -= rows * static_cast<std::int64_t>(n);
+  return n;
+}
+
+bool Batch::decode_with_cache(RequestIndex r) {
   LiveRequest& request = slots_[r];
   const Tokens rows{1 + limits_.draft_tokens};
   const Tokens after = after_decode(request);
-  if (after <= request.quiet_until) {
-    request.points_reserved = std::max(request.points_reserved, after);
-  } else {
-    if (!grow(request, after)) return false;
-    reserve_points(request, after);
-    if (!limits_.asks_always) {
-      request.quiet_until = cache_.quiet_until(request.sequence, request.points_reserved);
-    }
+  if (!grow(request, after)) return false;
+  reserve_points(request, after);
+  if (!limits_.asks_always) {
+    // Behind the end of the output there is nothing to make room for.
+    request.quiet_until = std::min(cache_.quiet_until(request.sequence, request.points_reserved),
+                                   request.prompt + request.output);
   }
   plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, rows});
   budget_ -= rows;

@@ -3,6 +3,7 @@
 // requests, cache and plan consistent; they hold no clock and see no device.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <limits>
@@ -79,7 +80,19 @@ class Batch {
   bool make_room(RequestIndex r);
   // The next token of a decoding request with its drafts, for all of which room is made. They run
   // together also where less than that is left of the budget. False: the cache has no room.
-  bool decode(RequestIndex r);
+  bool decode(RequestIndex r) {
+    LiveRequest& request = slots_[r];
+    const Tokens rows{1 + limits_.draft_tokens};
+    const Tokens after = request.computed + rows;
+    if (after > request.quiet_until) return decode_with_cache(r);
+    request.points_reserved = std::max(request.points_reserved, after);
+    plan_.pieces.push_back({r, PieceKind::decode, true, request.computed, rows});
+    budget_ -= rows;
+    return true;
+  }
+  // Decodes running requests from the i-th on, in their order, while there is budget and one can
+  // without the cache being asked. Returns how many did.
+  std::size_t decode_quietly(std::size_t i);
   // As much of what a rebuilding or prefilling request still has to run as the budget allows, and
   // no more than `most`.
   void prefill(RequestIndex r, Tokens most = Tokens{std::numeric_limits<std::int64_t>::max()});
@@ -107,6 +120,7 @@ class Batch {
   WaitReason reason() const { return reason_; }
 
  private:
+  bool decode_with_cache(RequestIndex r);
   Tokens after_decode(const LiveRequest& request) const;
   Tokens head_target() const;
   Tokens head_in_flight(const Lookup& found) const;

@@ -24,6 +24,21 @@ TEST_CASE("occupancy: at most the limit, evenly spaced, from the first step on")
   }
 }
 
+TEST_CASE("occupancy: steps that are sampled are multiples of one number, whatever the limit") {
+  for (const std::size_t limit : {2U, 3U, 7U, 8U, 33U}) {
+    OccupancyRecorder recorder(limit);
+    for (std::int64_t step = 0; step < 1000; ++step) {
+      if (recorder.due()) recorder.add({SimTime{Duration{step}}, {}, {}, 0, 0});
+    }
+    const auto samples = recorder.take();
+    REQUIRE(!samples.empty());
+    const Duration apart = samples.size() > 1 ? samples[1].at - samples[0].at : Duration{1};
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      CHECK(samples[i].at == kSimStart + apart * static_cast<std::int64_t>(i));
+    }
+  }
+}
+
 TEST_CASE(
     "occupancy: a grid in time is even, and says the same however far apart it is looked at") {
   const SimTime begin{Duration{5'000'000}};

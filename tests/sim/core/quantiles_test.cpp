@@ -2,10 +2,12 @@
 
 #include <doctest/doctest.h>
 
-#include <string>
-
 #include <algorithm>
+#include <cstdint>
+#include <string>
 #include <vector>
+
+#include "sim/core/random.h"
 
 namespace v4cap {
 namespace {
@@ -59,6 +61,28 @@ TEST_CASE("describe: the sum does not depend on the order given") {
   const Distribution descending = describe(sample);
   CHECK(ascending.sum == descending.sum);
   CHECK(ascending.stddev == descending.stddev);
+}
+
+TEST_CASE("a long sample is described as its sorted values are, whatever its order and signs") {
+  RandomEngine random = RandomStreams(5).stream("long sample");
+  for (const int shift : {0, 20, 40, 60}) {
+    std::vector<double> sample;
+    for (int i = 0; i < 20'000; ++i) {
+      const auto bits = static_cast<std::int64_t>(random()) >> shift;
+      sample.push_back(i % 7 == 0 ? 0.0 : static_cast<double>(bits) / 3);
+    }
+    std::vector<double> sorted = sample;
+    std::sort(sorted.begin(), sorted.end());
+    double sum = 0;
+    for (const double x : sorted) sum += x;
+    const Distribution d = describe(sample);
+    CHECK(d.sum == sum);
+    CHECK(d.min == sorted.front());
+    CHECK(d.max == sorted.back());
+    CHECK(d.p1 == quantile_of_sorted(sorted, 0.01));
+    CHECK(d.p50 == quantile_of_sorted(sorted, 0.50));
+    CHECK(d.p99 == quantile_of_sorted(sorted, 0.99));
+  }
 }
 
 }  // namespace
