@@ -332,7 +332,7 @@ StepSetting step_setting(const Scenario& scenario) {
           .pyramid_rebuild = scenario.kv_cache.swa_policy == "recompute=pyramid"};
 }
 
-std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
+std::unique_ptr<Engine> make_engine(const Scenario& scenario, bool asks_always) {
   const KvCacheConfig& kv = scenario.kv_cache;
   CacheParts parts =
       make_cache_parts(scenario, kv.memory ? *kv.memory : memory_of_gpu(scenario).kv);
@@ -345,7 +345,8 @@ std::unique_ptr<Engine> make_engine(const Scenario& scenario) {
   // Whoever only looks at its memory may have an engine whose acceptance nobody knows.
   const Acceptance acceptance(
       e.acceptance.empty() ? acceptance_of_mean(e.draft_tokens, 1) : e.acceptance, scenario.seed);
-  const EngineLimits limits{e.max_running, e.step_tokens, e.max_context, e.draft_tokens};
+  const EngineLimits limits{e.max_running, e.step_tokens, e.max_context, e.draft_tokens,
+                            asks_always};
   return std::make_unique<Engine>(
       limits, std::make_unique<KvCache>(std::move(parts.layout), std::move(parts.policy), kv.block),
       std::move(rules), kv.reuse_generated, acceptance);
@@ -406,12 +407,12 @@ RankRules rank_rules(const Scenario& scenario) {
   return rules;
 }
 
-std::unique_ptr<Replica> make_replica(const Scenario& scenario) {
+std::unique_ptr<Replica> make_replica(const Scenario& scenario, bool asks_always) {
   auto router = at_place(scenario, "deployment.router",
                          [&] { return make_router(scenario.deployment.router); });
   std::vector<std::unique_ptr<Engine>> ranks;
   for (std::int64_t i = 0; i < scenario.deployment.data_parallel; ++i) {
-    ranks.push_back(make_engine(scenario));
+    ranks.push_back(make_engine(scenario, asks_always));
   }
   auto replica =
       std::make_unique<Replica>(std::move(ranks), std::move(router), rank_rules(scenario));

@@ -46,9 +46,9 @@ void check_blocks(const Scenario& scenario, const Trace& trace);
 // The scenario's model as its deployment runs it, for cost models.
 StepSetting step_setting(const Scenario& scenario);
 
-// One attention rank as the scenario describes it. Throws RunError when its memory leaves nothing for the KV
-// cache.
-std::unique_ptr<Engine> make_engine(const Scenario& scenario);
+// One attention rank as the scenario describes it; `asks_always`: EngineLimits, for tests. Throws
+// RunError when its memory leaves nothing for the KV cache.
+std::unique_ptr<Engine> make_engine(const Scenario& scenario, bool asks_always = false);
 
 // Puts the scenario's tiers below the ranks of a replica: one for each rank, or one that all share.
 // Nothing happens where there are none. Each replica of a cluster has its own.
@@ -58,7 +58,7 @@ TierLinks tier_links(const Scenario& scenario);
 
 // One replica: all attention ranks of the scenario's deployment, each such an engine, behind its
 // router, over its tiers. Throws like make_engine, and InputError for a router that does not exist.
-std::unique_ptr<Replica> make_replica(const Scenario& scenario);
+std::unique_ptr<Replica> make_replica(const Scenario& scenario, bool asks_always = false);
 
 // What a run models is a deployment within a node, with experts cut or spread over all its GPUs.
 // Throws InputError for any other.
