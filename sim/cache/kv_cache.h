@@ -186,6 +186,7 @@ class KvCache {
 
   KindBytes in_use() const { return index_.in_use() + own_; }
   const KindBytes& cached() const { return index_.cached(); }
+  KindBytes resident() const { return index_.in_use() + index_.cached() + own_; }
   const KindBytes& evicted() const { return index_.evicted(); }
   const KindBytes& written() const { return written_; }  // blocks and points kept, over the run
   KindBytes point_bytes() const { return index_.point_bytes() + reserved_; }  // kept or reserved

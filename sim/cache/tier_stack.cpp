@@ -22,6 +22,8 @@ std::size_t TierStack::KeyHash::operator()(std::int64_t key) const noexcept {
 
 TierStack::TierStack(std::vector<Level> levels) : levels_(std::move(levels)) {
   V4CAP_CHECK(!levels_.empty(), "a stack without a tier");
+  counts_ =
+      std::ranges::any_of(levels_, [](const Level& level) { return level.policy->counts_uses(); });
 }
 
 // The next tier below a level that takes the object.
@@ -40,7 +42,8 @@ void TierStack::consider(int level, const StoredObject& object, std::int64_t use
 }
 
 void TierStack::used(const StoredObject& object) {
-  const std::uint32_t on_gpu = ++uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key];
+  const std::uint32_t on_gpu =
+      counts_ ? ++uses_on_gpu_[static_cast<std::size_t>(object.kind)][object.key] : 1;
   // Used where it is before it is copied to where it is not: most often it is in the first tier, and
   // that is seen by looking there once.
   const auto first = next_holder(kGpuLevel, object);
@@ -50,16 +53,20 @@ void TierStack::used(const StoredObject& object) {
   for (int tier = 0; tier < static_cast<int>(levels_.size()); ++tier) {
     const std::int64_t below =
         tier == first ? in_first : levels_[at(tier)].tier->use(object.kind, object.key, now_);
-    if (below > 0) consider(tier, object, below);
+    const bool last = tier + 1 == static_cast<int>(levels_.size());
+    if (below > 0 && !last) consider(tier, object, below);
   }
 }
 
 void TierStack::left(const StoredObject& object) {
-  auto& uses = uses_on_gpu_[static_cast<std::size_t>(object.kind)];
-  const auto it = uses.find(object.key);
-  V4CAP_CHECK(it != uses.end(), "what was never used left GPU memory");
-  const std::int64_t count = it->second;
-  uses.erase(it);
+  std::int64_t count = 1;
+  if (counts_) {
+    auto& uses = uses_on_gpu_[static_cast<std::size_t>(object.kind)];
+    const auto it = uses.find(object.key);
+    V4CAP_CHECK(it != uses.end(), "what was never used left GPU memory");
+    count = it->second;
+    uses.erase(it);
+  }
   const auto below = next_holder(kGpuLevel, object);
   if (below && levels_[at(*below)].policy->on_leave(count) &&
       !levels_[at(*below)].tier->knows(object.kind, object.key)) {

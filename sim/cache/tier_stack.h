@@ -107,6 +107,7 @@ class TierStack {
   void release(const Open& open);
 
   std::vector<Level> levels_;
+  bool counts_ = false;  // uses in GPU memory, for a policy that asks for them
   SimTime now_;
   OrderId next_id_ = 0;
   std::array<boost::unordered_flat_map<std::int64_t, std::uint32_t, KeyHash>, kStoredKinds>

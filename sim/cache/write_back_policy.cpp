@@ -9,6 +9,7 @@ namespace {
 class WriteBackPolicy final : public WritePolicy {
  public:
   std::string name() const override { return "write_back"; }
+  bool counts_uses() const override { return false; }
   bool on_use(std::int64_t) const override { return false; }
   bool on_leave(std::int64_t) const override { return true; }
 };

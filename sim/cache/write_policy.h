@@ -16,6 +16,8 @@ class WritePolicy {
   virtual ~WritePolicy() = default;
   // As given, e.g. "selective=2".
   virtual std::string name() const = 0;
+  // Whether its answers depend on how often something was used; where none does, nobody counts.
+  virtual bool counts_uses() const { return true; }
   // A block or point above has been used so often, the instant it came there being the first, and
   // has no copy here: is one made?
   virtual bool on_use(std::int64_t uses) const = 0;

@@ -9,6 +9,7 @@ namespace {
 class WriteThroughPolicy final : public WritePolicy {
  public:
   std::string name() const override { return "write_through"; }
+  bool counts_uses() const override { return false; }
   bool on_use(std::int64_t) const override { return true; }
   bool on_leave(std::int64_t) const override { return false; }
 };

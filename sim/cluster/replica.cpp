@@ -215,6 +215,10 @@ KindBytes Replica::cached() const {
   return sum([](const KvCache& cache) { return cache.cached(); });
 }
 
+KindBytes Replica::resident() const {
+  return sum([](const KvCache& cache) { return cache.resident(); });
+}
+
 KindBytes Replica::evicted() const {
   return sum([](const KvCache& cache) { return cache.evicted(); });
 }

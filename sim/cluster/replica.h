@@ -102,6 +102,7 @@ class Replica {
 
   KindBytes in_use() const;
   KindBytes cached() const;
+  KindBytes resident() const;  // both
   KindBytes evicted() const;
   KindBytes written() const;
   KindBytes reused() const;

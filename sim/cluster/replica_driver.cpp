@@ -154,9 +154,10 @@ std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon, bool ahead)
   return started;
 }
 
-inline void ReplicaDriver::sample(SimTime now, const KindBytes& in_use, const KindBytes& cached) {
+inline void ReplicaDriver::sample(SimTime now) {
   if (occupancy_.due()) {
-    occupancy_.add({now, in_use, cached, static_cast<std::int64_t>(replica_.running()),
+    occupancy_.add({now, replica_.in_use(), replica_.cached(),
+                    static_cast<std::int64_t>(replica_.running()),
                     static_cast<std::int64_t>(replica_.waiting())});
   }
   for (std::size_t rank = 0; rank < rank_occupancy_.size(); ++rank) {
@@ -181,8 +182,7 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
   if (steady <= 1) return 0;
   const std::unique_ptr<DecodeRun> run = cost_->decode_run(ranks);
   if (run == nullptr) return 0;
-  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
-  keep_peak(totals_.kv_peak, in_use + cached);
+  keep_peak(totals_.kv_peak, replica_.resident());
   const std::int64_t sequences = sequences_of(ranks);
   Duration& binding = binding_of(ranks);
   SimTime end = now, first_end = now;
@@ -193,7 +193,7 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
     V4CAP_CHECK(time.total > Duration{0}, "a step takes no time");
     share += time.share;
     clamped += time.clamped ? 1 : 0;
-    sample(end, in_use, cached);
+    sample(end);
     end += time.total;
     if (steps == 0) first_end = end;
   } while (++steps < steady && end < horizon);
@@ -219,14 +219,13 @@ std::int64_t ReplicaDriver::skip(std::span<const StepPlan* const> ranks, SimTime
 }
 
 SimTime ReplicaDriver::begin_ahead(SimTime now) {
-  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
   std::int64_t begun = 0;
   SimTime end = ahead_begin_;
   for (const StepTime& time : ahead_) {
     if (end >= now) break;
     V4CAP_CHECK(time.total > Duration{0}, "a step takes no time");
     add_step(time, ahead_sequences_, *ahead_binding_);
-    sample(end, in_use, cached);
+    sample(end);
     end += time.total;
     ++begun;
   }
@@ -279,9 +278,8 @@ std::int64_t ReplicaDriver::launch(SimTime now, SimTime horizon, bool ahead) {
   add_step(time, sequences_of(ranks), binding_of(ranks));
   if (host_.step_timed) host_.step_timed(now, ranks, time);
   if (host_.explained != nullptr) explain(ranks, time);
-  const KindBytes in_use = replica_.in_use(), cached = replica_.cached();
-  keep_peak(totals_.kv_peak, in_use + cached);
-  sample(now, in_use, cached);
+  keep_peak(totals_.kv_peak, replica_.resident());
+  sample(now);
   if (!host_.overlapped) {
     push_step_end(now + time.total);
     return 1;

@@ -185,7 +185,7 @@ class ReplicaDriver final : public RouteTarget {
   void step_ended(SimTime now, std::vector<RequestRecord>& ended);
   void see_tokens(SimTime now, std::vector<RequestRecord>& ended);
   void explain(std::span<const StepPlan* const> ranks, const StepTime& time);
-  void sample(SimTime now, const KindBytes& in_use, const KindBytes& cached);
+  void sample(SimTime now);
   static std::int64_t sequences_of(std::span<const StepPlan* const> ranks);
   Duration& binding_of(std::span<const StepPlan* const> ranks);
   void add_step(const StepTime& time, std::int64_t sequences, Duration& binding);
