@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -23,14 +25,49 @@ namespace fs = std::filesystem;
 
 const fs::path kSource(V4CAP_SOURCE_DIR);
 
+fs::path scenario_of(const fs::path& recorded) {
+  return kSource / "scenarios/executor" / (recorded.filename().string() + ".yaml");
+}
+
+bool of_a_trace(const fs::path& recorded) {
+  return file_text(scenario_of(recorded).string()).find("\n  trace:") != std::string::npos;
+}
+
+// exec/measured/GPU/SCENARIO, those with arrivals of a public trace or those without.
+std::vector<fs::path> recorded_replays(bool of_traces) {
+  std::vector<fs::path> found;
+  for (const char* gpu : {"h100", "h200"}) {
+    for (const auto& entry : fs::directory_iterator(kSource / "exec/measured" / gpu)) {
+      if (of_a_trace(entry.path()) == of_traces) found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// Of a simulation of what was replayed, which may have had fewer requests than the scenario asks for now.
+std::vector<std::string> simulation_of(const fs::path& recorded) {
+  std::vector<std::string> arguments = {
+      "simulate", scenario_of(recorded).string(), "--set",
+      "hardware=hgx-" + recorded.parent_path().filename().string(), "--quiet"};
+  if (file_text(scenario_of(recorded).string()).find("max_requests:") != std::string::npos) {
+    const auto summary = boost::json::parse(file_text((recorded / "summary.json").string()));
+    const auto requests = summary.at("requests").to_number<std::int64_t>();
+    arguments.insert(arguments.end(),
+                     {"--set", "workload.max_requests=" + std::to_string(requests)});
+  }
+  if (of_a_trace(recorded)) {
+    arguments.insert(arguments.end(), {"--traces", (data_dir() / "traces").string()});
+  }
+  return arguments;
+}
+
 void check_decisions(const fs::path& recorded) {
   CAPTURE(recorded.string());
   const TempDir dir;
-  const ProgramRun run = run_v4cap(
-      {"simulate", (kSource / "scenarios/executor" / recorded.filename()).string() + ".yaml",
-       "--set", "hardware=hgx-" + recorded.parent_path().filename().string(), "--steps",
-       recorded.string(), "--out", dir / "again", "--quiet", "--traces",
-       (data_dir() / "traces").string()});
+  std::vector<std::string> arguments = simulation_of(recorded);
+  arguments.insert(arguments.end(), {"--steps", recorded.string(), "--out", dir / "again"});
+  const ProgramRun run = run_v4cap(arguments);
   CAPTURE(run.err);
   CHECK(run.code == ExitCode::done);
   for (const char* file : {"steps.csv", "decisions.csv", "profile_export.jsonl"}) {
@@ -39,43 +76,80 @@ void check_decisions(const fs::path& recorded) {
   }
 }
 
-TEST_CASE("measured: the times of a recorded replay make its decisions again") {
-  check_decisions(kSource / "exec/measured/h100/flash_saturated");
-  check_decisions(kSource / "exec/measured/h200/flash2_saturated");  // of two GPUs
-}
-
-DATA_TEST_CASE("measured: the same of replays of public traces") {
-  for (const char* name : {"flash_chat", "flash_agents"}) {
-    check_decisions(kSource / "exec/measured/h100" / name);
-  }
-}
-
-TEST_CASE("measured: the errors of a simulation are those that are committed") {
+// How many errors exec/measured/GPU.json holds of this replay, each as a simulation has it now.
+int check_errors(const fs::path& recorded) {
+  CAPTURE(recorded.string());
   const boost::json::value measured =
-      boost::json::parse(file_text((kSource / "exec/measured/h100.json").string()));
-  const fs::path recorded = kSource / "exec/measured/h100/flash_saturated";
+      boost::json::parse(file_text(recorded.parent_path().string() + ".json"));
   int compared = 0;
   for (const auto& run : measured.at("runs").as_array()) {
-    if (run.at("scenario").as_string() != "flash_saturated") continue;
+    if (run.at("scenario").as_string() != recorded.filename().string()) continue;
     for (const auto& against : run.at("against").as_array()) {
       const TempDir dir;
-      const std::string profile(against.at("profile").as_string());
-      const ProgramRun simulated =
-          run_v4cap({"simulate", (kSource / "scenarios/executor/flash_saturated.yaml").string(),
-                     "--set", "profile=" + profile, "--out", dir / "simulated", "--quiet"});
+      std::vector<std::string> arguments = simulation_of(recorded);
+      arguments.insert(arguments.end(),
+                       {"--set", "profile=" + std::string(against.at("profile").as_string()),
+                        "--out", dir / "simulated"});
+      const ProgramRun simulated = run_v4cap(arguments);
+      CAPTURE(simulated.err);
       REQUIRE(simulated.code == ExitCode::done);
-      const ProgramRun o = run_v4cap({"compare", recorded.string(), dir / "simulated", "--json"});
+      std::vector<std::string> comparing = {"compare", recorded.string(), dir / "simulated",
+                                            "--json"};
+      if (of_a_trace(recorded)) {
+        comparing.insert(comparing.end(), {"--traces", (data_dir() / "traces").string()});
+      }
+      const ProgramRun o = run_v4cap(comparing);
       REQUIRE(o.code == ExitCode::done);
       const boost::json::value document = boost::json::parse(o.out);
       for (const auto& [name, error] : against.at("errors").as_object()) {
         CAPTURE(std::string(name));
+        if (error.is_null()) continue;
         const double now = document.at("figures").at(name).at("error").to_number<double>();
         CHECK(std::abs(now - error.to_number<double>()) < 6e-4);
         ++compared;
       }
     }
   }
-  CHECK(compared >= 10);
+  return compared;
+}
+
+TEST_CASE("measured: the times of a recorded replay make its decisions again") {
+  const auto recorded = recorded_replays(false);
+  CHECK(recorded.size() >= 5);
+  for (const fs::path& replay : recorded) check_decisions(replay);
+}
+
+DATA_TEST_CASE("measured: the same of replays of public traces") {
+  const auto recorded = recorded_replays(true);
+  CHECK(recorded.size() >= 8);
+  for (const fs::path& replay : recorded) check_decisions(replay);
+}
+
+TEST_CASE("measured: the errors of a simulation are those that are committed") {
+  for (const fs::path& replay : recorded_replays(false)) CHECK(check_errors(replay) >= 10);
+}
+
+DATA_TEST_CASE("measured: the same errors of replays of public traces") {
+  for (const fs::path& replay : recorded_replays(true)) CHECK(check_errors(replay) >= 10);
+}
+
+// What the project promises of one rank on one GPU; two GPUs and H100's agents miss, as README says.
+TEST_CASE(
+    "measured: under full profiles of an H200 every scenario of one rank is within the limits") {
+  const boost::json::value measured =
+      boost::json::parse(file_text((kSource / "exec/measured/h200.json").string()));
+  int held = 0;
+  for (const auto& run : measured.at("runs").as_array()) {
+    if (run.at("gpus").to_number<int>() > 1) continue;
+    CAPTURE(std::string(run.at("scenario").as_string()));
+    CHECK(run.at("busy_s").to_number<double>() >= 60);
+    for (const auto& against : run.at("against").as_array()) {
+      if (against.at("profile").as_string().ends_with("-quick")) continue;
+      CHECK(against.at("limits_missed").as_array().empty());
+      ++held;
+    }
+  }
+  CHECK(held == 6);
 }
 
 TEST_CASE("measured: README shows the committed errors") {
