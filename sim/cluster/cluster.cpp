@@ -25,6 +25,7 @@ void add_life(StepTotals& all, const StepTotals& life) {
   all += life;
   all.kv_peak = peak;
   all.kv_capacity = life.kv_capacity;
+  all.kv_caches = life.kv_caches;
   for (std::size_t i = 0; i < tier_peaks.size(); ++i) {
     all.tiers[i].peak = tier_peaks[i];
     all.tiers[i].capacity = life.tiers[i].capacity;

@@ -21,6 +21,7 @@ ReplicaDriver::ReplicaDriver(Replica& replica, const CostModel& cost, const Host
   if (replica.size() > 1) {
     rank_occupancy_.assign(replica.size(), OccupancyRecorder(samples.rank));
   }
+  totals_.kv_caches = static_cast<std::int64_t>(replica.size());
   for (const PoolSpec& pool : replica.layout().pools()) {
     totals_.binding.memory_pools.emplace_back(pool.name, Duration{0});
     totals_.kv_capacity += pool.capacity * static_cast<std::int64_t>(replica.size());
@@ -432,6 +433,7 @@ StepTotals ReplicaDriver::counted() const {
 void ReplicaDriver::begin_measuring(StepLedgers* explained) {
   StepTotals fresh;
   fresh.kv_capacity = totals_.kv_capacity;
+  fresh.kv_caches = totals_.kv_caches;
   fresh.binding.memory_pools = totals_.binding.memory_pools;
   for (auto& pool : fresh.binding.memory_pools) pool.second = Duration{0};
   totals_ = std::move(fresh);

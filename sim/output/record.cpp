@@ -51,6 +51,7 @@ StepTotals& StepTotals::operator+=(const StepTotals& o) {
   hit_bytes += o.hit_bytes;
   rebuilt_bytes += o.rebuilt_bytes;
   kv_capacity += o.kv_capacity;
+  kv_caches += o.kv_caches;
   busy += o.busy;
   share += o.share;
   clamped_steps += o.clamped_steps;

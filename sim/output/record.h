@@ -69,6 +69,8 @@ struct StepTotals {
   // rebuild.
   KindBytes hit_bytes, rebuilt_bytes;
   Bytes kv_capacity;
+  // KV caches that it is the sum over: of each attention rank of each replica one.
+  std::int64_t kv_caches = 0;
   Duration busy{};  // time in steps
   TimeShare share;
   std::int64_t clamped_steps = 0;  // whose samples were below the roofline, which then counted

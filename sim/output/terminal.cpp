@@ -124,8 +124,12 @@ void throughput_rows(Rows& rows, const std::string& mark) {
   per_gpu("output, tok/s per GPU", &PerGpuThroughput::output);
 }
 
-void memory_rows(Rows& rows) {
-  rows.group("Memory of one GPU");
+// Where there are several caches, of replicas or attention ranks, one GPU of each is counted.
+void memory_rows(Rows& rows, const std::vector<RunSummary>& runs) {
+  std::int64_t caches = 1;
+  for (const RunSummary& run : runs) caches = std::max(caches, run.totals.kv_caches);
+  rows.group(caches > 1 ? fmt::format("Memory, one GPU of each of {} caches, summed", caches)
+                        : "Memory of one GPU");
   rows.gib_if_any("KV capacity, GiB",
                   [](const RunSummary& r) { return r.totals.kv_capacity.value; });
   for (const CacheKind kind : all_cache_kinds()) {
@@ -218,7 +222,7 @@ std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& sty
   cache_rows(rows);
   latency_rows(rows, mark);
   throughput_rows(rows, mark);
-  memory_rows(rows);
+  memory_rows(rows, runs);
   tier_rows(rows, runs);
   verdict_rows(rows);
   std::string text = table.text(style);

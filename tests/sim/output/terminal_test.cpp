@@ -59,6 +59,15 @@ TEST_CASE("terminal: what a run does not have is a dash") {
   CHECK(text.find("Nothing ran.") != std::string::npos);
 }
 
+TEST_CASE("terminal: memory of several caches says that it is a sum") {
+  RunSummary run = sample_summary();
+  run.totals.kv_caches = 1;
+  CHECK(run_report(run, {}).find("Memory of one GPU\n") != std::string::npos);
+  run.totals.kv_caches = 4;
+  CHECK(run_report(run, {}).find("Memory, one GPU of each of 4 caches, summed\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("terminal: no line of the verdict is wider than 100 columns") {
   std::istringstream lines(run_report(sample_summary(), {}));
   for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);
