@@ -378,6 +378,7 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
   decoding_ = 0;
   prompt_tokens_ = {};
   wait_reason_ = WaitReason::nothing_waits;
+  rules_->restarted();
   check_drained();
   return cache_->clear();
 }

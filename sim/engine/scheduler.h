@@ -160,6 +160,9 @@ class SchedulerRules {
   // attention ranks of an engine tell each other before one of them may. A guess where only memory
   // could refuse.
   virtual bool wants_prefill(const Batch& batch) const { return !batch.waiting().empty(); }
+  // All requests are gone, with whoever served them: what is remembered of them is void, and the
+  // next plan is that of an engine that has just been started.
+  virtual void restarted() {}
   // Whether plan() need not be asked where nobody runs or waits: it would neither do nor remember
   // anything.
   virtual bool rests_when_idle() const { return false; }

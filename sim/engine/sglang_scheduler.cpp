@@ -84,6 +84,13 @@ class SglangScheduler final : public SchedulerRules {
     for (; times > 0 && ratio_ > numbers_.ratio_min; --times) decay();
   }
 
+  void restarted() override {
+    ratio_ = numbers_.ratio;
+    unfinished_.reset();
+    full_ = false;
+    running_before_ = 0;
+  }
+
   bool wants_prefill(const Batch& batch) const override {
     if (unfinished_) return true;
     return !batch.waiting().empty() && !is_full(batch) && below_cap(batch);

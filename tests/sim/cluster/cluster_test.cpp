@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/engine_file.h"
 #include "sim/core/parallel.h"
 #include "sim/output/cluster_summary.h"
 #include "tests/sim/cluster/random_sessions.h"
@@ -394,6 +395,10 @@ TEST_CASE("autoscaling: by the queue, one replica at a time, within its bounds")
 ToyCluster random_cluster(std::uint64_t seed) {
   ToyCluster cluster = toy_cluster(replicas(1 + static_cast<std::int64_t>(seed % 4)), 1 + seed % 3);
   cluster.engine = tight_engine(seed % 3 == 0 ? "full" : "checkpoint=128");
+  if (seed % 8 < 3) {
+    cluster.engine.scheduler = "sglang";
+    cluster.engine.rules.options = known_engine("sglang").scheduler->options;
+  }
   cluster.seed = seed;
   const Lines routers = {"round_robin",         "shortest_queue", "session",
                          "prefix_affinity=0.2", "weighted",       "least_tokens"};

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/engine_file.h"
 #include "sim/core/parallel.h"
 #include "sim/output/cluster_summary.h"
 #include "tests/sim/cluster/random_sessions.h"
@@ -393,6 +394,12 @@ ToyPools random_pools(std::uint64_t seed) {
     engine->costs.capacity = 150'000;
   }
   if (seed % 5 == 1) pools.generates.scheduler = "vllm";
+  if (seed % 5 == 2) {
+    for (ToyEngine* engine : {&pools.reads, &pools.generates}) {
+      engine->scheduler = "sglang";
+      engine->rules.options = known_engine("sglang").scheduler->options;
+    }
+  }
   pools.read_ranks = 1 + seed % 2;
   pools.ranks = 1 + seed / 2 % 3;
   pools.copies = 1 + static_cast<std::int64_t>(seed % 2);

@@ -536,6 +536,26 @@ TEST_CASE("sglang: whoever waits is held back while prefill is not allowed") {
   engine.check_drained();
 }
 
+TEST_CASE(
+    "sglang: an engine that lost all remembers no prompt that was cut, and that nobody fits") {
+  ToyEngine settings = sglang_engine();
+  settings.max_running = 1;
+  ToyDriver driver(settings);
+  driver.submit(toy_request(1, 300, 3, 0));
+  driver.submit(toy_request(2, 10, 3, 1000));
+  CHECK(driver.step() == Pieces{{1, prefill, 0, 256, false}});
+  std::vector<LostRequest> lost;
+  driver.engine().lose(lost);
+  REQUIRE(lost.size() == 2);
+  CHECK_FALSE(driver.engine().wants_prefill());
+  CHECK(driver.step().empty());
+  // As the first of a new engine, in the place that another one had.
+  driver.submit(toy_request(3, 500, 2, 2000));
+  CHECK(driver.step() == Pieces{{3, prefill, 0, 256, false}});
+  CHECK(driver.step() == Pieces{{3, prefill, 256, 244, true}});
+  driver.run();
+}
+
 TEST_CASE("sglang: hits end at whole blocks and leave a token to compute") {
   ToyEngine settings = sglang_engine();
   settings.block = settings.step_tokens = Tokens{256};
