@@ -28,17 +28,22 @@ bool Tier::over(const Entry& entry) const {
   return to_live && entry.holds == 0 && now_ - entry.last_use > *to_live;
 }
 
-bool Tier::has(StoredKind kind, std::int64_t key, SimTime now) {
+// What is here or coming at that time; one whose time is over goes.
+Tier::EntryId Tier::alive(StoredKind kind, std::int64_t key, SimTime now) {
   latest(now);
   const EntryId id = find(kind, key);
-  if (id == kNone || entries_[id].coming) return false;
-  if (!over(entries_[id])) return true;
+  if (id == kNone || !over(entries_[id])) return id;
   drop(id, books_.expired);
-  return false;
+  return kNone;
 }
 
-bool Tier::knows(StoredKind kind, std::int64_t key) const {
-  return find(kind, key) != kNone;
+bool Tier::has(StoredKind kind, std::int64_t key, SimTime now) {
+  const EntryId id = alive(kind, key, now);
+  return id != kNone && !entries_[id].coming;
+}
+
+bool Tier::knows(StoredKind kind, std::int64_t key, SimTime now) {
+  return alive(kind, key, now) != kNone;
 }
 
 // An object that nobody holds goes, into this book.
@@ -60,9 +65,8 @@ void Tier::forget(EntryId id, KindBytes& book) {
 }
 
 bool Tier::expect(const StoredObject& object, SimTime now, std::vector<Gone>& gone) {
-  V4CAP_CHECK(!knows(object.kind, object.key), "tier " + spec_.name + " is given what it has");
+  V4CAP_CHECK(!knows(object.kind, object.key, now), "tier " + spec_.name + " is given what it has");
   V4CAP_CHECK(takes(object), "tier " + spec_.name + " is given what it does not hold");
-  latest(now);
   const KindBytes bytes = bytes_of(object);
   if (!there_) {
     books_.refused += bytes;
@@ -126,10 +130,10 @@ void Tier::give_up(const StoredObject& object) {
 }
 
 std::int64_t Tier::use(StoredKind kind, std::int64_t key, SimTime now) {
-  const EntryId id = find(kind, key);
+  const EntryId id = alive(kind, key, now);
   if (id == kNone || entries_[id].coming) return 0;
   Entry& entry = entries_[id];
-  entry.last_use = latest(now);
+  entry.last_use = now_;
   if (entry.holds == 0) {
     ring_remove(entries_, id);
     ring_push_youngest(entries_, id);

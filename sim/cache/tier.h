@@ -63,10 +63,12 @@ class Tier {
     return measure_(object.kind, object.block);
   }
 
-  // Its bytes can be read. One whose time is over goes.
+  // Whoever asks for an object whose time is over sees it go: it is not here, whatever for.
+
+  // Its bytes can be read.
   bool has(StoredKind kind, std::int64_t key, SimTime now);
   // It is here or coming.
-  bool knows(StoredKind kind, std::int64_t key) const;
+  bool knows(StoredKind kind, std::int64_t key, SimTime now);
 
   // What has gone to make room, with its uses here.
   struct Gone {
@@ -112,6 +114,7 @@ class Tier {
   using KeyMap = boost::unordered_flat_map<std::int64_t, EntryId, KeyHash>;
 
   EntryId find(StoredKind kind, std::int64_t key) const;
+  EntryId alive(StoredKind kind, std::int64_t key, SimTime now);
   SimTime latest(SimTime now) { return now_ = std::max(now_, now); }
   bool over(const Entry& entry) const;
   void drop(EntryId id, KindBytes& book);

@@ -38,7 +38,8 @@ std::optional<int> TierStack::next_holder(int level, const StoredObject& object)
 void TierStack::consider(int level, const StoredObject& object, std::int64_t uses) {
   const auto below = next_holder(level, object);
   if (!below || !levels_[at(*below)].policy->on_use(uses)) return;
-  if (!levels_[at(*below)].tier->knows(object.kind, object.key)) copy_down(level, *below, object);
+  if (!levels_[at(*below)].tier->knows(object.kind, object.key, now_))
+    copy_down(level, *below, object);
 }
 
 void TierStack::used(const StoredObject& object) {
@@ -69,7 +70,7 @@ void TierStack::left(const StoredObject& object) {
   }
   const auto below = next_holder(kGpuLevel, object);
   if (below && levels_[at(*below)].policy->on_leave(count) &&
-      !levels_[at(*below)].tier->knows(object.kind, object.key)) {
+      !levels_[at(*below)].tier->knows(object.kind, object.key, now_)) {
     copy_down(kGpuLevel, *below, object);
   }
 }
@@ -83,7 +84,7 @@ bool TierStack::expect(int tier, const StoredObject& object) {
   for (const Tier::Gone& one : gone) {
     const auto below = next_holder(tier, one.object);
     if (below && levels_[at(*below)].policy->on_leave(one.uses) &&
-        !levels_[at(*below)].tier->knows(one.object.kind, one.object.key)) {
+        !levels_[at(*below)].tier->knows(one.object.kind, one.object.key, now_)) {
       copy_down(tier, *below, one.object);
     }
   }
@@ -118,8 +119,8 @@ int TierStack::load(std::uint32_t tag, const std::vector<LoadPiece>& pieces) {
       open.objects.push_back(piece.object);
       open.order.bytes += piece.read.total();
       for (int above = 0; above < tier; ++above) {
-        const Tier& other = *levels_[at(above)].tier;
-        if (!other.takes(piece.object) || other.knows(piece.object.kind, piece.object.key))
+        Tier& other = *levels_[at(above)].tier;
+        if (!other.takes(piece.object) || other.knows(piece.object.kind, piece.object.key, now_))
           continue;
         if (expect(above, piece.object)) open.promoted.emplace_back(above, piece.object);
       }

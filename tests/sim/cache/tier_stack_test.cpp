@@ -70,6 +70,32 @@ TEST_CASE("tier stack: write through goes all the way down, once") {
   CHECK(two.stack.find(StoredKind::block, 1) == 0);
 }
 
+TEST_CASE("tier stack: what has outlived its time below is written again when it is used again") {
+  for (const std::string policy : {"write_through", "selective=2", "write_back"}) {
+    CAPTURE(policy);
+    TierSpec spec{.name = "ssd", .capacity = Bytes{1000}};
+    spec.to_live = {Duration{100}, {}};
+    const auto ssd = std::make_shared<Tier>(spec, ten);
+    std::vector<TierStack::Level> levels;
+    levels.push_back({ssd, make_write_policy(policy)});
+    TierStack stack(std::move(levels));
+    std::vector<TransferOrder> orders;
+    for (const std::int64_t at : {0, 50, 151}) {
+      stack.set_time(kSimStart + Duration{at});
+      stack.used(block(1));
+      stack.used(block(1));
+      stack.left(block(1));
+      orders.clear();
+      stack.take_orders(orders);
+      REQUIRE(orders.size() == (at == 50 ? 0 : 1));
+      for (const TransferOrder& order : orders) stack.performed(order.id);
+    }
+    stack.check();
+    CHECK(ssd->books().written.total() == Bytes{20});
+    CHECK(ssd->books().expired.total() == Bytes{10});
+  }
+}
+
 TEST_CASE("tier stack: write back copies what leaves, and evicted blocks go further down") {
   Two two("write_back", "write_back");
   for (std::int64_t key = 1; key <= 5; ++key) two.stack.used(block(key));
@@ -123,9 +149,9 @@ TEST_CASE("tier stack: a tier may take only every so many points of a prefix") {
   stack.check();
   for (std::int64_t block = 0; block < 12; ++block) {
     CAPTURE(block);
-    CHECK(stack.tier(0).knows(StoredKind::point, 100 + block));
-    CHECK(sparse->knows(StoredKind::block, 100 + block));
-    CHECK(sparse->knows(StoredKind::point, 100 + block) == (block % 4 == 3));
+    CHECK(stack.tier(0).knows(StoredKind::point, 100 + block, kSimStart));
+    CHECK(sparse->knows(StoredKind::block, 100 + block, kSimStart));
+    CHECK(sparse->knows(StoredKind::point, 100 + block, kSimStart) == (block % 4 == 3));
   }
 }
 

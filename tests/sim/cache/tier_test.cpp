@@ -68,7 +68,7 @@ TEST_CASE("tier: what comes cannot be read yet, and neither that nor what is rea
   Tier tier(spec_of(20), toy_bytes);
   std::vector<Tier::Gone> gone;
   REQUIRE(tier.expect(block(1), at_ns(0), gone));
-  CHECK(tier.knows(StoredKind::block, 1));
+  CHECK(tier.knows(StoredKind::block, 1, at_ns(1)));
   CHECK_FALSE(tier.has(StoredKind::block, 1, at_ns(0)));
   bring(tier, block(2), at_ns(1));
   tier.hold(StoredKind::block, 2, toy_bytes(StoredKind::block, 2));
@@ -124,6 +124,22 @@ TEST_CASE("tier: blocks and points live for their own time since their last use"
   CHECK_FALSE(tier.has(StoredKind::block, 1, at_ns(191)));
   CHECK(tier.books().expired.total() == Bytes{35});
   CHECK(tier.objects() == 0);
+  tier.check();
+}
+
+TEST_CASE("tier: what has outlived its time is not used, and may come anew") {
+  TierSpec spec = spec_of(1000);
+  spec.to_live = {Duration{100}, Duration{10}};
+  Tier tier(spec, toy_bytes);
+  bring(tier, block(1), at_ns(0));
+  bring(tier, block(2), at_ns(0));
+  CHECK(tier.use(StoredKind::block, 1, at_ns(101)) == 0);
+  CHECK_FALSE(tier.knows(StoredKind::block, 2, at_ns(101)));
+  CHECK(tier.objects() == 0);
+  bring(tier, block(1), at_ns(102));
+  CHECK(tier.use(StoredKind::block, 1, at_ns(103)) == 2);
+  CHECK(tier.books().written.total() == Bytes{30});
+  CHECK(tier.books().expired.total() == Bytes{20});
   tier.check();
 }
 
