@@ -238,6 +238,9 @@ class Cluster final : private FaultTarget {
   void refuse(std::uint32_t request, SimTime sent, std::size_t n, SimTime now);
   void read_prompt(Handover::Journey& journey, SimTime now);
   void choose_receiver(Handover::Journey& journey, SimTime now);
+  RequestSpec rest_of(const Handover::Journey& journey);
+  void queue_up(Handover::Journey& journey, std::size_t n, RequestSpec spec, SimTime now);
+  std::vector<std::uint32_t> step_aside(std::size_t n, SimTime now);
   void wait_without_memory(SimTime now);
   void collect_fetches(std::size_t n, SimTime now);
   void prompt_read(const RequestRecord& record, SimTime now);

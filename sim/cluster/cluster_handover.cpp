@@ -73,16 +73,34 @@ void Cluster::choose_receiver(Handover::Journey& journey, SimTime now) {
   if (up_.empty()) return;  // go_on() when one comes up
   // Nor does one whose prompt nobody reads take memory from those whose prompts were read.
   if (!journey.read && prefill_up_.empty()) return;
+  RequestSpec spec = rest_of(journey);
+  const std::size_t chosen = router_->choose(spec, up_);
+  V4CAP_CHECK(chosen < up_.size(), "a router chose a replica that is not there");
+  const std::size_t n = up_[chosen].number;
+  journey.since = now;
+  std::vector<std::uint32_t> behind;
+  if (journey.read && handover_->ahead()) behind = step_aside(n, now);
+  queue_up(journey, n, std::move(spec), now);
+  for (const std::uint32_t request : behind) {
+    Handover::Journey& other = *handover_->find(request);
+    queue_up(other, n, rest_of(other), now);
+  }
+}
+
+// What it asks for where it generates; a replica that does is up.
+RequestSpec Cluster::rest_of(const Handover::Journey& journey) {
   const Tokens block = units_[up_.front().number].driver->replica().block();
   RequestSpec spec = spec_of_(journey.request, block, ids_);
   spec.part = RequestPart::rest;
-  const std::size_t chosen = router_->choose(spec, up_);
-  V4CAP_CHECK(chosen < up_.size(), "a router chose a replica that is not there");
-  journey.to = up_[chosen].number;
-  journey.since = now;
+  return spec;
+}
+
+// It waits for memory where it generates, behind those that wait there already.
+void Cluster::queue_up(Handover::Journey& journey, std::size_t n, RequestSpec spec, SimTime now) {
+  journey.to = n;
   std::vector<RequestRecord> refused;
-  units_[journey.to].driver->submit(std::move(spec), journey.sent, now, refused);
-  touch(journey.to);
+  units_[n].driver->submit(std::move(spec), journey.sent, now, refused);
+  touch(n);
   if (refused.empty()) return;
   // Nobody that generates was up to say so when it came.
   refuse(journey.request, journey.sent, journey.to, now);
@@ -92,6 +110,25 @@ void Cluster::choose_receiver(Handover::Journey& journey, SimTime now) {
   }
   let_go(journey, now);
   handover_->abandon(journey.request, now);
+}
+
+// Whoever has been read and lost its memory where it generates keeps memory where it was read until
+// it gets some here, on replica `n`. Those who have memory here and wait for memory there would wait
+// for it, and it for them: they let go of theirs, and queue up again behind it. So do those that wait
+// for memory in both places. Returned, in order of their numbers.
+std::vector<std::uint32_t> Cluster::step_aside(std::size_t n, SimTime now) {
+  std::vector<std::uint32_t> out;
+  for (const std::uint32_t request : handover_->requests()) {
+    Handover::Journey& journey = *handover_->find(request);
+    if (journey.to != n || journey.read) continue;
+    const bool being_read =
+        journey.from != Handover::kNobody && units_[journey.from].driver->replica().runs(request);
+    if (being_read && journey.fetched) continue;
+    units_[n].driver->forget(request, now);
+    handover_->call_back(journey, now);
+    out.push_back(request);
+  }
+  return out;
 }
 
 // Nobody is up who reads prompts. Whoever waits for that and has memory where it generates would keep
@@ -116,7 +153,7 @@ void Cluster::collect_fetches(std::size_t n, SimTime now) {
       Handover::Journey* journey = handover_->find(fetch.id);
       V4CAP_CHECK(journey != nullptr && journey->to == n, "a fetch that nobody waits for");
       handover_->fetch(*journey, rank, fetch, now);
-      if (!journey->read) {
+      if (journey->from == Handover::kNobody) {
         read_prompt(*journey, now);
       } else {
         handover_->send(*journey, now);
@@ -134,11 +171,13 @@ void Cluster::prompt_read(const RequestRecord& record, SimTime now) {
   journey->from_rank = static_cast<std::size_t>(record.rank);
   journey->begun = journey->done = journey->prompt;
   hold(*journey, now);
-  if (journey->to == Handover::kNobody) {
-    choose_receiver(*journey, now);
-  } else {
-    handover_->send(*journey, now);
+  if (journey->to != Handover::kNobody && journey->fetched) return handover_->send(*journey, now);
+  if (journey->to != Handover::kNobody) {  // it stepped aside: now others do
+    units_[journey->to].driver->forget(record.id, now);
+    touch(journey->to);
+    journey->to = Handover::kNobody;
   }
+  choose_receiver(*journey, now);
 }
 
 void Cluster::end_journeys(SimTime now) {
@@ -237,7 +276,9 @@ std::vector<std::pair<std::uint32_t, Tokens>> Cluster::launched_prompts(std::siz
 }
 
 // `lost` was taken away from replica `n`. Those that were to generate there, and have not begun to,
-// are still where their prompts are read: they are left out and returned.
+// are still where their prompts are read: they are left out and returned. To send what was read once
+// more is one of a request's tries; without it links that are too slow for replicas that are lost
+// too often would be tried for ever.
 std::vector<std::uint32_t> Cluster::keep_read(std::size_t n, std::vector<LostRequest>& lost,
                                               SimTime now) {
   std::vector<std::uint32_t> kept;
@@ -262,6 +303,17 @@ std::vector<std::uint32_t> Cluster::keep_read(std::size_t n, std::vector<LostReq
     if (journey == nullptr) return false;
     handover_->call_back(*journey, now);
     journey->to = Handover::kNobody;
+    if (journey->read) {
+      std::int32_t& tries = retries_[request.id];
+      if (tries >= parts_.config.retry_limit) {
+        units_[journey->from].driver->sent(request.id, now);
+        touch(journey->from);
+        let_go(*journey, now);
+        handover_->abandon(request.id, now);
+        return false;
+      }
+      ++tries;
+    }
     kept.push_back(request.id);
     return true;
   });

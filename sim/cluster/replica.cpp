@@ -151,6 +151,10 @@ bool Replica::forget(std::uint32_t request) {
   return std::ranges::any_of(ranks_, [&](const auto& rank) { return rank->forget(request); });
 }
 
+bool Replica::runs(std::uint32_t request) const {
+  return std::ranges::any_of(ranks_, [&](const auto& rank) { return rank->runs(request); });
+}
+
 bool Replica::has_work() const {
   return std::ranges::any_of(ranks_, [](const auto& rank) { return rank->has_work(); });
 }

@@ -68,10 +68,11 @@ class Replica {
   void finish_step(SimTime now, std::vector<RequestRecord>& ended);
   void stamp(SimTime seen);  // as Engine::stamp()
 
-  // As Engine::can_run(), sent(), forget() and take_fetches() of whichever rank.
+  // As Engine::can_run(), sent(), forget(), runs() and take_fetches() of whichever rank.
   bool can_run(Tokens prompt, Tokens output, RequestPart part) const;
   bool sent(std::uint32_t request);
   bool forget(std::uint32_t request);
+  bool runs(std::uint32_t request) const;
 
   // The last plans: of the step that runs, until it is finished.
   std::span<const StepPlan* const> plans() const { return plans_; }

@@ -21,7 +21,7 @@ constexpr Duration kInstant{1};
 
 const std::vector<KeySpec>& retry_keys() {
   static const std::vector<KeySpec> keys = {
-      key<std::int64_t>("limit", "how often a request that was lost is sent again")
+      key<std::int64_t>("limit", "how often a request that was lost, or its state, is sent again")
           .within(0, kRetriesMax),
       key<Duration>("delay", "until it is noticed that it was lost"),
       choice_key(

@@ -145,6 +145,8 @@ class Engine final : public RouteTarget {
   // Something runs or could be admitted, unless memory waits for loads.
   bool has_work() const { return !running_.empty() || !waiting_.empty() || !incoming_.empty(); }
   std::size_t running() const { return running_.size(); }
+  // It has been admitted here and not ended.
+  bool runs(std::uint32_t request) const;
   std::size_t waiting() const { return waiting_.size() + loading_.size(); }
   std::size_t loading() const { return loading_.size(); }  // of those that wait
   std::size_t decoding() const { return decoding_; }       // running, with their prompt read

@@ -86,6 +86,11 @@ void Engine::received(std::uint32_t id, SimTime now) {
   ++decoding_;
 }
 
+bool Engine::runs(std::uint32_t request) const {
+  return std::ranges::any_of(running_,
+                             [&](RequestIndex slot) { return slots_[slot].id == request; });
+}
+
 bool Engine::forget(std::uint32_t id) {
   auto slot = taken_from(incoming_, id);
   if (!slot) {

@@ -286,11 +286,65 @@ TEST_CASE("handover: where it generates is lost while it is sent") {
   // What was read is kept, and sent once more when somebody is there to take it.
   CHECK(to_us(r.prompt_read) == 1000);
   CHECK(to_us(r.first_token) == 12'000 + 2500);
-  CHECK(r.retries == 0);
+  CHECK(r.retries == 1);
   CHECK(result.cluster->transfer->dropped == Bytes{2500});
 
   pools.config.replicas = 2;
   CHECK(first_token_us(pools.play(one_request(), ConstantCost(kMs))) == 2000 + 2500);
+}
+
+// The third and fourth request have memory where they generate and wait for memory where the first
+// two were read, which is kept for these: they have none any more where they generate.
+TEST_CASE("handover: nobody waits for memory that waits for his own") {
+  for (const TransferOverlap overlap : {TransferOverlap::chunks, TransferOverlap::layers}) {
+    for (const std::size_t ranks : {std::size_t{1}, std::size_t{2}}) {
+      CAPTURE(static_cast<int>(overlap));
+      CAPTURE(ranks);
+      ToyPools pools(overlap);
+      pools.config.replicas = 2;
+      pools.config.router = "shortest_queue";
+      pools.config.prefill->transfer.room = Tokens{0};
+      pools.ranks = ranks;
+      for (ToyEngine* engine : {&pools.reads, &pools.generates}) {
+        engine->costs = {550'000, 100'000, 0, 50'000,
+                         0};  // for two of them; each is sent for 250 ms
+      }
+      pools.config.faults = {lost_at(0, 1), lost_at(20'000, 0)};
+      pools.config.faults[1].lasts = kMs * 100;
+      Trace trace;
+      for (const std::int64_t at_us : {100, 200, 15'000, 15'100}) {
+        for (std::size_t rank = 0; rank < ranks; ++rank) {
+          add_request(trace, 128, 3, us(at_us));
+        }
+      }
+      const RunResult result = pools.play(trace, ConstantCost(kMs));
+      CHECK(result.totals.finished == static_cast<std::int64_t>(trace.requests.size()));
+      CHECK(result.cluster->transfer->dropped > Bytes{0});
+    }
+  }
+}
+
+// On its way for 50 ms to a replica that is lost every other millisecond, until nothing is lost any more.
+TEST_CASE("handover: what does not arrive is sent again no more often than a request is") {
+  for (const TransferOverlap overlap :
+       {TransferOverlap::none, TransferOverlap::chunks, TransferOverlap::layers}) {
+    CAPTURE(static_cast<int>(overlap));
+    ToyPools pools(overlap);
+    pools.config.prefill->transfer.latency = kMs * 50;
+    for (std::int64_t n = 1; n <= 30; ++n) {
+      pools.config.faults.push_back(lost_at(2000 * n, 0));
+      pools.config.faults.back().lasts = kMs;
+    }
+    pools.config.retry_limit = 2;
+    const RunResult result = pools.play(one_request(), ConstantCost(kMs));
+    CHECK(result.totals.failed == 1);
+    CHECK(result.records[0].retries == 2);
+    CHECK(result.cluster->transfer->requests == 0);
+    pools.config.retry_limit = 1000;
+    const RunResult patient = pools.play(one_request(), ConstantCost(kMs));
+    CHECK(patient.totals.finished == 1);
+    CHECK(patient.records[0].retries > 20);
+  }
 }
 
 TEST_CASE("handover: where its prompt was read is lost while it is sent") {
