@@ -353,12 +353,13 @@ void KvCache::release(CachedSequence& sequence) {
 
 KindBytes KvCache::clear() {
   V4CAP_CHECK(running_ == 0, "a cache was cleared under running sequences");
-  tiers_lost_ = true;
+  copies_down_ = false;
   const KindBytes lost = cached();
   while (index_.cached() != KindBytes{}) {
     const bool evicted = index_.evict(true);
     V4CAP_CHECK(evicted, "cached bytes without a cached block");
   }
+  copies_down_ = true;
   return lost;
 }
 

@@ -147,8 +147,10 @@ class KvCache {
   // The sequence ends or is preempted: full blocks and points stay cached, all else is freed.
   void release(CachedSequence& sequence);
 
-  // Nothing runs and all that is cached is lost. It counts as evicted and is returned. Tiers below
-  // are lost with it: nothing is copied there any more.
+  // All that is here is being lost: until clear() nothing is copied to tiers below or used there.
+  void abandon() { copies_down_ = false; }
+  // Nothing runs and all that is cached is lost. It counts as evicted and is returned. Nothing of it
+  // is copied to tiers below.
   KindBytes clear();
 
   // Tiers below from now on. Nothing may be in the cache yet, nor may it be observed.
@@ -236,7 +238,7 @@ class KvCache {
   std::size_t short_pool_ = 0;
   std::int64_t points_kept_ = 0, points_dropped_ = 0;
   std::unique_ptr<TierStack> tiers_;
-  bool tiers_lost_ = false;  // with what was on the GPU
+  bool copies_down_ = true;  // what leaves the GPU
   KindBytes loaded_;
   KindBytes received_;  // blocks that others have computed
   std::vector<Tokens> tokens_below_;

@@ -15,7 +15,7 @@ void KvCache::attach(std::unique_ptr<TierStack> tiers) {
   tokens_below_.resize(tiers_->size());
   points_below_.resize(tiers_->size());
   index_.on_leave([this](const StoredObject& object) {
-    if (!tiers_lost_) tiers_->left(object);
+    if (copies_down_) tiers_->left(object);
   });
 }
 
@@ -29,6 +29,7 @@ Tier::Measure KvCache::stored() const {
 // Blocks [begin, end) of the sequence have come to GPU memory or were used there. The end of a
 // prefix becomes the oldest, so that it goes first from a tier.
 void KvCache::use_blocks(const CachedSequence& sequence, std::int64_t begin, std::int64_t end) {
+  if (!copies_down_) return;
   block_keys(sequence.keys, end, keys_);
   for (std::int64_t block = end - 1; block >= begin; --block) {
     tiers_->used({StoredKind::block, keys_[static_cast<std::size_t>(block)], block});
@@ -36,6 +37,7 @@ void KvCache::use_blocks(const CachedSequence& sequence, std::int64_t begin, std
 }
 
 void KvCache::use_point(const CachedSequence& sequence, Tokens position) {
+  if (!copies_down_) return;
   const std::int64_t block = position / block_ - 1;
   tiers_->used({StoredKind::point, key_of_block(sequence.keys, block), block});
 }

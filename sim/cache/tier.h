@@ -91,6 +91,7 @@ class Tier {
   // All that is in it is lost, and until come_back() it has no room. Nothing may be coming or held.
   void lose();
   void come_back() { there_ = true; }
+  bool is_there() const { return there_; }
 
   const TierBooks& books() const { return books_; }
   std::size_t objects() const { return known_; }

@@ -191,6 +191,11 @@ void TierStack::broken_off(OrderId id) {
   for (const auto& [tier, object] : open.promoted) levels_[at(tier)].tier->give_up(object);
 }
 
+void TierStack::gpu_lost() {
+  V4CAP_CHECK(open_.empty() && going_down_.empty(), "GPU memory is lost while it is copied");
+  for (auto& uses : uses_on_gpu_) uses.clear();
+}
+
 void TierStack::forget(int tier) {
   V4CAP_CHECK(going_down_.empty() && new_loads_.empty(), "orders were not taken");
   for (auto& [id, open] : open_) {

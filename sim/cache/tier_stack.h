@@ -83,6 +83,8 @@ class TierStack {
   // of them copies to or from it, and none is left to be taken.
   void forget(int tier);
   std::size_t open_orders() const { return open_.size(); }
+  // GPU memory is lost with all that was in it. No order is open, and none is left to be taken.
+  void gpu_lost();
 
   void check() const;
 

@@ -45,7 +45,6 @@ struct FaultKind {
   std::string meaning;  // for people
   bool of_rank = false, has_factor = false;
   bool of_tier = false, of_link = false, has_share = false;
-  bool loses_rank = false;  // while the others of its replica go on
   void (*strike)(FaultTarget& target, const Fault& fault, SimTime now) = nullptr;
 };
 using FaultKinds = Registry<FaultKind>;

@@ -356,9 +356,10 @@ KindBytes ReplicaDriver::lose(SimTime now, std::vector<LostRequest>& lost) {
 }
 
 KindBytes ReplicaDriver::lose_rank(std::size_t rank, SimTime now, std::vector<LostRequest>& lost) {
-  V4CAP_CHECK(traffic_ == nullptr, "a rank with tiers was lost alone");
   settle(now);
+  carry_on(last_event_);
   pass(now);
+  if (traffic_ != nullptr) traffic_->lose_rank(rank, now);
   const KindBytes bytes = replica_.lose_rank(rank, lost);
   std::erase_if(unseen_ended_, [&](const RequestRecord& r) {
     return r.end == RequestEnd::handed_over &&

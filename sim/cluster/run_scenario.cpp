@@ -91,20 +91,6 @@ TierSpec tier_spec(const TierConfig& config, const Replica& replica, Tokens bloc
   return spec;
 }
 
-// A rank that is lost takes its part of tiers with it, of which others may read meanwhile.
-void check_lost_ranks(const Scenario& scenario, const ClusterConfig& cluster) {
-  if (scenario.kv_cache.below.tiers.empty() || scenario.deployment.data_parallel == 1) return;
-  for (const FaultConfig& fault : cluster.faults) {
-    const FaultKind* kind = FaultKinds::find(fault.kind);
-    if (kind == nullptr || !kind->loses_rank) continue;
-    throw InputError(
-        place_of(scenario, "cluster.faults"),
-        "cluster.faults: with tiers below GPU memory expected no fault that takes one rank "
-        "alone, got " +
-            fault.kind);
-  }
-}
-
 // Faults strike replicas of both kinds.
 void check_prefill(const Scenario& scenario) {
   const Scenario& reads = *scenario.prefill;
@@ -131,7 +117,6 @@ void check_prefill(const Scenario& scenario) {
                  names(scenario).substr(1) + ")",
              names(reads));
     }
-    if (kind->loses_rank) check_lost_ranks(reads, scenario.cluster);
   }
 }
 
@@ -159,7 +144,6 @@ void check_can_run(const Scenario& scenario) {
     check_can_run(*scenario.prefill);
     check_prefill(scenario);
   }
-  check_lost_ranks(scenario, scenario.cluster);
   const auto refuse = [&](const std::string& key, const std::string& expected, std::int64_t got) {
     const std::string path = "deployment." + key;
     throw InputError(place_of(scenario, path),

@@ -257,6 +257,27 @@ std::size_t TierTraffic::break_off(int tier, SimTime now) {
   return in_vain.size();
 }
 
+void TierTraffic::lose_rank(std::size_t rank, SimTime now) {
+  advance(now);
+  collect(now);
+  TierStack& tiers = *replica_.rank(rank).tiers();
+  std::erase_if(open_, [&](const Open& open) { return open.rank == rank; });
+  std::erase_if(transfers_, [&](const auto& one) {
+    const auto& [id, transfer] = one;
+    if (transfer.rank != rank) return false;
+    links_.cancel(id, now);
+    tiers.broken_off(transfer.order.id);
+    return true;
+  });
+  tiers.gpu_lost();
+  for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
+    if (spec_.tiers[tier].shared) continue;
+    const bool there = tiers.tier(tier).is_there();
+    tiers.tier(tier).lose();
+    if (there) tiers.tier(tier).come_back();
+  }
+}
+
 void TierTraffic::lose(SimTime now) {
   links_.advance(now, delivered_);
   links_.check();

@@ -67,6 +67,9 @@ class TierTraffic {
   // requests wait for a load no more.
   std::size_t lose_tier(const std::string& name, SimTime now);
   void tier_is_back(const std::string& name);
+  // A rank is about to be lost: what is on its way to and from its GPUs, and all that is in tiers of
+  // its own. What it left in those that all share stays there.
+  void lose_rank(std::size_t rank, SimTime now);
 
   bool idle() const { return links_.under_way() == 0; }
   // What the tiers did since the run began, or since `reset`: their totals until then are taken off.

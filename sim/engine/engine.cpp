@@ -350,6 +350,7 @@ KindBytes Engine::lose(std::vector<LostRequest>& lost) {
   step_open_ = false;
   plan_.clear();
   not_seen_.clear();
+  cache_->abandon();
   const auto take = [&](RequestIndex slot) {
     LiveRequest& request = slots_[slot];
     if (request.state == RequestState::loading) {

@@ -128,6 +128,16 @@ TEST_CASE("tier stack: selective copies with the second use and forgets what is 
   CHECK(two.perform().empty());
 }
 
+TEST_CASE("tier stack: uses of what was lost with the GPU are forgotten") {
+  Two two("selective=2", "write_back");
+  two.stack.used(block(1));
+  two.stack.gpu_lost();
+  two.stack.used(block(1));
+  CHECK(two.perform().empty());
+  two.stack.used(block(1));
+  CHECK(two.perform().size() == 1);
+}
+
 TEST_CASE("tier stack: a tier may take only every so many points of a prefix") {
   const auto sparse = std::make_shared<Tier>(
       TierSpec{.name = "ssd", .capacity = Bytes{1000}, .points_every = 4}, ten);

@@ -215,6 +215,92 @@ TEST_CASE("fault: one of all replicas strikes each of them") {
         Lines{"0 tier host lost", "1 tier host lost", "0 tier host back", "1 tier host back"});
 }
 
+// Two sessions, each on a rank, and 1 s later each on the other one. The second rank is lost
+// before that, with what it has in host memory and on the GPU; what the first one has stays.
+TEST_CASE("rank_lost: it takes tiers of its own along, and what is shared stays") {
+  Trace trace;
+  trace.block = Tokens{64};
+  std::int64_t at_ms = 0;
+  for (const std::int64_t session : {0, 5000, 5000, 0}) {
+    TraceRequest& r = add_request(trace, 64 * 8 + 1, 1, kSimStart + Duration{1'000'000} * at_ms);
+    trace.runs.push_back({session, 8});
+    r.runs_end = static_cast<std::uint32_t>(trace.runs.size());
+    at_ms += 1000;
+  }
+  trace.next_free_id = 10'000;
+  FaultConfig lost = fault("rank_lost", {}, microseconds(1'500'000), microseconds(100));
+  lost.rank = 1;
+  for (const bool shared : {false, true}) {
+    CAPTURE(shared);
+    ToyTiers tiers = roomy_tiers();
+    tiers.to_ssd = "write_through";
+    tiers.shared = shared;
+    const RunResult result = play_cluster(tiers, trace, {}, small_engine(), with_faults({lost}), 2);
+    CHECK(happened(result) == Lines{"0 rank 1 lost", "0 rank 1 back"});
+    const TierTotals &host = result.totals.tiers[0], &ssd = result.totals.tiers[1];
+    CHECK(host.lost.total() == Bytes{80'000});
+    CHECK(ssd.lost.total() == Bytes{shared ? 0 : 80'000});
+    // Round robin: the third request is on the first rank, the fourth on the second.
+    CHECK(result.records[2].hit == Tokens{shared ? 512 : 0});
+    CHECK(result.records[3].hit == Tokens{shared ? 512 : 0});
+    CHECK(ssd.hit_tokens == Tokens{shared ? 1024 : 0});
+    for (const TierTotals& tier : result.totals.tiers) {
+      CHECK(tier.written == tier.resident + tier.evicted + tier.expired + tier.lost);
+    }
+  }
+}
+
+// On a rank that loads 60,000 bytes from host memory when it is lost: the request goes to the other
+// one and computes everything there, the load is broken off.
+TEST_CASE("rank_lost: loads and copies that are under way are broken off") {
+  ToyTiers tiers = roomy_tiers();
+  FaultConfig lost = fault("rank_lost", {}, microseconds(4'000'530), microseconds(100'000));
+  Trace trace = two_visits();
+  std::int64_t at_ms = 0;
+  // A short request of its own for the other rank between any two.
+  Trace both;
+  both.block = trace.block;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (const bool on_first : {true, false}) {
+      TraceRequest& r =
+          add_request(both, on_first ? 64 * 8 + 1 : 10, 1, kSimStart + Duration{1'000'000} * at_ms);
+      if (on_first) both.runs.push_back({i == 1 ? 5000 : 0, 8});
+      r.runs_end = static_cast<std::uint32_t>(both.runs.size());
+      at_ms += 1000;
+    }
+  }
+  both.next_free_id = 10'000;
+  const RunResult result = play_cluster(tiers, both, {}, small_engine(), with_faults({lost}), 2);
+  CHECK(result.totals.finished == 6);
+  CHECK(result.records[4].retries == 1);
+  CHECK(result.records[4].hit == Tokens{0});
+  CHECK(result.totals.tiers[0].read_moved_bytes == doctest::Approx(30'000));
+  CHECK(result.totals.tiers[0].lost.total() == Bytes{160'000});
+}
+
+// What a request that is lost would have left when it ended: the end of its output so far is not
+// copied from a GPU that is not there any more.
+TEST_CASE("rank_lost: nothing is copied out of what is lost") {
+  ToyEngine engine = small_engine();
+  engine.policy = "tail";
+  engine.costs.point = 1000;
+  Trace trace;
+  trace.block = Tokens{64};
+  add_request(trace, 129, 100).runs_end = 1;  // its output passes the end of a block at 192 tokens
+  trace.runs.push_back({0, 3});
+  trace.next_free_id = 10'000;
+  FaultConfig lost = fault("rank_lost", {}, microseconds(80'000), microseconds(1'000));
+  const auto host = [&](const std::vector<FaultConfig>& faults) {
+    return play_cluster(roomy_tiers(), trace, {}, engine, with_faults(faults, 2), 2)
+        .totals.tiers[0];
+  };
+  lost.replica = 0;
+  const TierTotals with = host({lost}), without = host({});
+  CHECK(with.lost.total() > Bytes{0});
+  CHECK(with.resident == without.resident);
+  CHECK(with.written == without.written + with.lost);
+}
+
 // Every fault there is, at random.
 std::vector<FaultConfig> random_faults(std::uint64_t seed, std::size_t ranks) {
   RandomEngine random = RandomStreams(seed).stream("faults of tiers");
@@ -232,7 +318,6 @@ std::vector<FaultConfig> random_faults(std::uint64_t seed, std::size_t ranks) {
     FaultConfig f;
     f.kind = random() % 2 == 0 ? usual[random() % 2] : kinds[random() % kinds.size()];
     const FaultKind& kind = *FaultKinds::find(f.kind);
-    if (kind.loses_rank && ranks > 1) f.kind = "replica_lost";
     f.place = tiers[random() % tiers.size()];
     if (kind.of_link) f.place += directions[random() % directions.size()];
     f.share = 0.05 * static_cast<double>(draw(19));
@@ -266,7 +351,7 @@ Played play_random(std::uint64_t seed) {
   ToyTiers tiers;
   tiers.layers = seed % 4 == 0 ? 4 : 1;
   tiers.shared = seed % 2 == 1;
-  tiers.to_host = seed % 5 == 0 ? "write_back" : "write_through";
+  tiers.to_host = seed % 5 == 0 ? "write_back" : seed % 5 == 1 ? "selective=2" : "write_through";
   tiers.to_ssd = seed % 3 == 0 ? "write_through" : "write_back";
   // Slow links: loads and copies are under way when something is lost.
   const double rates[] = {2e7, 1e8, 1e9};  // a twentieth of the first is the least of a link

@@ -172,27 +172,6 @@ TEST_CASE("cluster section: faults of tiers and links name those of the scenario
   CHECK(none.find("expected none, the scenario has no kv_cache.tiers") != std::string::npos);
 }
 
-TEST_CASE("cluster section: with tiers below GPU memory a rank of several is not lost alone") {
-  const std::string tiers =
-      "kv_cache: {tiers: {host: {times_gpu: 1, read_bandwidth: 50 GB/s, write_bandwidth: 50 "
-      "GB/s}}}\n";
-  const auto faulty = [](const std::string& kind) {
-    return "cluster: {replicas: 2, faults: [{kind: " + kind + ", at: 1 s, for: 1 s}]}\n";
-  };
-  CHECK_NOTHROW(check_can_run(read(faulty("rank_lost"))));
-  CHECK_NOTHROW(check_can_run(read(tiers + faulty("replica_lost"))));
-  std::string message;
-  try {
-    check_can_run(read(tiers + faulty("rank_lost")));
-  } catch (const InputError& e) {
-    message = e.what();
-  }
-  CAPTURE(message);
-  CHECK(message.find("s.yaml:11:") != std::string::npos);
-  CHECK(message.find("expected no fault that takes one rank alone, got rank_lost") !=
-        std::string::npos);
-}
-
 TEST_CASE("cluster section: a scenario with one runs as a cluster, one without as a replica") {
   const Scenario many = read("cluster: {replicas: 2}\n");
   const RunResult result = run_scenario(many, load_workload(many));
