@@ -1,5 +1,6 @@
 // Scaling `requests=N` (32 when left out): as many replicas as have N requests each, running and
 // waiting. Kubernetes' autoscaler on a metric per pod does this.
+#include <algorithm>
 #include <cmath>
 
 #include "sim/cluster/scaling.h"
@@ -14,8 +15,9 @@ class RequestsScaling final : public ScalingPolicy {
   explicit RequestsScaling(double target) : target_(target) {}
 
   std::size_t wanted(const ClusterLoad& load) override {
+    constexpr double kMost = 1e9;  // far above the bounds of any scenario
     return static_cast<std::size_t>(
-        std::ceil(static_cast<double>(load.running + load.waiting) / target_));
+        std::min(std::ceil(static_cast<double>(load.running + load.waiting) / target_), kMost));
   }
 
  private:

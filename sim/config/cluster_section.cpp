@@ -144,6 +144,7 @@ FaultConfig read_fault(const YamlNode& node, const Struck& there, const std::str
   FaultConfig f;
   const auto names = FaultKinds::names();
   f.kind = names[section.choice("kind", names, std::nullopt)];
+  document.checkpoint();  // without its kind nobody knows which keys it needs
   const FaultKind& kind = *FaultKinds::find(f.kind);
   f.lasts = section.required<Duration>("for", between(kInstant, kLongest));
   if (section.has("mtbf") == section.has("at")) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sim/cluster/router.h"
+#include "sim/config/scenario_keys.h"
 #include "sim/config/scenario_parts.h"
 #include "sim/transfer/links.h"
 
@@ -73,9 +74,11 @@ PrefillConfig read_prefill(Section& section) {
   config.replicas = section.optional<std::int64_t>("replicas", 1, between<std::int64_t>(1, 10'000));
   config.router = read_name(section, "router", config.router);
   Section transfer = section.child("transfer", true);
-  const BytesPerSecond least{kLeastBandwidth};
+  // The links of a rank are as many times as fast as it has GPUs.
+  const auto bandwidth = between(BytesPerSecond{kLeastBandwidth},
+                                 BytesPerSecond{kMostBandwidth / static_cast<double>(kWidest)});
   TransferConfig& t = config.transfer;
-  t.bytes_per_s = transfer.required<BytesPerSecond>("bandwidth", at_least(least)).value;
+  t.bytes_per_s = transfer.required<BytesPerSecond>("bandwidth", bandwidth).value;
   t.latency = transfer.optional<Duration>("latency", t.latency);
   t.overlap = transfer.one_of<TransferOverlap>("overlap",
                                                {{"none", TransferOverlap::none},

@@ -87,7 +87,6 @@ void check_deployment(Section& section, const Scenario& s, const Deployment& d) 
 }
 
 Deployment read_deployment(Section section, const Scenario& s, bool engine) {
-  constexpr std::int64_t kWidest = 1024;
   const auto width = between<std::int64_t>(1, kWidest);
   const std::int64_t node = std::max<std::int64_t>(s.hardware.gpus_per_node, 1);
   Deployment d;

@@ -18,7 +18,6 @@ namespace v4cap {
 
 namespace {
 
-constexpr std::int64_t kWidest = 1024;
 constexpr std::int64_t kCountMax = 1'000'000'000;
 
 const std::vector<KeySpec>& deployment_keys() {

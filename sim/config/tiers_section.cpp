@@ -61,6 +61,9 @@ TierConfig read_tier(Section section, const TierName& which) {
   tier.capacity = section.optional_or<Bytes>("capacity", "auto", above(Bytes{0}));
   tier.times_gpu =
       section.optional<double>("times_gpu", tier.times_gpu, above_up_to(0.0, kTimesMax));
+  if (tier.capacity && tier.times_gpu != TierConfig{}.times_gpu) {
+    section.error("times_gpu", "expected either capacity or times_gpu, got both");
+  }
   tier.shared = section.one_of<bool>("scope", {{"rank", false}, {"shared", true}}, which.shared);
   enum class Holds { all, blocks, points };
   const Holds holds = section.one_of<Holds>(
@@ -77,10 +80,9 @@ TierConfig read_tier(Section section, const TierName& which) {
   } catch (const InputError& error) {
     section.error("write", error.diagnostics().front().message);
   }
-  const BytesPerSecond least{kLeastBandwidth};
-  tier.read_bytes_per_s = section.required<BytesPerSecond>("read_bandwidth", at_least(least)).value;
-  tier.write_bytes_per_s =
-      section.required<BytesPerSecond>("write_bandwidth", at_least(least)).value;
+  const auto bandwidth = between(BytesPerSecond{kLeastBandwidth}, BytesPerSecond{kMostBandwidth});
+  tier.read_bytes_per_s = section.required<BytesPerSecond>("read_bandwidth", bandwidth).value;
+  tier.write_bytes_per_s = section.required<BytesPerSecond>("write_bandwidth", bandwidth).value;
   tier.latency = section.optional<Duration>("latency", tier.latency);
   tier.blocks_live = section.optional_or<Duration>("blocks_live", "forever", above(Duration{0}));
   tier.points_live = section.optional_or<Duration>("points_live", "forever", above(Duration{0}));

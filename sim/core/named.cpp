@@ -1,6 +1,7 @@
 #include "sim/core/named.h"
 
 #include <charconv>
+#include <cmath>
 
 namespace v4cap {
 
@@ -11,7 +12,7 @@ std::vector<double> numbers_of(const std::string& argument, std::size_t count) {
   while (out.size() < count) {
     double number = 0;
     const auto read = std::from_chars(at, end, number);
-    if (read.ec != std::errc()) return {};
+    if (read.ec != std::errc() || !std::isfinite(number)) return {};
     out.push_back(number);
     at = read.ptr;
     if (at == end) break;

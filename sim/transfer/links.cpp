@@ -23,11 +23,9 @@ double bytes_of(Int128 shares) {
 }
 
 std::int64_t rate_of(const std::string& name, double bytes_per_s) {
-  V4CAP_CHECK(std::isfinite(bytes_per_s) && bytes_per_s >= kLeastBandwidth,
+  V4CAP_CHECK(bytes_per_s >= kLeastBandwidth && bytes_per_s <= kMostBandwidth,
               "bandwidth of link " + name);
   const double rate = bytes_per_s * kSharesPerByte / 1e9;
-  V4CAP_CHECK(rate < static_cast<double>(std::numeric_limits<std::int64_t>::max()),
-              "bandwidth of link " + name);
   return static_cast<std::int64_t>(std::floor(rate));
 }
 

@@ -34,13 +34,15 @@ enum class LinkSharing : std::uint8_t {
 
 struct LinkSpec {
   std::string name;
-  double bytes_per_s = 0;  // at least kLeastBandwidth
+  double bytes_per_s = 0;  // from kLeastBandwidth to kMostBandwidth
   Duration latency{};
   LinkSharing sharing = LinkSharing::equal;
 };
 
 // Below it a share of many could be rounded to nothing.
 inline constexpr double kLeastBandwidth = 1e6;  // bytes/s
+// Above it a share does not fit into 64 bits.
+inline constexpr double kMostBandwidth = 8e15;  // bytes/s
 
 // What a link has done. asked = delivered + cancelled + what is under way.
 struct LinkBooks {

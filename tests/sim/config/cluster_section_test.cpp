@@ -115,6 +115,9 @@ TEST_CASE("cluster section: what cannot be is refused where it stands") {
            Row{"cluster: {faults: [{kind: rank_lost, at: 1 s, for: 1 s, rank: 2}]}\n", "rank"},
            Row{"cluster: {faults: [{kind: slow_rank, at: 1 s, for: 1 s}]}\n", "factor"},
            Row{"cluster: {faults: 3}\n", "list of faults"},
+           Row{"cluster: {router: 'weighted=nan,1'}\n", "expected weighted=HIT,LOAD"},
+           Row{"cluster: {router: 'weighted=1,inf'}\n", "expected weighted=HIT,LOAD"},
+           Row{"cluster: {autoscale: {max: 2, policy: requests=inf}}\n", "expected requests=N"},
            Row{"cluster: {replicas: 2}\n", "expected one replica"},
        }) {
     CAPTURE(row.cluster);
@@ -122,6 +125,14 @@ TEST_CASE("cluster section: what cannot be is refused where it stands") {
     CAPTURE(message);
     CHECK(message.find(row.message) != std::string::npos);
   }
+}
+
+TEST_CASE("cluster section: a kind that does not exist is all that is said of such a fault") {
+  const std::string message =
+      refusal("cluster: {faults: [{kind: replica_los, at: 1 s, for: 1 s, replica: 0}]}\n");
+  CAPTURE(message);
+  CHECK(message.find("did you mean 'replica_lost'") != std::string::npos);
+  CHECK(message.find("tier") == std::string::npos);
 }
 
 const std::string kTiers =

@@ -105,6 +105,8 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
   says("prefill: {replicas: 2}\n", "s.yaml:10:10: prefill.transfer: expected a value");
   says("prefill: {transfer: {latency: 1 us}}\n", "prefill.transfer.bandwidth: expected a value");
   says("prefill: {transfer: {bandwidth: 1 B/s}}\n", "prefill.transfer.bandwidth: expected");
+  says("prefill: {transfer: {bandwidth: 8 TB/s}}\n", "prefill.transfer.bandwidth: expected");
+  CHECK(refusal("prefill: {transfer: {bandwidth: 7.8 TB/s}}\n").empty());
   says("prefill: {transfer: {bandwidth: 1 GB/s, overlap: layer}}\n", "did you mean 'layers'?");
   says("prefill: {transfer: {bandwidth: 1 GB/s}, replica: 2}\n", "did you mean 'replicas'?");
   says("prefill: {transfer: {bandwidth: 1 GB/s}, workload: {}}\n", "unknown key 'workload'");

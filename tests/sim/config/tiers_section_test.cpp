@@ -75,6 +75,14 @@ TEST_CASE("tiers: mistakes are refused with what would do") {
         std::string::npos);
   CHECK(refusal("tiers: {host: {read_bandwidth: 1 KB/s, write_bandwidth: 1 GB/s}}")
             .find("kv_cache.tiers.host.read_bandwidth: expected") != std::string::npos);
+  CHECK(refusal("tiers: {host: {read_bandwidth: 1 GB/s, write_bandwidth: 8001 TB/s}}")
+            .find("kv_cache.tiers.host.write_bandwidth: expected") != std::string::npos);
+  CHECK(parsed("tiers: {host: {read_bandwidth: 8000 TB/s, write_bandwidth: 1 MB/s}}")
+            .kv_cache.below.tiers[0]
+            .read_bytes_per_s == 8e15);
+  // One of the two would be ignored.
+  CHECK(refusal("tiers: {host: {" + kRates + ", capacity: 1 TB, times_gpu: 2}}")
+            .find("times_gpu: expected either capacity or times_gpu") != std::string::npos);
 }
 
 TEST_CASE("tiers: points of a tier may be fewer and smaller than those on the GPU") {
