@@ -146,8 +146,7 @@ void tier_rows(Rows& rows, const std::vector<RunSummary>& runs) {
     // Compared runs are of one scenario: they have the same tiers.
     const auto tier = [i](const RunSummary& r) -> const TierTotals& { return r.totals.tiers[i]; };
     const TierTotals& first = tier(runs.front());
-    rows.group(
-        fmt::format("Tier {}, {:.0f} GiB, {}", first.name, to_gib(first.capacity), first.policy));
+    rows.group(fmt::format("Tier {}, {}, {}", first.name, human(first.capacity), first.policy));
     rows.count("hit, tokens", [=](const RunSummary& r) { return tier(r).hit_tokens.value; });
     rows.count_if_any("hit, points", [=](const RunSummary& r) { return tier(r).hit_points; });
     const auto gib = [&](const char* title, Bytes (*of)(const TierTotals&)) {

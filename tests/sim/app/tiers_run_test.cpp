@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/data.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
@@ -82,7 +83,7 @@ TEST_CASE("tiers: a summary says what each had hit, read and written, and a tabl
                         s.at("duration_s").as_double() * 86400 / 10e12));
 
   const ProgramRun text = run_v4cap(asked({}));
-  CHECK(text.out.find("Tier host, 8 GiB, write_through") != std::string::npos);
+  CHECK(text.out.find("Tier host, 8.00 GiB, write_through") != std::string::npos);
   CHECK(text.out.find("drive writes per day") != std::string::npos);
 }
 
@@ -97,6 +98,34 @@ TEST_CASE("tiers: full store writes several times the bytes of the other policie
   // 35,624 B of windows a token beside 5,511 B of entries.
   CHECK(static_cast<double>(written("full")) / compressed == doctest::Approx(7.46).epsilon(0.05));
   CHECK(static_cast<double>(written("checkpoint=2048")) / compressed < 2);
+}
+
+// Claim 10, as the table of the README has it: host memory and SSD of 100 times the GPU's. All of
+// scenarios/sweep_tiers.yaml takes a minute.
+DATA_TEST_CASE("claim 10: below the GPU full store writes 7.5 times the compressed entries") {
+  const auto run = [](const std::string& policy) {
+    const ProgramRun out = run_v4cap(
+        {"simulate", kSource + "/scenarios/agents_tiers.yaml", "--json", "--quiet", "--traces",
+         (data_dir() / "traces").string(), "--set", "kv_cache.swa_policy=" + policy, "--set",
+         "kv_cache.tiers.host.times_gpu=10", "--set", "kv_cache.tiers.ssd.times_gpu=90"});
+    CAPTURE(out.err);
+    REQUIRE((out.code == ExitCode::done || out.code == ExitCode::slo_missed));
+    return boost::json::parse(out.out);
+  };
+  const auto number = [](const boost::json::value& at) { return at.to_number<double>(); };
+  const auto written = [&](const boost::json::value& s, const char* tier) {
+    return number(s.at("tiers").at(tier).at("written_bytes_per_output_token")) / 1e3;
+  };
+  const boost::json::value full = run("full"), sparse = run("checkpoint=2048"),
+                           none = run("recompute");
+  CHECK(written(full, "ssd") / written(none, "ssd") == doctest::Approx(7.46).epsilon(0.01));
+  CHECK(written(full, "host") + written(full, "ssd") == doctest::Approx(1566).epsilon(0.02));
+  CHECK(written(sparse, "host") + written(sparse, "ssd") == doctest::Approx(310).epsilon(0.02));
+  CHECK(written(none, "host") + written(none, "ssd") == doctest::Approx(191).epsilon(0.02));
+  CHECK(number(full.at("hit_rate")) == doctest::Approx(0.951).epsilon(0.002));
+  CHECK(number(sparse.at("hit_rate")) == doctest::Approx(0.946).epsilon(0.002));
+  CHECK(number(none.at("rebuilt_tokens")) == doctest::Approx(44.7e6).epsilon(0.02));
+  CHECK(number(none.at("ttft_ms").at("p50")) > 2 * number(full.at("ttft_ms").at("p50")));
 }
 
 TEST_CASE("tiers: without any a run is what it was, and says nothing of them") {
