@@ -1,5 +1,6 @@
 #include "sim/output/summary_json.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "sim/output/version.h"
@@ -103,7 +104,8 @@ void write_tiers(JsonWriter& json, const RunSummary& summary) {
   Tokens below;
   for (const TierTotals& tier : totals.tiers) below += tier.hit_tokens;
   json.key("tiers").begin_object();
-  json.member("gpu_hit_tokens", (summary.metrics.hit - below).value);
+  // What requests found below that were lost counts there, and not among hits.
+  json.member("gpu_hit_tokens", std::max(summary.metrics.hit - below, Tokens{0}).value);
   json.member("load_wait_s", to_seconds(totals.load_wait));
   for (const TierTotals& tier : totals.tiers) write_tier(json, tier, summary.metrics);
   json.end_object();

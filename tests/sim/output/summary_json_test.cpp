@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <utility>
+
 #include "tests/golden.h"
 #include "tests/sim/output/sample_run.h"
 
@@ -9,6 +12,18 @@ using namespace v4cap;
 
 TEST_CASE("summary json: the sample") {
   check_golden("summary.json", summary_json(sample_summary(), WallTime::left_out));
+}
+
+TEST_CASE("summary json: what lost requests found in tiers makes no hit on the GPU negative") {
+  RunSummary run = sample_summary();
+  run.metrics.hit = Tokens{1000};
+  for (const auto& [below, on_gpu] : {std::pair{300, "700"}, std::pair{1300, "0"}}) {
+    run.totals.tiers.assign(1, {});
+    run.totals.tiers[0].name = "host";
+    run.totals.tiers[0].hit_tokens = Tokens{below};
+    CHECK(summary_json(run, WallTime::left_out)
+              .find(std::string("\"gpu_hit_tokens\": ") + on_gpu + ",") != std::string::npos);
+  }
 }
 
 TEST_CASE("summary json: has every key of the command contract") {
