@@ -167,6 +167,7 @@ void Cluster::prompt_read(const RequestRecord& record, SimTime now) {
   Handover::Journey* journey = handover_->find(record.id);
   V4CAP_CHECK(journey != nullptr, "a prompt was read that nobody goes on with");
   journey->read = true;
+  ++units_[journey->from].result.prompts_read;
   journey->record = record;
   journey->from_rank = static_cast<std::size_t>(record.rank);
   journey->begun = journey->done = journey->prompt;

@@ -372,6 +372,7 @@ ClusterSummary summarise_cluster(const RunResult& result) {
     const ReplicaResult& r = cluster.replicas[n];
     ReplicaSummary& summary = out.replicas[n];
     summary.reads_prompts = r.reads_prompts;
+    summary.prompts_read = r.prompts_read;
     summary.steps = r.steps.steps;
     summary.lost_requests = r.lost_requests;
     summary.lost_tokens = r.lost_tokens;
@@ -398,7 +399,9 @@ void write_cluster(JsonWriter& json, const ClusterSummary& cluster) {
   json.key("replicas").begin_array();
   for (const ReplicaSummary& r : cluster.replicas) {
     json.begin_object();
-    if (cluster.transfer) json.member("reads_prompts", r.reads_prompts);
+    if (cluster.transfer) {
+      json.member("reads_prompts", r.reads_prompts).member("prompts_read", r.prompts_read);
+    }
     json.member("requests", r.requests).member("finished", r.finished);
     json.member("hit_rate", r.hit_rate);
     write_times(json, r.ttft_ms);
@@ -425,14 +428,26 @@ void write_cluster(JsonWriter& json, const ClusterSummary& cluster) {
 }
 
 std::string cluster_report(const ClusterSummary& cluster, const TextStyle& style) {
-  Table replicas({"replica", "requests", "hit", "TTFT p50 ms", "p99", "up", "busy", "lost"});
+  // Requests are those that ended on a replica, and their figures stand there.
+  std::vector<std::string> titles = {"replica", "requests", "hit",  "TTFT p50 ms",
+                                     "p99",     "up",       "busy", "lost"};
+  if (cluster.transfer) titles.insert(titles.begin() + 1, "prompts read");
+  Table replicas(std::move(titles));
   for (std::size_t n = 0; n < std::min(cluster.replicas.size(), kReplicasShown); ++n) {
     const ReplicaSummary& r = cluster.replicas[n];
     const std::string name = std::to_string(n) + (r.reads_prompts ? " (prompts)" : "");
-    replicas.row({name, grouped(r.requests), share_text(r.hit_rate),
-                  ms_text(r.ttft_ms, r.ttft_ms.p50), ms_text(r.ttft_ms, r.ttft_ms.p99),
-                  human(duration_from_seconds(r.up_s)), human(duration_from_seconds(r.busy_s)),
-                  grouped(r.lost_requests)});
+    std::vector<std::string> cells = {name,
+                                      grouped(r.requests),
+                                      share_text(r.hit_rate),
+                                      ms_text(r.ttft_ms, r.ttft_ms.p50),
+                                      ms_text(r.ttft_ms, r.ttft_ms.p99),
+                                      human(duration_from_seconds(r.up_s)),
+                                      human(duration_from_seconds(r.busy_s)),
+                                      grouped(r.lost_requests)};
+    if (cluster.transfer) {
+      cells.insert(cells.begin() + 1, r.reads_prompts ? grouped(r.prompts_read) : "-");
+    }
+    replicas.row(std::move(cells));
   }
   std::string out = replicas.text(style);
   if (cluster.replicas.size() > kReplicasShown) {

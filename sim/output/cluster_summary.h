@@ -30,6 +30,7 @@ struct TransferSummary {
 struct ReplicaSummary {
   bool reads_prompts = false;
   std::int64_t requests = 0, finished = 0;  // that ended on it
+  std::int64_t prompts_read = 0;            // for replicas that generate
   std::optional<double> hit_rate;
   Distribution ttft_ms;
   std::int64_t steps = 0, lost_requests = 0;

@@ -107,7 +107,8 @@ struct RunTotals : StepTotals {
 
 // One replica of a cluster over the run.
 struct ReplicaResult {
-  bool reads_prompts = false;  // for others that generate
+  bool reads_prompts = false;     // for others that generate
+  std::int64_t prompts_read = 0;  // of these, as often as they were
   std::int64_t gpus = 1;
   StepTotals steps;
   Duration up{};                   // it took requests, or ended those that it had

@@ -128,7 +128,7 @@ void throughput_rows(Rows& rows, const std::string& mark) {
 void memory_rows(Rows& rows, const std::vector<RunSummary>& runs) {
   std::int64_t caches = 1;
   for (const RunSummary& run : runs) caches = std::max(caches, run.totals.kv_caches);
-  rows.group(caches > 1 ? fmt::format("Memory, one GPU of each of {} caches, summed", caches)
+  rows.group(caches > 1 ? fmt::format("Memory of a GPU, sum of {} caches", caches)
                         : "Memory of one GPU");
   rows.gib_if_any("KV capacity, GiB",
                   [](const RunSummary& r) { return r.totals.kv_capacity.value; });

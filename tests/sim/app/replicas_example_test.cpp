@@ -47,6 +47,12 @@ TEST_CASE("handover: a run says what was sent, in every file") {
   CHECK(sent.at("in_utilisation").as_double() > sent.at("out_utilisation").as_double());
   CHECK_FALSE(cluster.at("replicas").at(0).at("reads_prompts").as_bool());
   CHECK(cluster.at("replicas").at(3).at("reads_prompts").as_bool());
+  // Without faults each state that was sent is of a prompt that was read once.
+  std::int64_t prompts_read = 0;
+  for (const auto& replica : cluster.at("replicas").as_array()) {
+    prompts_read += replica.at("prompts_read").as_int64();
+  }
+  CHECK(prompts_read == sent.at("requests").as_int64());
   // Sixteen GPUs for as long as the run lasts.
   CHECK(cluster.at("gpu_hours").as_double() ==
         doctest::Approx(cluster.at("replicas").at(0).at("held_s").as_double() * 16 / 3600));

@@ -100,6 +100,8 @@ TEST_CASE("handover: a prompt is read, its state is sent, and then it generates"
   CHECK(result.cluster->replicas[0].steps.steps == 2);
   CHECK(result.cluster->replicas[1].steps.steps == 1);
   CHECK(result.cluster->replicas[1].reads_prompts);
+  CHECK(result.cluster->replicas[1].prompts_read == 1);
+  CHECK(result.cluster->replicas[0].prompts_read == 0);
   // It waits while it is sent: 2.6 of 5.6 ms.
   CHECK(result.totals.waiting_mean == doctest::Approx(2.6 / 5.6));
 }

@@ -64,8 +64,7 @@ TEST_CASE("terminal: memory of several caches says that it is a sum") {
   run.totals.kv_caches = 1;
   CHECK(run_report(run, {}).find("Memory of one GPU\n") != std::string::npos);
   run.totals.kv_caches = 4;
-  CHECK(run_report(run, {}).find("Memory, one GPU of each of 4 caches, summed\n") !=
-        std::string::npos);
+  CHECK(run_report(run, {}).find("Memory of a GPU, sum of 4 caches\n") != std::string::npos);
 }
 
 TEST_CASE("terminal: no line of the verdict is wider than 100 columns") {
