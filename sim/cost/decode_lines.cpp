@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <string>
-#include <type_traits>
 
 #include "sim/core/error.h"
 
@@ -42,17 +41,62 @@ DecodeLines::DecodeLines(const SampleGrid::Row& row, std::int64_t reach)
   V4CAP_CHECK(lines_.size() < std::numeric_limits<std::uint16_t>::max(),
               std::to_string(lines_.size()) + " lines");
   lines_.push_back({0, 0, kEnd, 0});
-  const auto fill = [&](auto& firsts, const auto& least_of) {
-    std::size_t line = 0;
-    for (std::size_t i = 0; i < firsts.size(); ++i) {
-      while (lines_[line + 1].begin <= least_of(i)) ++line;
-      firsts[i] = static_cast<std::remove_cvref_t<decltype(firsts[i])>>(line);
+  firsts_ = FirstLines([this](std::size_t i) { return lines_[i].begin; });
+}
+
+PairedDecodeLines::PairedDecodeLines(const DecodeLines& a, const DecodeLines& b) {
+  V4CAP_CHECK(!a.is_curved() && !b.is_curved(), "curves do not go together");
+  constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t begin = 0; begin != kEnd;) {
+    Line line{.us = {}, .slope = {}, .begin = begin, .kinds = 0};
+    std::int64_t next = kEnd;
+    std::size_t module = 0;
+    for (const DecodeLines* lines : {&a, &b}) {
+      const DecodeLines::Line& own = lines->at(begin);
+      line.us[module] = own.after(0);
+      line.slope[module] = own.slope;
+      line.kinds = line.kinds * kKinds + static_cast<std::uint32_t>(own.kind);
+      next = std::min(next, (&own + 1)->begin);
+      ++module;
     }
+    lines_.push_back(line);
+    begin = next;
+  }
+  V4CAP_CHECK(lines_.size() < std::numeric_limits<std::uint16_t>::max(),
+              std::to_string(lines_.size()) + " lines");
+  lines_.push_back({.us = {}, .slope = {}, .begin = kEnd, .kinds = 0});
+  firsts_ = FirstLines([this](std::size_t i) { return lines_[i].begin; });
+}
+
+std::array<DecodeSums, 2> PairedDecodeLines::sum(std::span<const std::int64_t> past) const {
+  std::array<DecodeSums, 2> sums;
+  std::int64_t steady = std::numeric_limits<std::int64_t>::max();
+  // Nearly all are of one kind: their sums stay in registers.
+  std::uint32_t kinds = 0;
+  ExactUs us_a = 0, us_b = 0, slope_a = 0, slope_b = 0;
+  const auto add = [&] {
+    sums[0].us[kinds / kKinds] += us_a;
+    sums[1].us[kinds % kKinds] += us_b;
+    sums[0].slope[kinds / kKinds] += slope_a;
+    sums[1].slope[kinds % kKinds] += slope_b;
+    us_a = us_b = slope_a = slope_b = 0;
   };
-  fill(first_, [](std::size_t width) {
-    return width == 0 ? std::int64_t{0} : std::int64_t{1} << (width - 1);
-  });
-  fill(dense_, [](std::size_t i) { return static_cast<std::int64_t>(i * kDenseTokens); });
+  for (const std::int64_t tokens : past) {
+    const Line* line = lines_.data() + firsts_.at(tokens);
+    while ((line + 1)->begin <= tokens) ++line;
+    if (line->kinds != kinds) {
+      add();
+      kinds = line->kinds;
+    }
+    steady = std::min(steady, (line + 1)->begin - tokens);
+    us_a += line->us[0] + static_cast<ExactUs>(static_cast<std::int64_t>(line->slope[0])) * tokens;
+    us_b += line->us[1] + static_cast<ExactUs>(static_cast<std::int64_t>(line->slope[1])) * tokens;
+    slope_a += line->slope[0];
+    slope_b += line->slope[1];
+  }
+  add();
+  sums[0].steady = sums[1].steady = steady;
+  return sums;
 }
 
 void DecodeLines::add_curved(std::int64_t past, DecodeSums& sums) const {

@@ -37,14 +37,56 @@ struct DecodeSums {
   // For so many steps, this one among them, the slopes are what is added from one to the next.
   std::int64_t steady = std::numeric_limits<std::int64_t>::max();
 
+  // So many steps later, fewer than `steady`.
+  void go_on(std::int64_t steps) {
+    for (std::size_t kind = 0; kind < us.size(); ++kind) us[kind] += slope[kind] * steps;
+    steady -= steps;
+  }
   // Microseconds, the mean over so many sequences.
   double mean(std::size_t kind, double sequences) const {
     return to_double(us[kind]) / (kExactUnits * sequences);
   }
 };
 
+// Where to begin looking for the line of a context: the lines of multiples of kDenseTokens, and of the
+// least numbers of each bit width.
+class FirstLines {
+ public:
+  FirstLines() = default;
+  // `begins(i)`: where line i begins; the last one does so beyond all contexts.
+  template <class Begins>
+  explicit FirstLines(const Begins& begins) {
+    const auto fill = [&](auto& firsts, const auto& least_of) {
+      std::size_t line = 0;
+      for (std::size_t i = 0; i < firsts.size(); ++i) {
+        while (begins(line + 1) <= least_of(i)) ++line;
+        firsts[i] = static_cast<std::uint16_t>(line);
+      }
+    };
+    fill(wide_, [](std::size_t width) {
+      return width == 0 ? std::int64_t{0} : std::int64_t{1} << (width - 1);
+    });
+    fill(dense_, [](std::size_t i) { return static_cast<std::int64_t>(i * kDenseTokens); });
+  }
+
+  std::size_t at(std::int64_t past) const {
+    if (past < kDense) return dense_[static_cast<std::size_t>(past) / kDenseTokens];
+    return wide_[static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(past)))];
+  }
+
+ private:
+  static constexpr std::int64_t kDense = 8192;
+  static constexpr std::size_t kDenseTokens = 64;
+
+  std::array<std::uint16_t, static_cast<std::size_t>(kDense) / kDenseTokens> dense_{};
+  std::array<std::uint16_t, 64> wide_{};
+};
+
 class DecodeLines {
  public:
+  // Between its points each context is looked up.
+  bool is_curved() const { return is_curved_; }
+
   // Of a row of a grid over batch rows and past tokens; beyond `reach` tokens as with so many.
   DecodeLines(const SampleGrid::Row& row, std::int64_t reach);
 
@@ -64,6 +106,7 @@ class DecodeLines {
   }
 
  private:
+  friend class PairedDecodeLines;
   struct Line {
     ExactUs us = 0;          // where it begins
     std::int64_t slope = 0;  // for each token more
@@ -75,13 +118,7 @@ class DecodeLines {
     }
   };
   const Line& at(std::int64_t past) const {
-    std::size_t i;
-    if (past < kDense) {
-      i = dense_[static_cast<std::size_t>(past) / kDenseTokens];
-    } else {
-      i = first_[static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(past)))];
-    }
-    const Line* line = lines_.data() + i;
+    const Line* line = lines_.data() + firsts_.at(past);
     while ((line + 1)->begin <= past) ++line;
     return *line;
   }
@@ -118,16 +155,35 @@ class DecodeLines {
   void add_curved(std::int64_t past, DecodeSums& sums) const;
   DecodeSums sum_curved(std::span<const std::int64_t> past) const;
 
-  static constexpr std::int64_t kDense = 8192;
-  static constexpr std::size_t kDenseTokens = 64;
-
   std::vector<Line> lines_;  // and one that begins beyond all contexts
-  // The lines of the least numbers of each bit width, and of multiples of kDenseTokens.
-  std::array<std::uint32_t, 64> first_{};
-  std::array<std::uint16_t, static_cast<std::size_t>(kDense) / kDenseTokens> dense_{};
-  bool is_curved_ = false;  // between its points: each context is looked up
+  FirstLines firsts_;
+  bool is_curved_ = false;
   std::int64_t reach_ = 0;
   SampleGrid::Row row_;  // of a curved one
+};
+
+// Two modules' lines of one batch size, whose sums are made together: what takes time is to find the
+// line of each sequence.
+class PairedDecodeLines {
+ public:
+  // Neither is curved.
+  PairedDecodeLines(const DecodeLines& a, const DecodeLines& b);
+
+  // Of all sequences, with slopes, what the sums of each module are; both are steady as long as the
+  // one that is so for fewer steps.
+  std::array<DecodeSums, 2> sum(std::span<const std::int64_t> past) const;
+
+ private:
+  struct Line {
+    // From no context on, were it as long as that. A slope fits into 64 bits.
+    std::array<ExactUs, 2> us{}, slope{};
+    std::int64_t begin = 0;
+    std::uint32_t kinds = 0;  // SampleKind of both
+  };
+  static constexpr std::uint32_t kKinds = 3;
+
+  std::vector<Line> lines_;  // and one that begins beyond all contexts
+  FirstLines firsts_;
 };
 
 }  // namespace v4cap

@@ -162,8 +162,9 @@ void ProfileCost::attention_time(const AttentionModule& module, const StepPlan& 
       if (piece.kind == PieceKind::decode) lines.add(piece.past.value, decodes);
     }
   }
+  const bool both = rank.sequences > 0 && rank.prefill_tokens > 0;
   account.add(module.part, kernels::real(module.layers),
-              attention_us(module, rank, prefill_us, decodes));
+              attention_us(rank, prefill_us, decodes, both ? module.single_row_us() : 0));
 }
 
 SampleTime ProfileCost::prefill_time(const AttentionModule& module, std::int64_t all,

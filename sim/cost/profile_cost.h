@@ -95,12 +95,11 @@ class ProfileCost final : public CostModel {
   SampleTime prefill_time(const AttentionModule& module, std::int64_t all, std::int64_t tokens,
                           std::int64_t past) const;
   // The time of one attention module for all pieces of a rank; by SampleKind of one layer where the
-  // means of its chunks and the sums of its decodes are known.
+  // means of its chunks and the sums of its decodes are known, and what a single row takes.
   void attention_time(const AttentionModule& module, const StepPlan& plan, const RankShape& rank,
                       TimeAccount& account) const;
-  static std::array<double, 3> attention_us(const AttentionModule& module, const RankShape& rank,
-                                            std::array<double, 3> prefill_us,
-                                            const DecodeSums& decodes);
+  static std::array<double, 3> attention_us(const RankShape& rank, std::array<double, 3> prefill_us,
+                                            const DecodeSums& decodes, double single_row_us);
   void rank_time(const StepPlan& plan, const OperatorList& own, const Shape& shape,
                  const RankShape& rank, TimeAccount& account) const;
   // Of that, all but the model's attention modules.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <string>
 
 #include "sim/core/error.h"
@@ -33,6 +34,14 @@ std::int64_t coarse(std::int64_t n) {
   return ((n + (std::int64_t{1} << shift) - 1) >> shift) << shift;
 }
 
+// Of these numbers among 2^`bits` places.
+std::size_t place_of(const std::array<std::int64_t, 3>& numbers, int bits) {
+  constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;  // 2^64 over the golden ratio
+  std::uint64_t place = 0;
+  for (const std::int64_t n : numbers) place = (place + static_cast<std::uint64_t>(n)) * kSpread;
+  return static_cast<std::size_t>(place >> (64 - bits));
+}
+
 }  // namespace
 
 // What a list takes at datasheet peaks is no more than the sum over what it is made of: its weights and
@@ -49,6 +58,15 @@ ProfileCost::QuickStep::QuickStep(const ProfileCost& model) : model_(model) {
   knows_ = t.attention_decode && t.attention_prefill && (!drafts || t.covers_drafts()) &&
            model.setting_.model.count(LayerKind::mla) == 0;
   if (!knows_) return;
+  // What keeps a window only needs no sum as soon as all contexts are as long.
+  std::vector<std::size_t> long_ones;
+  for (std::size_t m = 0; m < t.attention.size(); ++m) {
+    const AttentionModule& module = t.attention[m];
+    single_row_us_.push_back(module.single_row_us());
+    if (!module.window_only && !module.decode.lines(1).is_curved()) long_ones.push_back(m);
+  }
+  has_pair_ = long_ones.size() >= 2;
+  if (has_pair_) std::copy_n(long_ones.begin(), 2, pair_.begin());
   const StepOperators& operators = model.roofline_.operators();
   joint_is_covered_ = {true, true};
   if (operators.ranks() > 1) {
@@ -82,34 +100,110 @@ ProfileCost::QuickStep::QuickStep(const ProfileCost& model) : model_(model) {
 }
 
 ProfileCost::QuickStep::Counts ProfileCost::QuickStep::count(const StepPlan& plan,
-                                                             std::vector<std::int64_t>& past) {
-  Counts out;
-  out.pieces = static_cast<std::int64_t>(plan.pieces.size());
-  if (past.size() < plan.pieces.size()) past.resize(plan.pieces.size());
-  std::int64_t* decodes = past.data();
+                                                             Decodes& decodes) {
+  const std::vector<StepPiece>& pieces = plan.pieces;
+  if (decodes.past.size() < pieces.size()) decodes.past.resize(pieces.size());
+  std::int64_t* const past = decodes.past.data();
+  // How much further the first one is than whoever was the first before; bits in which others differ
+  // from that.
+  std::int64_t further = 0, differs = 0;
   std::int64_t outside = 0;  // negative where any piece is
   std::int64_t least = kContextLimit;
-  for (const StepPiece& piece : plan.pieces) {
-    const std::int64_t before = piece.past.value, tokens = piece.tokens.value;
+  std::int64_t all = 0, contexts = 0, pairs = 0, decode_tokens = 0, emitting = 0;
+  std::size_t n = 0;
+  // Nearly always those that decode come first, all with as many tokens.
+  const StepPiece* piece = pieces.data();
+  const StepPiece* const end = piece + pieces.size();
+  const auto first = std::ranges::find(pieces, PieceKind::decode, &StepPiece::kind);
+  if (first != pieces.end()) {
+    further = first->past.value - past[0];
+    const std::int64_t tokens = first->tokens.value, last = kContextLimit - 1 - tokens;
+    for (; piece != end && piece->kind == PieceKind::decode && piece->tokens.value == tokens;
+         ++piece) {
+      const std::int64_t before = piece->past.value;
+      outside |= before | (last - before);
+      contexts += before;
+      least = std::min(least, before);
+      differs |= (before - past[n]) ^ further;
+      past[n++] = before;
+    }
+    outside |= tokens - 1;
+    all = decode_tokens = static_cast<std::int64_t>(n) * tokens;
+    contexts += all;
+    pairs = contexts * tokens;
+  }
+  for (; piece != end; ++piece) {
+    const std::int64_t before = piece->past.value, tokens = piece->tokens.value;
     const std::int64_t context = before + tokens;
     outside |= before | (tokens - 1) | (kContextLimit - 1 - context);
-    out.tokens += tokens;
-    out.contexts += context;
-    out.pairs += tokens * context;
-    if (piece.kind == PieceKind::decode) {
-      *decodes++ = before;
+    all += tokens;
+    contexts += context;
+    pairs += tokens * context;
+    if (piece->kind == PieceKind::decode) {
+      differs |= (before - past[n]) ^ further;
+      past[n++] = before;
       least = std::min(least, before);
-      out.decode_tokens += tokens;
+      decode_tokens += tokens;
     } else {
-      out.emitting += piece.emits_token ? 1 : 0;
+      emitting += piece->emits_token ? 1 : 0;
     }
   }
-  V4CAP_CHECK(outside >= 0, "a step of " + std::to_string(out.pieces) + " pieces and " +
-                                std::to_string(out.tokens) + " tokens has one of no context");
-  out.sequences = decodes - past.data();
-  out.emitting += out.decode_tokens;
-  out.least_past = least;
-  return out;
+  V4CAP_CHECK(outside >= 0, "a step of " + std::to_string(pieces.size()) + " pieces and " +
+                                std::to_string(all) + " tokens has one of no context");
+  if (n != decodes.count || differs != 0 || further < 0) {
+    decodes.steady = 0;
+  } else if (further > 0) {
+    decodes.sums_go_on(further);
+  }
+  decodes.count = n;
+  decodes.least_past = least;
+  return {.pieces = static_cast<std::int64_t>(pieces.size()),
+          .tokens = all,
+          .emitting = emitting + decode_tokens,
+          .sequences = static_cast<std::int64_t>(n),
+          .decode_tokens = decode_tokens,
+          .contexts = contexts,
+          .pairs = pairs};
+}
+
+bool ProfileCost::QuickStep::count(std::span<const StepPlan* const> ranks, Memory& memory) const {
+  V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == model_.setting_.data_parallel,
+              std::to_string(ranks.size()) + " plans for " +
+                  std::to_string(model_.setting_.data_parallel) + " attention ranks");
+  memory.ranks.resize(ranks.size());
+  memory.shape.ranks.resize(ranks.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    Rank& rank = memory.ranks[i];
+    rank.counts = count(*ranks[i], rank.decodes);
+    memory.shape.ranks[i] = {.sequences = rank.counts.sequences,
+                             .decode_rows = rank.counts.decode_tokens,
+                             .draft_rows = 0,
+                             .prefill_tokens = rank.counts.tokens - rank.counts.decode_tokens};
+  }
+  model_.complete(memory.shape);
+  return keeps(memory.shape);
+}
+
+void ProfileCost::QuickStep::find_sums(Decodes& decodes, std::int64_t rows) {
+  if (decodes.steady > 0 && decodes.rows == rows) return;
+  const std::vector<AttentionModule>& modules = model_.tables_->attention;
+  decodes.rows = rows;
+  decodes.steady = std::numeric_limits<std::int64_t>::max();
+  decodes.sums.resize(modules.size());
+  for (std::size_t m = 0; m < modules.size(); ++m) {
+    if (has_pair_ && m == pair_[0]) {
+      const PairedDecodeLines& lines = *paired_.at(rows, [&] {
+        return std::make_unique<PairedDecodeLines>(modules[pair_[0]].decode.lines(rows),
+                                                   modules[pair_[1]].decode.lines(rows));
+      });
+      const std::array<DecodeSums, 2> sums = lines.sum(decodes.pasts());
+      for (std::size_t i = 0; i < sums.size(); ++i) decodes.sums[pair_[i]] = sums[i];
+    } else if (!has_pair_ || m != pair_[1]) {
+      decodes.sums[m] =
+          modules[m].decode.lines(rows).sum(decodes.pasts(), decodes.least_past, true);
+    }
+    decodes.steady = std::min(decodes.steady, decodes.sums[m].steady);
+  }
 }
 
 double ProfileCost::QuickStep::most_of_rank(const Counts& counts) {
@@ -245,10 +339,29 @@ double ProfileCost::QuickStep::roofline_us(const StepPlan& plan, const Counts& c
                 sum);
 }
 
-void ProfileCost::QuickStep::add_rest(const StepPlan& plan, const Counts& counts,
-                                      std::span<const std::int64_t> past, const Shape& shape,
+void ProfileCost::QuickStep::add_rest(const StepPlan& plan, const Rank& counted, const Shape& shape,
                                       const RankShape& rank, TimeAccount& account) {
+  if (model_.setting_.draft_steps > 0 || plan.copies != StepCopies{}) {
+    return find_rest(plan, counted, shape, rank, account);
+  }
+  constexpr int kKeptBits = 9;
+  if (rests_.empty()) rests_.resize(std::size_t{1} << kKeptBits);
+  const std::int64_t rows = rank.tokens(), tokens = counted.counts.tokens;
+  const std::int64_t emitting = counted.counts.emitting;
+  Rest& rest = rests_[place_of({rows, tokens, emitting}, kKeptBits)];
+  if (rest.rows != rows || rest.tokens != tokens || rest.emitting != emitting ||
+      rest.graph != shape.graph) {
+    find_rest(plan, counted, shape, rank, account);
+    rest = {rows, tokens, emitting, shape.graph, account.us};
+  }
+  account.us = rest.us;
+}
+
+void ProfileCost::QuickStep::find_rest(const StepPlan& plan, const Rank& counted,
+                                       const Shape& shape, const RankShape& rank,
+                                       TimeAccount& account) {
   const bool graph = shape.graph;
+  const Counts& counts = counted.counts;
   account.us = tables_[graph].at(rank.tokens(), [&] {
     return sums([&](TimeAccount& a) { model_.tables_time(rank.tokens(), graph, a); });
   });
@@ -257,8 +370,9 @@ void ProfileCost::QuickStep::add_rest(const StepPlan& plan, const Counts& counts
     if (counts.pieces > counts.sequences) {
       model_.attention_time(draft, plan, rank, account);
     } else {
-      const DecodeSums decodes = draft.decode.lines(rank.decode_rows).sum(past, counts.least_past);
-      add(draft, attention_us(draft, rank, {}, decodes), account);
+      const DecodeSums decodes = draft.decode.lines(rank.decode_rows)
+                                     .sum(counted.decodes.pasts(), counted.decodes.least_past);
+      add(draft, attention_us(rank, {}, decodes, 0), account);
     }
     account.add(draft_tables_[graph].at(rank.tokens(), [&] {
       return sums([&](TimeAccount& a) { model_.draft_tables_time(1, rank.tokens(), graph, a); });
@@ -273,11 +387,11 @@ void ProfileCost::QuickStep::add_rest(const StepPlan& plan, const Counts& counts
 void ProfileCost::QuickStep::add_joint(std::span<const StepPlan* const> ranks, const Shape& shape,
                                        TimeAccount& account) {
   const bool covered = joint_is_covered_[shape.graph];
-  // Steps that prefill are of all sizes, but on a single rank nothing else counts.
+  // On a single rank nothing but its tokens counts.
   constexpr std::int64_t kMostTokens = 1 << 15;
-  if (covered && shape.prefills && shape.ranks.size() == 1 && model_.setting_.draft_steps == 0 &&
+  if (covered && shape.ranks.size() == 1 && model_.setting_.draft_steps == 0 &&
       shape.tokens <= kMostTokens) {
-    return account.add(joint_of_prompts_.at(shape.tokens, [&] {
+    return account.add(joint_of_one_[shape.graph].at(shape.tokens, [&] {
       return sums([&](TimeAccount& a) { model_.joint_time({}, shape, a); });
     }));
   }
@@ -303,25 +417,27 @@ bool ProfileCost::QuickStep::keeps(const Shape& shape) {
          decode_rows <= static_cast<std::int64_t>(DecodeGrid::kRowsKept);
 }
 
-// Chunks of one prompt begin where others did: their times in all modules are kept.
+// Chunks of one prompt begin where others did: their times in all modules are kept, each until another
+// one takes its place.
 const ProfileCost::QuickStep::ChunkTimes& ProfileCost::QuickStep::chunk_times(std::int64_t all,
                                                                               std::int64_t tokens,
                                                                               std::int64_t past) {
-  constexpr std::size_t kMostKept = 1 << 15;
-  if (chunks_.size() >= kMostKept) chunks_.clear();
-  const auto [it, is_new] = chunks_.try_emplace({all, tokens, past});
-  if (is_new) {
+  constexpr int kKeptBits = 11;
+  if (chunks_.empty()) chunks_.resize(std::size_t{1} << kKeptBits);
+  Chunk& chunk = chunks_[place_of({all, tokens, past}, kKeptBits)];
+  if (chunk.all != all || chunk.tokens != tokens || chunk.past != past) {
+    ChunkTimes times;
     for (const AttentionModule& module : model_.tables_->attention) {
-      it->second.push_back(model_.prefill_time(module, all, tokens, past));
+      times.push_back(model_.prefill_time(module, all, tokens, past));
     }
+    chunk = {all, tokens, past, times};
   }
-  return it->second;
+  return chunk.times;
 }
 
 // attention_time() of all modules.
-void ProfileCost::QuickStep::add_attention(const StepPlan& plan, std::span<const std::int64_t> past,
-                                           std::int64_t least, const RankShape& rank,
-                                           TimeAccount& account) {
+void ProfileCost::QuickStep::add_attention(const StepPlan& plan, Decodes& decodes,
+                                           const RankShape& rank, TimeAccount& account) {
   const std::vector<AttentionModule>& modules = model_.tables_->attention;
   boost::container::static_vector<SampleSums, 4> prefill_us(modules.size(), SampleSums{});
   if (rank.prefill_tokens > 0) {
@@ -331,60 +447,50 @@ void ProfileCost::QuickStep::add_attention(const StepPlan& plan, std::span<const
       const std::int64_t tokens = piece.tokens.value;
       const ChunkTimes& times = chunk_times(all, tokens, piece.past.value);
       const double share = kernels::real(tokens) / kernels::real(all);
-      for (std::size_t m = 0; m < modules.size(); ++m) {
+      for (std::size_t m = 0; m < times.size(); ++m) {
         prefill_us[m][static_cast<std::size_t>(times[m].kind)] += share * times[m].us;
       }
     }
   }
+  if (decodes.count == 0) {
+    for (std::size_t m = 0; m < modules.size(); ++m) add(modules[m], prefill_us[m], account);
+    return;
+  }
+  find_sums(decodes, rank.decode_rows);
   for (std::size_t m = 0; m < modules.size(); ++m) {
-    DecodeSums decodes;
-    if (!past.empty()) decodes = modules[m].decode.lines(rank.decode_rows).sum(past, least);
-    add(modules[m], attention_us(modules[m], rank, prefill_us[m], decodes), account);
+    add(modules[m], attention_us(rank, prefill_us[m], decodes.sums[m], single_row_us_[m]), account);
   }
 }
 
 StepTime ProfileCost::QuickStep::time(std::span<const StepPlan* const> ranks) {
-  V4CAP_CHECK(static_cast<std::int64_t>(ranks.size()) == model_.setting_.data_parallel,
-              std::to_string(ranks.size()) + " plans for " +
-                  std::to_string(model_.setting_.data_parallel) + " attention ranks");
-  ranks_.resize(ranks.size());
-  shape_.ranks.resize(ranks.size());
-  for (std::size_t i = 0; i < ranks.size(); ++i) {
-    const Counts& counts = ranks_[i].counts = count(*ranks[i], ranks_[i].past);
-    shape_.ranks[i] = {.sequences = counts.sequences,
-                       .decode_rows = counts.decode_tokens,
-                       .draft_rows = 0,
-                       .prefill_tokens = counts.tokens - counts.decode_tokens};
-  }
-  model_.complete(shape_);
-  if (!keeps(shape_)) return model_.step_time(ranks);
-  TimeAccount slowest;
+  if (memory_ == nullptr) memory_ = std::make_unique<Memory>();
+  if (!count(ranks, *memory_)) return model_.step_time(ranks);
+  const Shape& shape = memory_->shape;
+  SourceUs slowest{};
   double slowest_us = 0, most_s = 0;
   RankTokens all, most;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
-    const Counts& counts = ranks_[i].counts;
+    Rank& rank = memory_->ranks[i];
+    const Counts& counts = rank.counts;
     if (counts.pieces == 0) continue;
-    const std::span<const std::int64_t> past(ranks_[i].past.data(),
-                                             static_cast<std::size_t>(counts.sequences));
     all.tokens += counts.tokens;
     all.sequences += counts.sequences;
     most.tokens = std::max(most.tokens, counts.tokens);
     most.sequences = std::max(most.sequences, counts.sequences);
     most_s = std::max(most_s, most_of_rank(counts));
     TimeAccount account{.transferred = model_.transferred_};
-    add_rest(*ranks[i], counts, past, shape_, shape_.ranks[i], account);
-    add_attention(*ranks[i], past, counts.least_past, shape_.ranks[i], account);
+    add_rest(*ranks[i], rank, shape, shape.ranks[i], account);
+    add_attention(*ranks[i], rank.decodes, shape.ranks[i], account);
     const double us = account.total();
     if (us <= slowest_us) continue;
-    slowest = account;
+    slowest = account.us;
     slowest_us = us;
   }
   V4CAP_CHECK(slowest_us > 0, "an empty plan takes no step");
-  TimeAccount step{.transferred = model_.transferred_};
-  step.add(slowest.us);
-  add_joint(ranks, shape_, step);
+  TimeAccount step{.us = slowest, .transferred = model_.transferred_};
+  add_joint(ranks, shape, step);
   if (!is_above(step.total(), most_s + most_of_joint(all, most))) return model_.step_time(ranks);
-  return model_.with_host(step.us, shape_);
+  return model_.with_host(step.us, shape);
 }
 
 StepTime ProfileCost::quick_time(std::span<const StepPlan* const> ranks) const {

@@ -96,6 +96,9 @@ struct AttentionModule {
   // Layers that keep a window only run the HCA module at a context of one window: they have its
   // projections, and nothing compressed to read. That is as far as the lines of `decode` reach.
   bool window_only;
+
+  // Of one row that decodes, at no context.
+  double single_row_us() const { return decode.row(1).at(1).us; }
 };
 
 struct ProfileTables {

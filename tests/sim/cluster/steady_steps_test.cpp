@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <boost/random/uniform_int_distribution.hpp>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/cluster/run_scenario.h"
@@ -199,6 +201,73 @@ TEST_CASE("steady steps: a run of measured decode steps is each of them, to the 
       }
       CHECK(equal);
     }
+  }
+}
+
+TEST_CASE("steady steps: a step that goes on from the one before takes what it takes alone") {
+  for (const std::string& rest : std::vector<std::string>{
+           "model: deepseek-v4-flash\ndeployment: {tensor_parallel: 4}\n",
+           "model: deepseek-v4-pro\ndeployment: {tensor_parallel: 8}\nkv_cache: {layout: sglang}\n",
+           "model: deepseek-v4-pro\ndeployment: {data_parallel: 2, tensor_parallel: 4}\n"}) {
+    CAPTURE(rest);
+    const Scenario scenario = scenario_of(rest);
+    const ScenarioCost cost = make_cost(scenario);
+    RandomEngine random = RandomStreams(11).stream("steps");
+    const auto draw = [&](std::int64_t low, std::int64_t high) {
+      return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
+    };
+    const auto ranks = static_cast<std::size_t>(scenario.deployment.data_parallel);
+    std::vector<std::vector<std::int64_t>> decoding(ranks);
+    bool equal = true;
+    for (int step = 0; step < 3000; ++step) {
+      std::vector<StepPlan> plans(ranks);
+      const std::int64_t further = draw(0, 20) == 0 ? draw(0, 300) : 1;
+      for (std::size_t i = 0; i < ranks; ++i) {
+        std::vector<std::int64_t>& past = decoding[i];
+        for (std::int64_t& tokens : past) tokens += further;
+        // Now and then somebody comes, ends, changes places, stands by or begins anew.
+        if (past.empty() || draw(0, 5) == 0)
+          past.push_back(draw(1, std::int64_t{1} << draw(1, 16)));
+        const auto any = [&] { return past.begin() + draw(0, std::ssize(past) - 1); };
+        if (draw(0, 6) == 0 && past.size() > 1) past.erase(any());
+        if (draw(0, 30) == 0) std::swap(*any(), *any());
+        if (draw(0, 30) == 0) --*any();
+        if (draw(0, 30) == 0) *any() = draw(1, 4096);
+        for (const std::int64_t tokens : past) {
+          plans[i].pieces.push_back({0, PieceKind::decode, true, Tokens{tokens}, Tokens{1}});
+        }
+        for (std::int64_t chunks = draw(-2, 2); chunks > 0; --chunks) {
+          plans[i].pieces.push_back({0, PieceKind::prefill, draw(0, 1) == 0, Tokens{draw(0, 8000)},
+                                     Tokens{draw(1, 600)}});
+        }
+      }
+      std::vector<const StepPlan*> all;
+      bool decodes_only = true;
+      for (const StepPlan& plan : plans) {
+        all.push_back(&plan);
+        decodes_only = decodes_only && plan.pieces.back().kind == PieceKind::decode;
+      }
+      const auto same_time = [&](const StepTime& fast) {
+        const StepTime plain = cost.model->step_time(all);
+        return fast.total == plain.total && fast.gpu == plain.gpu && fast.host == plain.host &&
+               fast.clamped == plain.clamped && same(fast.share, plain.share);
+      };
+      if (!decodes_only || draw(0, 1) == 0) {
+        equal = equal && same_time(cost.model->quick_time(all));
+        continue;
+      }
+      const auto run = cost.model->decode_run(all);
+      for (std::int64_t steps = draw(1, 40); steps > 0; --steps) {
+        equal = equal && same_time(run->next());
+        for (std::size_t i = 0; i < ranks; ++i) {
+          for (StepPiece& piece : plans[i].pieces) piece.past += Tokens{1};
+          if (steps > 1) {
+            for (std::int64_t& tokens : decoding[i]) ++tokens;
+          }
+        }
+      }
+    }
+    CHECK(equal);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/random/uniform_int_distribution.hpp>
 #include <cmath>
 
@@ -89,6 +90,39 @@ TEST_CASE(
     }
   }
   CHECK(steady > 100);
+}
+
+TEST_CASE("decode lines: sums of two modules made together are those of each") {
+  Draw draw;
+  const SampleGrid grid = made_grid(Interpolation::linear);
+  std::int64_t steady = 0, kinds = 0;
+  for (int trial = 0; trial < 200; ++trial) {
+    const auto lines = [&] {
+      return DecodeLines(grid.row(static_cast<double>(draw(1, 40))),
+                         draw(0, 2) == 0 ? 127 : kNoEnd);
+    };
+    const DecodeLines a = lines(), b = lines();
+    const PairedDecodeLines both(a, b);
+    std::vector<std::int64_t> past(static_cast<std::size_t>(draw(1, 12)));
+    for (std::int64_t& tokens : past) tokens = draw(0, std::int64_t{1} << draw(1, 20));
+    const DecodeSums of_a = a.sum(past, 0, true), of_b = b.sum(past, 0, true);
+    const std::array<DecodeSums, 2> sums = both.sum(past);
+    CHECK(sums[0].us == of_a.us);
+    CHECK(sums[1].us == of_b.us);
+    CHECK(sums[0].slope == of_a.slope);
+    CHECK(sums[1].slope == of_b.slope);
+    CHECK(sums[0].steady == std::min(of_a.steady, of_b.steady));
+    CHECK(sums[1].steady == sums[0].steady);
+    steady += sums[0].steady > 1 ? 1 : 0;
+    kinds += std::ranges::count_if(of_a.us, [](ExactUs us) { return us != 0; }) > 1 ? 1 : 0;
+    DecodeSums later = sums[0];
+    const std::int64_t steps = std::min<std::int64_t>(later.steady, 1000) - 1;
+    later.go_on(steps);
+    for (std::int64_t& tokens : past) tokens += steps;
+    CHECK(later.us == a.sum(past).us);
+  }
+  CHECK(steady > 100);
+  CHECK(kinds > 20);
 }
 
 TEST_CASE("decode lines: sums that fill more than 64 bits become the nearest double") {
