@@ -53,6 +53,7 @@ SampleGrid::SampleGrid(std::vector<Interpolation> axes, std::vector<Sample> samp
     : interpolation_(std::move(axes)) {
   const std::size_t n = interpolation_.size();
   V4CAP_CHECK(n >= 1 && n <= kSampleAxesMax && !samples.empty(), std::to_string(n));
+  is_linear_3_ = n == 3 && std::ranges::count(interpolation_, Interpolation::linear) == 3;
   // Files have them in order.
   if (!std::ranges::is_sorted(samples, {}, &Sample::at)) {
     std::ranges::sort(samples, {}, &Sample::at);
@@ -188,6 +189,36 @@ SampleGrid::Part SampleGrid::within(std::size_t level, std::size_t list, const Q
           sides.low.state | sides.high.state | kBetween};
 }
 
+template <std::size_t kLevel>
+inline bool SampleGrid::inside(std::size_t list, const std::array<double, 3>& x,
+                               const std::array<std::size_t, 3>& bucket, Part& part) const {
+  const auto below = [&](std::size_t node, Part& of_node) {
+    if constexpr (kLevel == 2) {
+      of_node = {us_[node], 0};
+      return true;
+    } else {
+      return inside<kLevel + 1>(node, x, bucket, of_node);
+    }
+  };
+  const Level& here = levels_[kLevel];
+  const auto [begin, end] = siblings(kLevel, list);
+  const double own = x[kLevel];
+  std::size_t high = begin + here.at_or_below[list * kBuckets + bucket[kLevel]];
+  while (high < end && here.x[high] <= own) ++high;
+  if (high == begin) {
+    if (!below(begin, part)) return false;
+    part.state |= kBetween | kOutside;
+    return true;
+  }
+  const double x0 = here.x[high - 1];
+  if (x0 == own) return below(high - 1, part);
+  Part low, above;
+  if (high == end || !below(high - 1, low) || !below(high, above)) return false;
+  part = {low.us + (above.us - low.us) * ((own - x0) / (here.x[high] - x0)),
+          low.state | above.state | kBetween};
+  return true;
+}
+
 SampleGrid::Part SampleGrid::above(std::size_t level, std::size_t list, const Query& q) const {
   const Level& here = levels_[level];
   const auto [begin, end] = siblings(level, list);
@@ -251,9 +282,17 @@ void SampleGrid::clamp(std::size_t level, std::size_t node, Point& q) const {
 
 SampleTime SampleGrid::at(std::span<const double> point) const {
   V4CAP_CHECK(point.size() == axes(), std::to_string(point.size()));
-  Point q{};
-  std::ranges::copy(point, q.begin());
-  const Part part = within(0, 0, query(q));
+  Part part;
+  const auto is_inside = [&] {
+    if (point.size() != 3) return false;
+    const std::array<double, 3> x{point[0], point[1], point[2]};
+    return inside<0>(0, x, {bucket_of(x[0]), bucket_of(x[1]), bucket_of(x[2])}, part);
+  };
+  if (!is_linear_3_ || !is_inside()) {
+    Point q{};
+    std::ranges::copy(point, q.begin());
+    part = within(0, 0, query(q));
+  }
   const SampleKind kind = (part.state & kOutside) != 0   ? SampleKind::extrapolated
                           : (part.state & kBetween) != 0 ? SampleKind::interpolated
                                                          : SampleKind::measured;

@@ -142,6 +142,11 @@ class SampleGrid {
   std::pair<std::size_t, std::size_t> siblings(std::size_t level, std::size_t list) const;
   std::size_t first_above(std::size_t level, std::size_t list, const Query& q) const;
   Part within(std::size_t level, std::size_t list, const Query& q) const;
+  // within() of a grid of three linear axes, where the point is not above the last value of any list on
+  // its way; false where it is.
+  template <std::size_t kLevel>
+  bool inside(std::size_t list, const std::array<double, 3>& x,
+              const std::array<std::size_t, 3>& bucket, Part& part) const;
   Part within_leaves(std::size_t list, const Query& q) const;
   Part above(std::size_t level, std::size_t list, const Query& q) const;
   Part child(std::size_t level, std::size_t node, const Query& q) const;
@@ -154,6 +159,7 @@ class SampleGrid {
   std::vector<Interpolation> interpolation_;
   std::array<Level, kSampleAxesMax> levels_;
   std::vector<double> us_, log_us_;  // of the leaves
+  bool is_linear_3_ = false;         // three axes, all of them linear
 };
 
 // Makes times never fall along `axis`: where all other values are equal, each sample is raised to
