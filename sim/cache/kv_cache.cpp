@@ -283,8 +283,9 @@ void KvCache::commit(CachedSequence& sequence, Tokens length) {
     if (observer_ != nullptr) {
       observer_->committed(sequence.tag, appended.cursor, begin, full, appended.adopted);
     }
-    own_ -= blocks_charge(begin, full);
-    written_ += blocks_charge(begin + appended.adopted, full);
+    const KindBytes all = blocks_charge(begin, full);
+    own_ -= all;
+    written_ += appended.adopted == 0 ? all : blocks_charge(begin + appended.adopted, full);
     if (tiers_ != nullptr) use_blocks(sequence, begin + appended.adopted, full);
     sequence.cursor = appended.cursor;
     sequence.own -= full - begin;

@@ -109,7 +109,7 @@ NodeId PrefixIndex::find_child(NodeId parent, std::int64_t key) const {
 PrefixIndex::Match PrefixIndex::match(std::span<const KeyRun> keys, std::int64_t blocks) const {
   Match match;
   KeyCursor wanted(keys, 0);
-  while (match.blocks < blocks && !wanted.done()) {
+  while (match.blocks < blocks && !wanted.done() && nodes_[match.node].children > 0) {
     const NodeId child = find_child(match.node, wanted.key());
     if (child == kRootNode) break;
     const Node& node = nodes_[child];
@@ -188,7 +188,9 @@ PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun>
   Appended result{cursor, 0};
   KeyCursor wanted(keys, begin);
   while (begin < end) {
-    if (const NodeId child = find_child(result.cursor, wanted.key()); child != kRootNode) {
+    const bool is_leaf = nodes_[result.cursor].children == 0;
+    const NodeId child = is_leaf ? kRootNode : find_child(result.cursor, wanted.key());
+    if (child != kRootNode) {
       KeyCursor present(nodes_[child].keys, 0);
       const std::int64_t n = common_blocks(wanted, present, end - begin);
       result.cursor = n < nodes_[child].count ? split(child, n) : child;
@@ -198,16 +200,15 @@ PrefixIndex::Appended PrefixIndex::append(NodeId cursor, std::span<const KeyRun>
       continue;
     }
     // Nothing hangs below and nobody else uses the last node: it grows. Otherwise a child is born.
-    if (result.cursor == kRootNode || nodes_[result.cursor].refs > 1 ||
-        nodes_[result.cursor].children > 0) {
-      const NodeId child = new_node();
-      nodes_[child].parent = result.cursor;
-      nodes_[child].begin = begin;
-      nodes_[child].refs = 1;
+    if (result.cursor == kRootNode || nodes_[result.cursor].refs > 1 || !is_leaf) {
+      const NodeId born = new_node();
+      nodes_[born].parent = result.cursor;
+      nodes_[born].begin = begin;
+      nodes_[born].refs = 1;
       ++nodes_[result.cursor].children;
-      children_.emplace(ChildKey{result.cursor, wanted.key()}, child);
-      if (observer_ != nullptr) observer_->node_added(child, result.cursor);
-      result.cursor = child;
+      children_.emplace(ChildKey{result.cursor, wanted.key()}, born);
+      if (observer_ != nullptr) observer_->node_added(born, result.cursor);
+      result.cursor = born;
     }
     Node& node = nodes_[result.cursor];
     copy_keys(wanted, end - begin, node.keys);

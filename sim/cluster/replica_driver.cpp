@@ -156,7 +156,12 @@ std::int64_t ReplicaDriver::start_step(SimTime now, SimTime horizon, bool ahead)
 }
 
 inline void ReplicaDriver::sample(SimTime now) {
-  if (occupancy_.due()) {
+  const bool due = occupancy_.due();
+  if (due || !rank_occupancy_.empty()) sample_due(now, due);
+}
+
+void ReplicaDriver::sample_due(SimTime now, bool due) {
+  if (due) {
     occupancy_.add({now, replica_.in_use(), replica_.cached(),
                     static_cast<std::int64_t>(replica_.running()),
                     static_cast<std::int64_t>(replica_.waiting())});
@@ -410,12 +415,14 @@ Duration& ReplicaDriver::binding_of(std::span<const StepPlan* const> ranks) {
     case WaitReason::nothing_waits:
       break;
   }
-  std::int64_t decodes = 0, others = 0;
+  std::int64_t decodes = 0, all = 0;
   for (const StepPlan* plan : ranks) {
     for (const StepPiece& piece : plan->pieces) {
-      (piece.kind == PieceKind::decode ? decodes : others) += piece.tokens.value;
+      all += piece.tokens.value;
+      decodes += piece.kind == PieceKind::decode ? piece.tokens.value : 0;
     }
   }
+  const std::int64_t others = all - decodes;
   return others > decodes ? binding.nothing_waits_prefill : binding.nothing_waits_decode;
 }
 

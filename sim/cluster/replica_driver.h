@@ -186,6 +186,7 @@ class ReplicaDriver final : public RouteTarget {
   void see_tokens(SimTime now, std::vector<RequestRecord>& ended);
   void explain(std::span<const StepPlan* const> ranks, const StepTime& time);
   void sample(SimTime now);
+  void sample_due(SimTime now, bool due);
   static std::int64_t sequences_of(std::span<const StepPlan* const> ranks);
   Duration& binding_of(std::span<const StepPlan* const> ranks);
   void add_step(const StepTime& time, std::int64_t sequences, Duration& binding);

@@ -219,6 +219,7 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
 bool Simulation::go_apart() {
   if (!workload_.independent()) return false;
   SimTime until = cluster_->apart_until();
+  if (until == kSimStart) return false;
   if (backlog_) until = std::min(until, backlog_->next());
   if (next().at >= until) return false;
   const std::int64_t before = arrived_, ended_before = ended_;

@@ -155,14 +155,33 @@ void Engine::finish_step(SimTime now, std::vector<RequestRecord>& ended) {
   V4CAP_CHECK(step_open_, "no step is open");
   V4CAP_CHECK(not_seen_.empty(), "a step was finished before the last one's tokens were seen");
   if (cache_->tiers() != nullptr && now != kNotSeenYet) cache_->tiers()->set_time(now);
-  for (const StepPiece& piece : plan_.pieces) {
-    if (!finish_quietly(piece)) finish_piece(piece, now, ended);
+  if (limits_.draft_tokens > 0) {
+    finish_pieces<true>(now, ended);
+  } else {
+    finish_pieces<false>(now, ended);
   }
   step_open_ = false;
 }
 
+template <bool kDrafts>
+void Engine::finish_pieces(SimTime now, std::vector<RequestRecord>& ended) {
+  std::int64_t quiet_steps = 0;
+  Tokens quiet_tokens;
+  for (const StepPiece& piece : plan_.pieces) {
+    if (finish_quietly<kDrafts>(piece)) {
+      ++quiet_steps;
+      if constexpr (kDrafts) quiet_tokens += slots_[piece.request].computed - piece.past;
+    } else {
+      finish_piece(piece, now, ended);
+    }
+  }
+  decode_steps_ += quiet_steps;
+  decoded_ += kDrafts ? quiet_tokens : Tokens{quiet_steps};
+}
+
 // A decode of which nobody has to be told: neither its first tokens nor its last, none that was
-// computed before, none that completes anything in the cache.
+// computed before, none that completes anything in the cache. Whoever asks counts it.
+template <bool kDrafts>
 inline bool Engine::finish_quietly(const StepPiece& piece) {
   LiveRequest& request = slots_[piece.request];
   const Tokens past = piece.past;
@@ -171,14 +190,12 @@ inline bool Engine::finish_quietly(const StepPiece& piece) {
     return false;
   }
   Tokens kept{1};
-  if (limits_.draft_tokens > 0) kept = acceptance_.tokens(request.id, request.decode_steps);
+  if constexpr (kDrafts) kept = acceptance_.tokens(request.id, request.decode_steps);
   const Tokens generated = request.generated + kept, computed = past + kept;
   if (generated >= request.output || computed > request.quiet_until) return false;
   ++request.decode_steps;
   request.generated = generated;
   request.computed = request.reached = computed;
-  ++decode_steps_;
-  decoded_ += kept;
   return true;
 }
 

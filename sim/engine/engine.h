@@ -174,7 +174,10 @@ class Engine final : public RouteTarget {
   void check_drained() const;
 
  private:
+  template <bool kDrafts>
   bool finish_quietly(const StepPiece& piece);
+  template <bool kDrafts>
+  void finish_pieces(SimTime now, std::vector<RequestRecord>& ended);
   void finish_piece(const StepPiece& piece, SimTime now, std::vector<RequestRecord>& ended);
   void wait_again(RequestIndex slot);
   void emit_tokens(LiveRequest& request, Tokens tokens, SimTime now);

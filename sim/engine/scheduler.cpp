@@ -1,6 +1,7 @@
 #include "sim/engine/scheduler.h"
 
 #include <algorithm>
+#include <array>
 
 #include "sim/engine/scheduler_traits.h"
 
@@ -53,27 +54,25 @@ std::size_t Batch::decode_quietly(std::size_t i) {
   if (budget_ <= Tokens{0}) return 0;
   const auto allowed = static_cast<std::size_t>((budget_.value - 1) / rows.value + 1);
   const std::size_t most = std::min(allowed, running_.size() - i);
-  std::vector<StepPiece>& pieces = plan_.pieces;
-  const std::size_t before = pieces.size();
-  constexpr std::size_t kAtATime =
-      64;  // pieces that are made before it is known that they are needed
+  constexpr std::size_t kAtATime = 64;
+  // Before it is known that they are needed.
+  static constinit thread_local std::array<StepPiece, kAtATime> made{};
   const RequestIndex* const first = running_.data() + i;
   LiveRequest* const slots = slots_.data();
   std::size_t n = 0;
   for (bool quiet = true; quiet && n < most;) {
     const std::size_t end = std::min(n + kAtATime, most);
-    pieces.resize(before + end);
-    StepPiece* const made = pieces.data() + before;
+    StepPiece* next = made.data();
     for (; n < end; ++n) {
       LiveRequest& request = slots[first[n]];
       const Tokens after = request.computed + rows;
       quiet = request.state == RequestState::decoding && after <= request.quiet_until;
       if (!quiet) break;
       request.points_reserved = std::max(request.points_reserved, after);
-      made[n] = {first[n], PieceKind::decode, true, request.computed, rows};
+      *next++ = {first[n], PieceKind::decode, true, request.computed, rows};
     }
+    plan_.pieces.insert(plan_.pieces.end(), made.data(), next);
   }
-  pieces.resize(before + n);
   budget_ -= rows * static_cast<std::int64_t>(n);
   return n;
 }
