@@ -42,10 +42,16 @@ std::string read_text_file(const std::string& path) {
   if (!std::filesystem::is_regular_file(status)) refuse("expected a regular file");
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(std::string("cannot be read: ") + std::strerror(errno));
-  std::string text(kYamlBytesMax + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (stream.bad()) refuse("cannot be read");
-  text.resize(static_cast<std::size_t>(stream.gcount()));
+  std::string text;
+  constexpr std::size_t kPart = 16384;
+  for (std::size_t got = kPart; got == kPart && text.size() <= kYamlBytesMax;) {
+    const std::size_t had = text.size();
+    text.resize(had + kPart);
+    stream.read(text.data() + had, static_cast<std::streamsize>(kPart));
+    if (stream.bad()) refuse("cannot be read");
+    got = static_cast<std::size_t>(stream.gcount());
+    text.resize(had + got);
+  }
   if (text.size() > kYamlBytesMax) refuse("expected at most 1 MiB of YAML, the file is larger");
   return text;
 }

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 #include "sim/config/data_files.h"
 #include "tests/temp_dir.h"
 
@@ -122,6 +124,41 @@ TEST_CASE("a profile gives its families, series and times") {
   CHECK(p.host->graph_max_batch == 64);
   CHECK_FALSE(p.host->overlapped);
   CHECK_FALSE(loaded(kYaml.substr(0, kYaml.find("host:")), kCsv).host.has_value());
+}
+
+TEST_CASE("numbers of a table of samples are the nearest doubles, however they are written") {
+  const auto us_of = [](const std::string& text) {
+    const Profile p = loaded(kYaml, replaced(kCsv, "4096,5.1", "4096," + text));
+    return p.find("all_reduce")->series.front().grid.at(std::vector<double>{4096}).us;
+  };
+  for (const char* text : {"5.1",
+                           "0.1",
+                           "3",
+                           "120.0",
+                           "98.16",
+                           "0.000000000001",
+                           "9007199.254741",
+                           "99999999999999",
+                           "1.2345678901234",
+                           "4.35",
+                           "2.675",
+                           "1.005",
+                           ".5",
+                           "5.",
+                           "00.25",
+                           "1e3",
+                           "2.5E-3",
+                           "0.30000000000000004",
+                           "123456789.12345678",
+                           "1.7976931348623157"}) {
+    CAPTURE(text);
+    CHECK(us_of(text) == std::strtod(text, nullptr));
+  }
+  for (const char* text :
+       {".", "1.2.3", "-1", "+1", "1,", "0x10", "inf", "nan", "1e400", "", "1 "}) {
+    CAPTURE(text);
+    CHECK(error_of(kYaml, replaced(kCsv, "4096,5.1", std::string("4096,") + text)) != "accepted");
+  }
 }
 
 struct Broken {
