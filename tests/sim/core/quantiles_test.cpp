@@ -85,5 +85,25 @@ TEST_CASE("a long sample is described as its sorted values are, whatever its ord
   }
 }
 
+TEST_CASE("a long sample of numbers that differ in their last bits alone is sorted, too") {
+  RandomEngine random = RandomStreams(6).stream("last bits");
+  for (const int few : {0, 1, 100}) {  // of them differ, or all
+    std::vector<double> sample;
+    for (int i = 0; i < 20'000; ++i) {
+      const bool differs = few == 0 || i % (20'000 / few) == 0;
+      sample.push_back(differs ? 1 + static_cast<double>(random() % 1'000'000) * 0x1p-52 : 1.0);
+    }
+    std::vector<double> sorted = sample;
+    std::sort(sorted.begin(), sorted.end());
+    const Distribution d = describe(sample);
+    CHECK(d.min == sorted.front());
+    CHECK(d.max == sorted.back());
+    CHECK(d.p1 == quantile_of_sorted(sorted, 0.01));
+    CHECK(d.p25 == quantile_of_sorted(sorted, 0.25));
+    CHECK(d.p50 == quantile_of_sorted(sorted, 0.50));
+    CHECK(d.p99 == quantile_of_sorted(sorted, 0.99));
+  }
+}
+
 }  // namespace
 }  // namespace v4cap
