@@ -12,8 +12,8 @@
 //   written_bytes
 //   evicted_bytes
 //   tiers                only with tiers below GPU memory: gpu_hit_tokens, hit tokens that were on
-//                        the GPU, where requests are lost at least so many; load_wait_s, by which steps became longer; and by tier its books
-//                        (sim/output/record.h)
+//                        the GPU, where requests are lost at least so many; load_wait_s, by which
+//                        steps became longer; and by tier its books (sim/output/record.h)
 //   tok_s_per_gpu        prompt tokens served from cache, prompt tokens computed, generated tokens
 //   time_share           fractions of the simulated step time by where they came from
 //   binding_constraint   verdict.h

@@ -45,16 +45,23 @@ std::vector<fs::path> recorded_replays(bool of_traces) {
   return found;
 }
 
-// Of a simulation of what was replayed, which may have had fewer requests than the scenario asks for now.
+// Its entry in exec/measured/GPU.json.
+boost::json::value entry_of(const fs::path& recorded) {
+  const boost::json::value measured =
+      boost::json::parse(file_text(recorded.parent_path().string() + ".json"));
+  for (const auto& run : measured.at("runs").as_array()) {
+    if (run.at("scenario").as_string() == recorded.filename().string()) return run;
+  }
+  FAIL("exec/measured says nothing of " << recorded.string());
+  return {};
+}
+
+// Of a simulation of what was replayed.
 std::vector<std::string> simulation_of(const fs::path& recorded) {
-  std::vector<std::string> arguments = {
-      "simulate", scenario_of(recorded).string(), "--set",
-      "hardware=hgx-" + recorded.parent_path().filename().string(), "--quiet"};
-  if (file_text(scenario_of(recorded).string()).find("max_requests:") != std::string::npos) {
-    const auto summary = boost::json::parse(file_text((recorded / "summary.json").string()));
-    const auto requests = summary.at("requests").to_number<std::int64_t>();
-    arguments.insert(arguments.end(),
-                     {"--set", "workload.max_requests=" + std::to_string(requests)});
+  std::vector<std::string> arguments = {"simulate", scenario_of(recorded).string(), "--quiet"};
+  const boost::json::value entry = entry_of(recorded);
+  for (const auto& setting : entry.at("settings").as_array()) {
+    arguments.insert(arguments.end(), {"--set", std::string(setting.as_string())});
   }
   if (of_a_trace(recorded)) {
     arguments.insert(arguments.end(), {"--traces", (data_dir() / "traces").string()});
@@ -79,35 +86,31 @@ void check_decisions(const fs::path& recorded) {
 // How many errors exec/measured/GPU.json holds of this replay, each as a simulation has it now.
 int check_errors(const fs::path& recorded) {
   CAPTURE(recorded.string());
-  const boost::json::value measured =
-      boost::json::parse(file_text(recorded.parent_path().string() + ".json"));
+  const boost::json::value entry = entry_of(recorded);
   int compared = 0;
-  for (const auto& run : measured.at("runs").as_array()) {
-    if (run.at("scenario").as_string() != recorded.filename().string()) continue;
-    for (const auto& against : run.at("against").as_array()) {
-      const TempDir dir;
-      std::vector<std::string> arguments = simulation_of(recorded);
-      arguments.insert(arguments.end(),
-                       {"--set", "profile=" + std::string(against.at("profile").as_string()),
-                        "--out", dir / "simulated"});
-      const ProgramRun simulated = run_v4cap(arguments);
-      CAPTURE(simulated.err);
-      REQUIRE(simulated.code == ExitCode::done);
-      std::vector<std::string> comparing = {"compare", recorded.string(), dir / "simulated",
-                                            "--json"};
-      if (of_a_trace(recorded)) {
-        comparing.insert(comparing.end(), {"--traces", (data_dir() / "traces").string()});
-      }
-      const ProgramRun o = run_v4cap(comparing);
-      REQUIRE(o.code == ExitCode::done);
-      const boost::json::value document = boost::json::parse(o.out);
-      for (const auto& [name, error] : against.at("errors").as_object()) {
-        CAPTURE(std::string(name));
-        if (error.is_null()) continue;
-        const double now = document.at("figures").at(name).at("error").to_number<double>();
-        CHECK(std::abs(now - error.to_number<double>()) < 6e-4);
-        ++compared;
-      }
+  for (const auto& against : entry.at("against").as_array()) {
+    const TempDir dir;
+    std::vector<std::string> arguments = simulation_of(recorded);
+    arguments.insert(arguments.end(),
+                     {"--set", "profile=" + std::string(against.at("profile").as_string()), "--out",
+                      dir / "simulated"});
+    const ProgramRun simulated = run_v4cap(arguments);
+    CAPTURE(simulated.err);
+    REQUIRE(simulated.code == ExitCode::done);
+    std::vector<std::string> comparing = {"compare", recorded.string(), dir / "simulated",
+                                          "--json"};
+    if (of_a_trace(recorded)) {
+      comparing.insert(comparing.end(), {"--traces", (data_dir() / "traces").string()});
+    }
+    const ProgramRun o = run_v4cap(comparing);
+    REQUIRE(o.code == ExitCode::done);
+    const boost::json::value document = boost::json::parse(o.out);
+    for (const auto& [name, error] : against.at("errors").as_object()) {
+      CAPTURE(std::string(name));
+      if (error.is_null()) continue;
+      const double now = document.at("figures").at(name).at("error").to_number<double>();
+      CHECK(std::abs(now - error.to_number<double>()) < 6e-4);
+      ++compared;
     }
   }
   return compared;

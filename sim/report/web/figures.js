@@ -105,7 +105,12 @@ const FIGURES = [
   },
   {name: 'tiers.gpu_hit_tokens', group: 'Cache', label: 'hit in GPU memory', unit: 'tokens'},
   {name: 'tiers.load_wait_s', group: 'Cache', label: 'steps waited for tiers', unit: 's'},
-  {name: 'kv_capacity_gib', group: 'Memory, one GPU of each KV cache', label: 'KV capacity', unit: 'GiB'},
+  {
+    name: 'kv_capacity_gib',
+    group: 'Memory, one GPU of each KV cache',
+    label: 'KV capacity',
+    unit: 'GiB',
+  },
   {name: 'cluster.gpu_hours', group: 'Replicas', label: 'GPUs held', unit: 'GPU h'},
   {name: 'cluster.disturbances', group: 'Replicas', label: 'faults and planned restarts'},
   {name: 'cluster.lost_requests', group: 'Replicas', label: 'requests lost with a replica'},

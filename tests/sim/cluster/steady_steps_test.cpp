@@ -164,37 +164,56 @@ TEST_CASE("steady steps: with measured modules, layers and rooflines") {
   }
 }
 
+// A deployment whose steps have measured times, with all its attention ranks, and numbers at random.
+class MeasuredWorld {
+ public:
+  explicit MeasuredWorld(const std::string& text)
+      : scenario_(scenario_of(text)), cost_(make_cost(scenario_)) {}
+
+  std::size_t ranks() const { return static_cast<std::size_t>(scenario_.deployment.data_parallel); }
+  const CostModel& model() const { return *cost_.model; }
+  std::int64_t draw(std::int64_t low, std::int64_t high) {
+    return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random_);
+  }
+  // To the last bit what these plans take by themselves.
+  bool takes(const StepTime& time, const std::vector<const StepPlan*>& plans) const {
+    const StepTime plain = cost_.model->step_time(plans);
+    return time.total == plain.total && time.gpu == plain.gpu && time.host == plain.host &&
+           time.clamped == plain.clamped && same(time.share, plain.share);
+  }
+
+ private:
+  Scenario scenario_;
+  ScenarioCost cost_;
+  RandomEngine random_ = RandomStreams(7).stream("steps");
+};
+
+const std::vector<std::string> kMeasuredWorlds = {
+    "model: deepseek-v4-flash\ndeployment: {tensor_parallel: 4}\n",
+    "model: deepseek-v4-pro\ndeployment: {tensor_parallel: 8}\nkv_cache: {layout: sglang}\n",
+    "model: deepseek-v4-pro\ndeployment: {data_parallel: 4, tensor_parallel: 2}\n"};
+
 TEST_CASE("steady steps: a run of measured decode steps is each of them, to the last bit") {
-  for (const std::string& rest : std::vector<std::string>{
-           "model: deepseek-v4-flash\ndeployment: {tensor_parallel: 4}\n",
-           "model: deepseek-v4-pro\ndeployment: {tensor_parallel: 8}\nkv_cache: {layout: sglang}\n",
-           "model: deepseek-v4-pro\ndeployment: {data_parallel: 4, tensor_parallel: 2}\n"}) {
-    CAPTURE(rest);
-    const Scenario scenario = scenario_of(rest);
-    const ScenarioCost cost = make_cost(scenario);
-    RandomEngine random = RandomStreams(7).stream("contexts");
-    const auto draw = [&](std::int64_t low, std::int64_t high) {
-      return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
-    };
+  for (const std::string& text : kMeasuredWorlds) {
+    CAPTURE(text);
+    MeasuredWorld world(text);
     for (int trial = 0; trial < 30; ++trial) {
-      std::vector<StepPlan> plans(static_cast<std::size_t>(scenario.deployment.data_parallel));
+      std::vector<StepPlan> plans(world.ranks());
       for (StepPlan& plan : plans) {
         // From no context on, around the window and far beyond what was measured.
-        const std::int64_t longest = std::int64_t{1} << draw(1, 20);
-        for (std::int64_t n = draw(&plan == &plans.front() ? 1 : 0, 40); n > 0; --n) {
-          plan.pieces.push_back({0, PieceKind::decode, true, Tokens{draw(1, longest)}, Tokens{1}});
+        const std::int64_t longest = std::int64_t{1} << world.draw(1, 20);
+        for (std::int64_t n = world.draw(&plan == &plans.front() ? 1 : 0, 40); n > 0; --n) {
+          plan.pieces.push_back(
+              {0, PieceKind::decode, true, Tokens{world.draw(1, longest)}, Tokens{1}});
         }
       }
       std::vector<const StepPlan*> ranks;
       for (const StepPlan& plan : plans) ranks.push_back(&plan);
-      const auto run = cost.model->decode_run(ranks);
+      const auto run = world.model().decode_run(ranks);
       REQUIRE(run != nullptr);
       bool equal = true;
       for (int step = 0; step < 700; ++step) {
-        const StepTime fast = run->next(), plain = cost.model->step_time(ranks);
-        equal = equal && fast.total == plain.total && fast.gpu == plain.gpu &&
-                fast.host == plain.host && fast.clamped == plain.clamped &&
-                same(fast.share, plain.share);
+        equal = equal && world.takes(run->next(), ranks);
         for (StepPlan& plan : plans) {
           for (StepPiece& piece : plan.pieces) piece.past += Tokens{1};
         }
@@ -205,40 +224,32 @@ TEST_CASE("steady steps: a run of measured decode steps is each of them, to the 
 }
 
 TEST_CASE("steady steps: a step that goes on from the one before takes what it takes alone") {
-  for (const std::string& rest : std::vector<std::string>{
-           "model: deepseek-v4-flash\ndeployment: {tensor_parallel: 4}\n",
-           "model: deepseek-v4-pro\ndeployment: {tensor_parallel: 8}\nkv_cache: {layout: sglang}\n",
-           "model: deepseek-v4-pro\ndeployment: {data_parallel: 2, tensor_parallel: 4}\n"}) {
-    CAPTURE(rest);
-    const Scenario scenario = scenario_of(rest);
-    const ScenarioCost cost = make_cost(scenario);
-    RandomEngine random = RandomStreams(11).stream("steps");
-    const auto draw = [&](std::int64_t low, std::int64_t high) {
-      return boost::random::uniform_int_distribution<std::int64_t>(low, high)(random);
-    };
-    const auto ranks = static_cast<std::size_t>(scenario.deployment.data_parallel);
+  for (const std::string& text : kMeasuredWorlds) {
+    CAPTURE(text);
+    MeasuredWorld world(text);
+    const std::size_t ranks = world.ranks();
     std::vector<std::vector<std::int64_t>> decoding(ranks);
     bool equal = true;
     for (int step = 0; step < 3000; ++step) {
       std::vector<StepPlan> plans(ranks);
-      const std::int64_t further = draw(0, 20) == 0 ? draw(0, 300) : 1;
+      const std::int64_t further = world.draw(0, 20) == 0 ? world.draw(0, 300) : 1;
       for (std::size_t i = 0; i < ranks; ++i) {
         std::vector<std::int64_t>& past = decoding[i];
         for (std::int64_t& tokens : past) tokens += further;
         // Now and then somebody comes, ends, changes places, stands by or begins anew.
-        if (past.empty() || draw(0, 5) == 0)
-          past.push_back(draw(1, std::int64_t{1} << draw(1, 16)));
-        const auto any = [&] { return past.begin() + draw(0, std::ssize(past) - 1); };
-        if (draw(0, 6) == 0 && past.size() > 1) past.erase(any());
-        if (draw(0, 30) == 0) std::swap(*any(), *any());
-        if (draw(0, 30) == 0) --*any();
-        if (draw(0, 30) == 0) *any() = draw(1, 4096);
+        if (past.empty() || world.draw(0, 5) == 0)
+          past.push_back(world.draw(1, std::int64_t{1} << world.draw(1, 16)));
+        const auto any = [&] { return past.begin() + world.draw(0, std::ssize(past) - 1); };
+        if (world.draw(0, 6) == 0 && past.size() > 1) past.erase(any());
+        if (world.draw(0, 30) == 0) std::swap(*any(), *any());
+        if (world.draw(0, 30) == 0) --*any();
+        if (world.draw(0, 30) == 0) *any() = world.draw(1, 4096);
         for (const std::int64_t tokens : past) {
           plans[i].pieces.push_back({0, PieceKind::decode, true, Tokens{tokens}, Tokens{1}});
         }
-        for (std::int64_t chunks = draw(-2, 2); chunks > 0; --chunks) {
-          plans[i].pieces.push_back({0, PieceKind::prefill, draw(0, 1) == 0, Tokens{draw(0, 8000)},
-                                     Tokens{draw(1, 600)}});
+        for (std::int64_t chunks = world.draw(-2, 2); chunks > 0; --chunks) {
+          plans[i].pieces.push_back({0, PieceKind::prefill, world.draw(0, 1) == 0,
+                                     Tokens{world.draw(0, 8000)}, Tokens{world.draw(1, 600)}});
         }
       }
       std::vector<const StepPlan*> all;
@@ -247,18 +258,13 @@ TEST_CASE("steady steps: a step that goes on from the one before takes what it t
         all.push_back(&plan);
         decodes_only = decodes_only && plan.pieces.back().kind == PieceKind::decode;
       }
-      const auto same_time = [&](const StepTime& fast) {
-        const StepTime plain = cost.model->step_time(all);
-        return fast.total == plain.total && fast.gpu == plain.gpu && fast.host == plain.host &&
-               fast.clamped == plain.clamped && same(fast.share, plain.share);
-      };
-      if (!decodes_only || draw(0, 1) == 0) {
-        equal = equal && same_time(cost.model->quick_time(all));
+      if (!decodes_only || world.draw(0, 1) == 0) {
+        equal = equal && world.takes(world.model().quick_time(all), all);
         continue;
       }
-      const auto run = cost.model->decode_run(all);
-      for (std::int64_t steps = draw(1, 40); steps > 0; --steps) {
-        equal = equal && same_time(run->next());
+      const auto run = world.model().decode_run(all);
+      for (std::int64_t steps = world.draw(1, 40); steps > 0; --steps) {
+        equal = equal && world.takes(run->next(), all);
         for (std::size_t i = 0; i < ranks; ++i) {
           for (StepPiece& piece : plans[i].pieces) piece.past += Tokens{1};
           if (steps > 1) {
