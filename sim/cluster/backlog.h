@@ -37,8 +37,13 @@ class Backlog {
           before_ns + static_cast<Int128>(in_system) * (at_[passed_] - since).count();
     }
   }
-  // The instant up to which the integral is needed next.
-  SimTime next() const { return passed_ < at_.size() ? at_[passed_] : kNever; }
+  // The instant up to which the integral is needed next, when it is passed up to `passed` at least.
+  SimTime next(SimTime passed) const {
+    for (std::size_t i = passed_; i < at_.size(); ++i) {
+      if (at_[i] > passed) return at_[i];
+    }
+    return kNever;
+  }
   // When all that came has been passed.
   bool grows() const { return BacklogStretches::grows(mean(0), mean(2)); }
 

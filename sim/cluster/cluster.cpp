@@ -732,13 +732,11 @@ std::shared_ptr<ClusterDigest> Cluster::make_digest(bool in_order) const {
       ClusterDigest::Rules{units_.size(), parts_.config.window, in_order, disturbed});
 }
 
-void Cluster::check_drained() const {
+void Cluster::check_drained(const std::function<void()>& meanwhile) {
   V4CAP_CHECK(held_ == 0, "requests wait for a replica that does not come");
   V4CAP_CHECK(prompts_.empty(), "prompts were read for requests that never ended");
   if (handover_) handover_->check_drained();
-  for (const Unit& unit : units_) {
-    if (unit.driver) unit.driver->check_drained();
-  }
+  on_lanes(meanwhile, [&](std::size_t n, Lane&) { units_[n].driver->check_drained(); });
 }
 
 }  // namespace v4cap

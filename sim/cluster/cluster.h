@@ -95,9 +95,11 @@ class Cluster final : private FaultTarget {
   // Arrivals until then, in their order; what they ask for may lack its keys.
   void deal(const RequestSpec& request, SimTime at);
   // All that happens before `until`, which is at most apart_until(). Arrivals are dealt, and no
-  // other one comes. Calls `ended` with the record of each request that did, in no order.
-  void advance(SimTime until, bool more_comes,
-               const std::function<void(const RequestRecord&)>& ended);
+  // other one comes. Records of requests that ended are added, in no order, in one of the parts of
+  // `ended`. Calls `meanwhile` once, on any of the threads, while others go on: it must not touch
+  // the cluster.
+  void advance(SimTime until, bool more_comes, const std::function<void()>& meanwhile,
+               std::vector<std::vector<RequestRecord>>& ended);
   // Requests are in it: what happens next may end one.
   bool has_work() const { return held_ > 0 || drivers_.next().at != kNever; }  // journeys are held
   // Some replica runs a step.
@@ -119,8 +121,8 @@ class Cluster final : private FaultTarget {
   // What takes the place of records, of several replicas; null: there is one of the caller's.
   // `in_order`: arrivals of requests with greater ids are no earlier.
   std::shared_ptr<ClusterDigest> make_digest(bool in_order) const;
-  // Nothing is in any replica, and the books of their memory balance.
-  void check_drained() const;
+  // Nothing is in any replica, and the books of their memory balance. `meanwhile` as above.
+  void check_drained(const std::function<void()>& meanwhile);
 
  private:
   enum class State : std::uint8_t { stopped, starting, up, draining, down };
@@ -228,6 +230,9 @@ class Cluster final : private FaultTarget {
     std::vector<OccupancySample> samples;  // sums over its replicas
     SimTime last;                          // what happened last
   };
+  // Calls `work` with each replica that runs, on every lane that there is, and `meanwhile`.
+  void on_lanes(const std::function<void()>& meanwhile,
+                const std::function<void(std::size_t n, Lane& lane)>& work);
   void advance(std::size_t n, SimTime until, Lane& lane) const;
   void tag_ended(std::size_t n, std::vector<RequestRecord>& ended, std::size_t first) const;
 

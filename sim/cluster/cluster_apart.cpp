@@ -1,5 +1,5 @@
 // Replicas that go on apart, each with the requests that were dealt to it, until cluster and
-// replicas meet again. What a replica does depends on nothing outside, records are put in order by
+// replicas meet again; meanwhile the books of those that ended before are kept. What a replica does depends on nothing outside, records are put in order by
 // whoever gets them and samples are sums of whole numbers: neither the number of threads nor which
 // of them takes which replica changes a byte.
 #include <algorithm>
@@ -27,8 +27,29 @@ void Cluster::deal(const RequestSpec& request, SimTime at) {
   units_[up_[chosen].number].dealt.push_back({request.id, at});
 }
 
-void Cluster::advance(SimTime until, bool more_comes,
-                      const std::function<void(const RequestRecord&)>& ended) {
+// Whoever is free takes the next replica.
+void Cluster::on_lanes(const std::function<void()>& meanwhile,
+                       const std::function<void(std::size_t n, Lane& lane)>& work) {
+  if (lanes_.empty()) lanes_.emplace_back();
+  std::atomic<std::size_t> next{0};
+  parallel_for(
+      lanes_.size(),
+      [&](std::size_t lane) {
+        // What else there is comes first: it is longer than a replica's part, and the others fill up
+        // what is left.
+        for (std::size_t i = next++; i <= units_.size(); i = next++) {
+          if (i == 0) {
+            meanwhile();
+          } else if (units_[i - 1].driver) {
+            work(i - 1, lanes_[lane]);
+          }
+        }
+      },
+      static_cast<unsigned>(lanes_.size()));
+}
+
+void Cluster::advance(SimTime until, bool more_comes, const std::function<void()>& meanwhile,
+                      std::vector<std::vector<RequestRecord>>& ended) {
   V4CAP_CHECK(until <= apart_until() && touched_.empty(), "replicas go on apart that may not");
   const std::size_t lanes =
       parts_.make_cost ? std::clamp<std::size_t>(parts_.threads, 1, units_.size()) : 1;
@@ -42,21 +63,13 @@ void Cluster::advance(SimTime until, bool more_comes,
     lane.last = kSimStart;
     lane.samples.assign(samples, {});
   }
-  std::atomic<std::size_t> next_unit{0};
-  parallel_for(
-      lanes,
-      [&](std::size_t lane) {
-        for (std::size_t n = next_unit++; n < units_.size(); n = next_unit++) {
-          if (units_[n].driver) advance(n, until, lanes_[lane]);
-        }
-      },
-      static_cast<unsigned>(lanes));
+  on_lanes(meanwhile, [&](std::size_t n, Lane& lane) { advance(n, until, lane); });
 
   SimTime last = kSimStart;
-  for (Lane& lane : lanes_) {
-    for (const RequestRecord& record : lane.ended) ended(record);
-    lane.ended.clear();
-    last = std::max(last, lane.last);
+  ended.resize(lanes_.size());
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    std::swap(ended[lane], lanes_[lane].ended);
+    last = std::max(last, lanes_[lane].last);
   }
   for (std::size_t n = 0; n < units_.size(); ++n) {
     units_[n].dealt.clear();

@@ -133,6 +133,7 @@ RunResult Simulation::run(const ProgressFunction& progress) {
       if (progress && !progress(static_cast<double>(ended_) / requests)) throw Interrupted{};
       continue;
     }
+    count_pending();
     EarliestOf::Next coming = next();
     const SimTime now = coming.at;
     V4CAP_CHECK(now != kNever, "requests wait for what never comes");
@@ -214,39 +215,54 @@ void Simulation::arrive(std::uint32_t request, SimTime now) {
   cluster_->submit(request, now, just_ended_);
 }
 
-// Replicas that nothing connects for a while go on by themselves, and what became of their requests
-// is counted afterwards.
+// Replicas that nothing connects for a while go on by themselves. What became of their requests is
+// counted while they go on the next time, or before anything else happens.
 bool Simulation::go_apart() {
   if (!workload_.independent()) return false;
   SimTime until = cluster_->apart_until();
   if (until == kSimStart) return false;
-  if (backlog_) until = std::min(until, backlog_->next());
+  if (backlog_) until = std::min(until, backlog_->next(pending_ ? pending_->until : kSimStart));
   if (next().at >= until) return false;
-  const std::int64_t before = arrived_, ended_before = ended_;
-  const SimTime since = std::exchange(last_change_, until);
-  Int128 arrivals_ns = 0, ends_ns = 0;  // sums of times since `since`
-  SimTime last = since;
+  const std::int64_t before = arrived_;
+  Apart apart{.since = last_change_};
+  SimTime last = apart.since;
   while (initial_ && initial_->at < until &&
          (arrived_ - before < cluster_->most_dealt() || initial_->at == last)) {
     const Arrival arrival = take_arrival();
     last = arrival.at;
     ++arrived_;
-    arrivals_ns += (last - since).count();
+    apart.arrivals_ns += (last - apart.since).count();
     cluster_->deal(spec_without_keys(trace_, arrival.request), last);
   }
   if (arrived_ > before) result_.totals.last_arrival = last;
-  if (initial_) last_change_ = until = std::min(until, initial_->at);
-  cluster_->advance(until, initial_.has_value(), [&](const RequestRecord& record) {
-    ++ended_;
-    ends_ns += (record.finished - since).count();
-    keep(answer(record));
-  });
-  const auto span = static_cast<Int128>((until - since).count());
-  in_system_ns_ +=
-      span * (arrived_ - ended_before) - arrivals_ns - (span * (ended_ - ended_before) - ends_ns);
-  if (backlog_) backlog_->pass(until, until, arrived_ - ended_, in_system_ns_);
-  if (cluster_digest_) cluster_digest_->pass(until, cluster_->happened());
+  if (initial_) until = std::min(until, initial_->at);
+  last_change_ = apart.until = until;
+  apart.arrived = arrived_;
+  cluster_->advance(until, initial_.has_value(), [&] { count_pending(); }, apart.ended);
+  pending_ = std::move(apart);
   return true;
+}
+
+void Simulation::count_pending() {
+  if (pending_) count(*pending_);
+  pending_.reset();
+}
+
+void Simulation::count(const Apart& apart) {
+  const std::int64_t ended_before = ended_;
+  Int128 ends_ns = 0;  // sum of times since apart.since
+  for (const std::vector<RequestRecord>& part : apart.ended) {
+    for (const RequestRecord& record : part) {
+      ++ended_;
+      ends_ns += (record.finished - apart.since).count();
+      keep(answer(record));
+    }
+  }
+  const auto span = static_cast<Int128>((apart.until - apart.since).count());
+  in_system_ns_ += span * (apart.arrived - ended_before) - apart.arrivals_ns -
+                   (span * (ended_ - ended_before) - ends_ns);
+  if (backlog_) backlog_->pass(apart.until, apart.until, apart.arrived - ended_, in_system_ns_);
+  if (cluster_digest_) cluster_digest_->pass(apart.until, cluster_->happened());
 }
 
 RequestRecord Simulation::answer(const RequestRecord& record) {
@@ -324,7 +340,7 @@ void Simulation::begin_measuring() {
 
 void Simulation::finish(RunResult& result) {
   RunTotals& totals = result.totals;
-  cluster_->check_drained();
+  cluster_->check_drained([&] { count_pending(); });
   static_cast<StepTotals&>(totals) = cluster_->totals();
   totals.requests = static_cast<std::int64_t>(workload_.measured());
   totals.events =

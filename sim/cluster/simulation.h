@@ -65,7 +65,17 @@ class Simulation {
   void note_ended(const RequestRecord& record, SimTime now);
   // The record with what the workload knows of its request, which is answered with it.
   RequestRecord answer(const RequestRecord& record);
+  // Replicas have gone on apart from `since` to `until`; what became of their requests is not
+  // counted yet.
+  struct Apart {
+    SimTime since{}, until{};
+    std::int64_t arrived = 0;  // up to `until`
+    Int128 arrivals_ns = 0;    // sum of the times of those that arrived since `since`, from it on
+    std::vector<std::vector<RequestRecord>> ended{};  // one part of each thread
+  };
   bool go_apart();
+  void count(const Apart& apart);
+  void count_pending();
   void keep(const RequestRecord& record);
   void begin_measuring();
   void finish(RunResult& result);
@@ -93,6 +103,7 @@ class Simulation {
   ContentHash records_hash_, places_hash_;
   std::optional<SimTime> last_arrival_;  // of an open loop
   std::optional<Backlog> backlog_;
+  std::optional<Apart> pending_;
   std::int64_t steps_ = 0;  // since the warm-up
   std::int64_t ended_ = 0, arrived_ = 0;
   Int128 in_system_ns_ = 0;  // integral of requests in the system over time
