@@ -207,6 +207,7 @@ class Cluster final : private FaultTarget {
   // Something comes to it from outside.
   void settle(std::size_t n, SimTime now);
   ReplicaDriver::Samples samples(const Replica& replica) const;
+  void keep_life(Unit& unit);
   void take_life(Unit& unit);
   void sample_until(SimTime now);
   std::vector<SlowRank> slow_ranks(std::size_t n) const;

@@ -238,7 +238,8 @@ bool Simulation::go_apart() {
   if (initial_) until = std::min(until, initial_->at);
   last_change_ = apart.until = until;
   apart.arrived = arrived_;
-  cluster_->advance(until, initial_.has_value(), [&] { count_pending(); }, apart.ended);
+  cluster_->advance(
+      until, initial_.has_value(), [&] { count_pending(); }, apart.ended);
   pending_ = std::move(apart);
   return true;
 }
