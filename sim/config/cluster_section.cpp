@@ -137,10 +137,10 @@ double read_share(Section& section, const FaultConfig& fault, const Struck& ther
 }
 
 // An entry of the list: a document of its own, because a list has no sections.
-FaultConfig read_fault(const YamlNode& node, const Struck& there, const std::string& file,
-                       std::string& text) {
+FaultConfig read_fault(const YamlNode& node, const std::string& path, const Struck& there,
+                       const std::string& file, std::string& text) {
   Document document(node, file);
-  Section section = document.root(fault_keys);
+  Section section = document.root(fault_keys, path);
   FaultConfig f;
   const auto names = FaultKinds::names();
   f.kind = names[section.choice("kind", names, std::nullopt)];
@@ -204,10 +204,10 @@ std::vector<FaultConfig> read_faults(Section& section, const Struck& there,
     return out;
   }
   std::string all;
-  for (const YamlNode& node : list->children) {
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
     try {
       std::string text;
-      out.push_back(read_fault(node, there, file, text));
+      out.push_back(read_fault(list->children[i], section.path_of("faults", i), there, file, text));
       all += (all.empty() ? "" : ", ") + text;
     } catch (const InputError& error) {
       section.add_errors(error);

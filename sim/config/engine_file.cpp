@@ -159,10 +159,10 @@ const std::vector<KeySpec>& engine_keys() {
 
 // One entry of `versions`: a document of its own, because a list has no sections.
 // `scheduler`: of the engine's own one, nullptr where it has none.
-EngineVersion read_version(const YamlNode& node, const std::string& file,
+EngineVersion read_version(const YamlNode& node, const std::string& path, const std::string& file,
                            const SchedulerTraits* scheduler) {
   Document document(node, file);
-  Section section = document.root(version_keys);
+  Section section = document.root(version_keys, path);
   EngineVersion version;
   version.release = section.required<std::string>("release");
   version.date = section.required<std::string>("date");
@@ -204,8 +204,10 @@ void read_versions(const YamlNode* list, EngineData& engine) {
     throw InputError(list == nullptr ? Place{engine.file} : list->place,
                      "versions: expected a list of versions, oldest first");
   }
-  for (const YamlNode& node : list->children) {
-    EngineVersion version = read_version(node, engine.file, scheduler);
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
+    const YamlNode& node = list->children[i];
+    EngineVersion version =
+        read_version(node, "versions[" + std::to_string(i) + ']', engine.file, scheduler);
     if (!engine.versions.empty() &&
         (compare_versions(engine.versions.back().release, version.release).value_or(0) >= 0 ||
          compare_versions(engine.versions.back().date, version.date).value_or(0) > 0)) {

@@ -68,9 +68,9 @@ const std::vector<KeySpec>& imbalance_keys() {
 }
 
 // One bin of a histogram: a document of its own, because a list has no sections.
-ImbalanceBin read_imbalance_bin(const YamlNode& node, const std::string& file, double most) {
-  Document document(node, file);
-  Section section = document.root(imbalance_keys);
+ImbalanceBin read_imbalance_bin(const YamlNode& node, const std::string& path, double most) {
+  Document document(node, node.place.file);
+  Section section = document.root(imbalance_keys, path);
   ImbalanceBin bin;
   bin.factor = section.required<double>("factor", between(1.0, most));
   bin.share = section.required<double>("share", above_up_to(0.0, 1.0));
@@ -91,9 +91,10 @@ ExpertImbalance read_imbalance(Section& section, std::int64_t spread) {
   ExpertImbalance out;
   std::string text;
   double sum = 0;
-  for (const YamlNode& node : list->children) {
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
     try {
-      const ImbalanceBin bin = read_imbalance_bin(node, node.place.file, most);
+      const ImbalanceBin bin =
+          read_imbalance_bin(list->children[i], section.path_of(kKey, i), most);
       text += (text.empty() ? "{factor: " : ", {factor: ") + value_text(bin.factor) +
               ", share: " + value_text(bin.share) + '}';
       sum += bin.share;

@@ -27,9 +27,10 @@ Tolerance read_within(Section& section) {
 }
 
 // An entry of the list: a document of its own, because a list has no sections.
-Expectation read_expectation(const YamlNode& node, const std::string& file) {
+Expectation read_expectation(const YamlNode& node, const std::string& path,
+                             const std::string& file) {
   Document document(node, file);
-  Section section = document.root(expectation_keys);
+  Section section = document.root(expectation_keys, path);
   Expectation e;
   e.figure = section.required<std::string>("figure");
   // Differences and overheads may be below 0.
@@ -39,7 +40,7 @@ Expectation read_expectation(const YamlNode& node, const std::string& file) {
   e.source = section.required<std::string>("source");
   section.reject_unknown();
   document.checkpoint();
-  e.place = document.places().at("figure");
+  e.place = document.places().at(section.path_of("figure"));
   return e;
 }
 
@@ -113,9 +114,9 @@ std::vector<Expectation> read_expectations(Section& section, const std::string& 
     return out;
   }
   std::string text;
-  for (const YamlNode& node : list->children) {
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
     try {
-      out.push_back(read_expectation(node, file));
+      out.push_back(read_expectation(list->children[i], section.path_of(key, i), file));
       text += (text.empty() ? "" : ", ") + text_of(out.back());
     } catch (const InputError& error) {
       section.add_errors(error);

@@ -138,9 +138,9 @@ const std::vector<KeySpec>& profile_keys() {
 [[maybe_unused]] const bool registered =
     FileKinds::add("profile", {"measured times of a GPU under an engine", profile_keys});
 
-ProfileAxis read_axis(const YamlNode& node, const std::string& file) {
+ProfileAxis read_axis(const YamlNode& node, const std::string& path, const std::string& file) {
   Document document(node, file);
-  Section section = document.root(axis_keys);
+  Section section = document.root(axis_keys, path);
   ProfileAxis axis;
   axis.name = section.required<std::string>("name");
   axis.unit = kAxisUnits[section.choice("unit", kAxisUnits, std::nullopt)];
@@ -183,12 +183,12 @@ std::map<std::string, double> read_coefficients(Section section) {
   return out;
 }
 
-ProfileFamily read_family(const YamlNode& node, const std::string& file) {
+ProfileFamily read_family(const YamlNode& node, const std::string& path, const std::string& file) {
   if (node.kind != YamlNode::Kind::map) {
     throw InputError(node.place, "families: expected a map for each family, got " + shown(node));
   }
   Document document(node, file);
-  Section section = document.root(family_keys);
+  Section section = document.root(family_keys, path);
   ProfileFamily family;
   family.name = section.required<std::string>("name");
   family.grain = section.one_of("grain", kProfileGrains);
@@ -217,7 +217,9 @@ ProfileFamily read_family(const YamlNode& node, const std::string& file) {
     throw InputError(axes.back().place, fmt::format("axes: expected at most {} axes, got {}",
                                                     kSampleAxesMax, axes.size()));
   }
-  for (const YamlNode& axis : axes) family.axes.push_back(read_axis(axis, file));
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    family.axes.push_back(read_axis(axes[i], section.path_of("axes", i), file));
+  }
   return family;
 }
 
@@ -270,8 +272,9 @@ Profile read_description(const YamlNode& root, const std::string& file) {
   section.reject_unknown();
   document.checkpoint();
   const std::span<const YamlNode> families = items_of(root, "families", Place{file});
-  for (const YamlNode& node : families) {
-    ProfileFamily family = read_family(node, file);
+  for (std::size_t i = 0; i < families.size(); ++i) {
+    const YamlNode& node = families[i];
+    ProfileFamily family = read_family(node, section.path_of("families", i), file);
     if (p.find(family.name) != nullptr) {
       throw InputError(node.place, "families: " + shown(family.name) + " is there twice");
     }

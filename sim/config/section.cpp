@@ -50,13 +50,13 @@ Document::~Document() = default;
 Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
-Section Document::root(SectionKeys keys) {
+Section Document::root(SectionKeys keys, std::string path) {
   YamlNode& root = state_->root;
   if (root.kind != Kind::map && root.kind != Kind::invalid) {
     add_error(root.place, "expected keys and values (key: value), got " + shown(root));
     root.kind = Kind::invalid;
   }
-  return Section(*state_, &root, state_->resolved, "", keys);
+  return Section(*state_, &root, state_->resolved, std::move(path), keys);
 }
 
 void Document::add_error(Place place, std::string message) {
@@ -151,6 +151,10 @@ void Section::check_declared(std::string_view key, const Limits<T>& limits, std:
 
 std::string Section::path_of(std::string_view key) const {
   return path_.empty() ? std::string(key) : path_ + '.' + std::string(key);
+}
+
+std::string Section::path_of(std::string_view key, std::size_t item) const {
+  return path_of(key) + '[' + std::to_string(item) + ']';
 }
 
 bool Section::has(std::string_view key) const {

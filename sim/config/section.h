@@ -37,8 +37,9 @@ class Document {
   Document& operator=(Document&&) noexcept;
 
   // The top level, to be read once. Sections must not outlive the document. `keys`: all there are;
-  // without them any key may be read.
-  Section root(SectionKeys keys = nullptr);
+  // without them any key may be read. `path`: of an entry of a list in another document, which has no
+  // sections: what messages call it ("cluster.faults[0]").
+  Section root(SectionKeys keys = nullptr, std::string path = "");
   void add_error(Place place, std::string message);
   void add_errors(const InputError& error);
   // Throws one InputError with everything collected so far, in the order of files and lines.
@@ -97,6 +98,8 @@ class Section {
 
   // "kv_cache.memory"; "" for the top level itself.
   std::string path_of(std::string_view key) const;
+  // Of an item of the list under `key`: "cluster.faults[0]".
+  std::string path_of(std::string_view key, std::size_t item) const;
 
  private:
   friend class Document;

@@ -213,10 +213,11 @@ std::vector<BenchRun> read_earlier_runs(Section& section) {
     return runs;
   }
   std::string text;
-  for (const YamlNode& node : list->children) {
+  for (std::size_t i = 0; i < list->children.size(); ++i) {
+    const YamlNode& node = list->children[i];
     try {
       Document document(node, node.place.file);
-      Section one = document.root(earlier_keys);
+      Section one = document.root(earlier_keys, section.path_of("earlier", i));
       runs.push_back(read_bench_run(one));
       one.reject_unknown();
       document.checkpoint();

@@ -159,7 +159,8 @@ TEST_CASE("cluster section: faults of tiers and links name those of the scenario
   };
   for (const Row& row : {
            Row{"kind: lost_tier, tier: remot",
-               "s.yaml:11:76: tier: expected a tier of kv_cache.tiers (host, remote), got "
+               "s.yaml:11:76: cluster.faults[0].tier: expected a tier of kv_cache.tiers (host, "
+               "remote), got "
                "\"remot\"; "
                "did you mean 'remote'"},
            Row{"kind: lost_tier, tier: ssd", "expected a tier of kv_cache.tiers (host, remote)"},

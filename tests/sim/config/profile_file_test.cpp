@@ -219,20 +219,26 @@ TEST_CASE("a malformed profile is refused with place, what was expected and what
       {false, "name: toy", "name: toi",
        "toy.yaml:1:7: name: expected the name of the file, \"toy\", got \"toi\""},
       {false, "unit: us", "unit: ms",
-       "toy.yaml:17:11: unit: expected one of its names, got \"ms\"; did you mean 'us'?"},
+       "toy.yaml:17:11: families[0].unit: expected one of its names, got \"ms\"; did you mean "
+       "'us'?"},
       {false, "unit: rows", "unit: row",
-       "toy.yaml:20:29: unit: expected one of its names, got \"row\"; did you mean 'rows'?"},
+       "toy.yaml:20:29: families[0].axes[0].unit: expected one of its names, got \"row\"; did you "
+       "mean 'rows'?"},
       {false, "interpolation: log", "interpolation: lgo",
-       "toy.yaml:20:50: interpolation: expected one of its names, got \"lgo\"; did you mean "
+       "toy.yaml:20:50: families[0].axes[0].interpolation: expected one of its names, got \"lgo\"; "
+       "did you mean "
        "'log'?"},
       {false, "grain: module", "grain: layer",
-       "toy.yaml:13:12: grain: expected one of its names, got \"layer\"; one of: operator, module"},
+       "toy.yaml:13:12: families[0].grain: expected one of its names, got \"layer\"; one of: "
+       "operator, module"},
       {false, "kernel_source: flashmla", "kernel: flashmla",
-       "toy.yaml:16:5: unknown key 'kernel' at the top level; one of: name, grain"},
+       "toy.yaml:16:5: unknown key 'kernel' in 'families[0]'; one of: name, grain"},
       {false, "    rows: 6", "    row: 6",
-       "toy.yaml:24:5: unknown key 'row' at the top level; did you mean 'rows'?"},
-      {false, "median_pct: 1.5", "median_pct: -1", "toy.yaml:25:28: held_out.median_pct: expected"},
-      {false, "zero_time: 2", "zero_time: 0", "toy.yaml:26:31: refused_rows.zero_time: expected"},
+       "toy.yaml:24:5: unknown key 'row' in 'families[0]'; did you mean 'rows'?"},
+      {false, "median_pct: 1.5", "median_pct: -1",
+       "toy.yaml:25:28: families[0].held_out.median_pct: expected"},
+      {false, "zero_time: 2", "zero_time: 0",
+       "toy.yaml:26:31: families[0].refused_rows.zero_time: expected"},
       {false, "clocks: not recorded\n", "clock: not recorded\n",
        "toy.yaml:1:1: clocks: expected a value, the key is missing"},
       {false, "name: all_reduce", "name: attention",
