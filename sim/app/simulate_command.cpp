@@ -14,6 +14,7 @@
 #include "sim/app/expectations.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/margin.h"
+#include "sim/app/recorded_run.h"
 #include "sim/app/run_report.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cache/swa_policy.h"
@@ -231,6 +232,11 @@ class SimulateCommand final : public Command {
     } catch (const Simulation::Interrupted&) {
       context.err << "interrupted\n";
       return ExitCode::interrupted;
+    } catch (const RunError& error) {
+      const auto requests = static_cast<std::int64_t>(trace.played());
+      throw RunError(
+          error.what() + other_than_recorded(steps_directory_, identify(scenario), requests),
+          error.kind(), error.details());
     }
     const FinishedRun run = finished_run(std::move(scenario), std::move(result), kMeasuredSteps);
     if (directory) write_run(*directory, run, context, exported(run));

@@ -116,6 +116,32 @@ TEST_CASE("replay: the simulator makes the same files from the steps of a run") 
   }
 }
 
+TEST_CASE("replay: a simulation that is not of the recorded run says what it has otherwise") {
+  const TempDir dir;
+  const ProgramRun run = run_replay(
+      {kQuickstart, "--out", dir / "real", "--as-fast-as-possible", "--limit-requests", "20"});
+  REQUIRE_MESSAGE(run.code == ExitCode::done, run.err);
+  const auto simulated = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"simulate", kQuickstart, "--steps", dir / "real"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramRun again = run_v4cap(arguments);
+    CHECK(again.code == ExitCode::failed);
+    return again.err;
+  };
+  const std::string fewer = simulated({"--set", "workload.max_requests=12"});
+  CAPTURE(fewer);
+  CHECK(fewer.find("; the recorded run has requests 20 and not 12\n") != std::string::npos);
+  const std::string more = simulated(
+      {"--set", "workload.max_requests=12", "--set", "engine.scheduler=vllm", "--set", "seed=7"});
+  CAPTURE(more);
+  CHECK(more.find("; the recorded run has scheduler fcfs and not vllm, seed 1 and not 7, requests "
+                  "20 and not 12\n") != std::string::npos);
+  std::filesystem::remove(dir / "real/summary.json");
+  const std::string without = simulated({"--set", "workload.max_requests=12"});
+  CHECK(without.find("the run is not the recorded one from step ") != std::string::npos);
+  CHECK(without.find("; the recorded run has") == std::string::npos);
+}
+
 TEST_CASE("replay: a run in real time waits for its arrivals") {
   const TempDir dir;
   const ProgramRun run =
