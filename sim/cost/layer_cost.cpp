@@ -52,6 +52,20 @@ double least_on(std::size_t axis, const ProfileSeries* series) {
   return least;
 }
 
+// Batches that were measured with a longest sequence, ascending: of those, that lie among the ones that were
+// measured with equal sequences.
+std::vector<double> longest_batches_of(const ProfileSeries* longest, const ProfileSeries* decode) {
+  std::vector<double> batches;
+  if (longest == nullptr || decode == nullptr) return batches;
+  const std::vector<Sample> equal = decode->grid.samples();
+  for (const Sample& sample : longest->grid.samples()) {
+    const double batch = sample.at[0];
+    const bool among = batch >= std::max(1.0, equal.front().at[0]) && batch <= equal.back().at[0];
+    if (among && (batches.empty() || batches.back() != batch)) batches.push_back(batch);
+  }
+  return batches;
+}
+
 // Runs outside all layers.
 bool is_end(const Operator& op) {
   return op.part == OperatorPart::embedding || op.part == OperatorPart::head ||
@@ -83,10 +97,14 @@ struct LayerCost::Layers {
   DecodeGrid decode{nullptr};
   Lookup prefill;
   Lookup longest;
-  double least_past = 0;    // measured in decode
-  double least_beyond = 0;  // measured of a longest sequence
-  double reach = 0;         // past tokens beyond which nothing changes
-  double knee = 0;          // up to which attention reads more for every token
+  double least_past = 0;                // measured in decode
+  double least_beyond = 0;              // measured of a longest sequence
+  double reach = 0;                     // past tokens beyond which nothing changes
+  double knee = 0;                      // up to which attention reads more for every token
+  std::vector<double> longest_batches;  // longest_batches_of()
+
+  // What one sequence that is so much longer adds to each row of a batch.
+  SampleTime added(double rows, double others, double beyond) const;
 };
 
 struct LayerCost::Ends {
@@ -179,7 +197,8 @@ LayerCost::LayerCost(const StepSetting& setting, const HardwareSpec& hardware,
     layers_.push_back({"decode: layers " + name, "prefill: layers " + name, 1, DecodeGrid(decode),
                        Lookup(prefill), Lookup(longest), least_on(1, decode), least_on(2, longest),
                        kind == LayerKind::window ? window : std::numeric_limits<double>::infinity(),
-                       kernels::real(kCsaTokensPerEntry * m.indexer.top_k)});
+                       kernels::real(kCsaTokensPerEntry * m.indexer.top_k),
+                       longest_batches_of(longest, decode)});
     decode_layers_ &= need(decode != nullptr, "decode layer " + name);
     prefill_layers_ &= need(prefill != nullptr, "prefill layer " + name);
   }
@@ -249,6 +268,26 @@ LayerCost::Batch LayerCost::batch_of(const StepPlan& plan) const {
   return batch;
 }
 
+SampleTime LayerCost::Layers::added(double rows, double others, double beyond) const {
+  const auto at = [&](double batch) {
+    SampleTime time = longest.at(batch, others, beyond);
+    time.us -= decode.row(static_cast<std::int64_t>(batch)).at(others).us;
+    return time;
+  };
+  const auto above = std::ranges::lower_bound(longest_batches, rows);
+  SampleTime adds;
+  if (above == longest_batches.begin() || above == longest_batches.end() || *above == rows) {
+    adds = at(rows);
+  } else {
+    const double low = *std::prev(above), high = *above;
+    const SampleTime there = at(low), beside = at(high);
+    adds.us = there.us + (beside.us - there.us) * ((rows - low) / (high - low));
+    adds.kind = std::max({there.kind, beside.kind, SampleKind::interpolated});
+  }
+  adds.us = std::max(0.0, adds.us);
+  return adds;
+}
+
 void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccount& account) const {
   if (decode_layers_) {
     for (const Layers& layers : layers_) {
@@ -288,9 +327,9 @@ void LayerCost::decode_time(const StepPlan& plan, const Batch& batch, TimeAccoun
       if (by_longest && beyond > 0) {
         const double measured_beyond = std::max(beyond, layers.least_beyond);
         const double rows_of_batch = kernels::real(batch.decode_rows);
-        const SampleTime with = layers.longest.at(rows_of_batch, others, measured_beyond);
-        const double adds = std::max(0.0, with.us - row.at(others).us) * beyond / measured_beyond;
-        add(rows_of_batch, {adds, with.kind});
+        SampleTime adds = layers.added(rows_of_batch, others, measured_beyond);
+        adds.us *= beyond / measured_beyond;
+        add(rows_of_batch, adds);
       }
       account.add(layers.decode_part,
                   kernels::real(layers.count) / kernels::real(batch.decode_rows),

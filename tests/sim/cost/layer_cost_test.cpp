@@ -203,6 +203,45 @@ TEST_CASE("a sequence longer than the others counts as one of them and what it a
   check_us(small_step(plan_of({90'000}), profile), decode_us({90'000}));
 }
 
+TEST_CASE("between measured batches what a longer sequence adds grows evenly, and not the layer") {
+  // A layer's time bends with the batch, as the number of experts that it touches does. Sequences of
+  // equal length were measured at every batch, a longer one at two of them alone.
+  const auto bent = [](double batch) { return 100 * std::sqrt(batch); };
+  const auto adds = [](double batch) { return 8 + 2 * batch; };
+  Profile profile = small_profile();
+  add_longest(profile, 1024);
+  const auto set = [&](const std::string& family, const std::vector<double>& batches,
+                       bool longest) {
+    for (ProfileFamily& f : profile.families) {
+      if (f.name != family) continue;
+      for (ProfileSeries& series : f.series) {
+        std::vector<Sample> samples;
+        std::vector<Interpolation> how(longest ? 3 : 2, Interpolation::linear);
+        how[0] = Interpolation::log;
+        for (const double batch : batches) {
+          for (const double past : {0.0, kAxisEnd}) {
+            samples.push_back({{batch, past}, bent(batch)});
+            if (!longest) continue;
+            samples.back() = {{batch, past, 1024}, bent(batch) + adds(batch)};
+            samples.push_back({{batch, past, kAxisEnd}, bent(batch) + adds(batch)});
+          }
+        }
+        series.grid = SampleGrid(std::move(how), std::move(samples));
+      }
+    }
+  };
+  set("layer_decode", {1, 2, 3, 4, 8, 16}, false);
+  set("layer_decode_longest", {2, 8}, true);
+  const auto added = [&](const std::vector<std::int64_t>& pasts) {
+    const std::vector<std::int64_t> equal(pasts.size(), 3000);
+    return small_step(plan_of(pasts), profile).us - small_step(plan_of(equal), profile).us;
+  };
+  CHECK(added({3000, 9000}) == doctest::Approx((kLayers - 1) * adds(2)));
+  CHECK(added({3000, 9000, 3000, 3000}) == doctest::Approx((kLayers - 1) * adds(4)));
+  CHECK(added({3000, 9000, 3000, 3000, 3000, 3000, 3000, 3000}) ==
+        doctest::Approx((kLayers - 1) * adds(8)));
+}
+
 TEST_CASE("longer sequences count whole also where the context that selects all is a sample") {
   // Of a sequence longer than the others' mean, the time at that context counts negative.
   Profile profile = small_profile();
