@@ -161,6 +161,9 @@ FaultConfig read_fault(const YamlNode& node, const std::string& path, const Stru
             ", replica: " + (f.replica ? std::to_string(*f.replica) : "all");
   } else if (section.has("mtbf")) {
     f.mtbf = section.required<Duration>("mtbf", between(kInstant, kLongest));
+    if (section.node("replica") != nullptr) {
+      section.error("replica", "expected none beside mtbf, which strikes each replica by itself");
+    }
     text += ", mtbf: " + value_text(f.mtbf);
   }
   if (kind.of_rank) {

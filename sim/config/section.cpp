@@ -324,11 +324,22 @@ void Section::record(std::string_view key, const std::string& yaml_text) {
 void Section::reject_unknown() {
   if (node_ == nullptr || node_->kind != Kind::map) return;
   const std::string where = path_.empty() ? "at the top level" : "in '" + path_ + "'";
+  // Keys that are declared and nobody asked for depend on the values of others.
+  std::vector<std::string> names = known_;
+  if (keys_ != nullptr) {
+    for (const KeySpec& spec : keys_()) {
+      const bool any = spec.name == "*";
+      if (!any && std::ranges::find(names, spec.name) == names.end()) names.push_back(spec.name);
+    }
+  }
   for (const YamlNode& entry : node_->children) {
     if (std::ranges::find(known_, entry.key) != known_.end()) continue;
+    const bool elsewhere = std::ranges::find(names, entry.key) != names.end();
     const std::string key = shown(entry.key);
-    state_->errors.push_back({entry.key_place, "unknown key '" + key.substr(1, key.size() - 2) +
-                                                   "' " + where + suggestion(entry.key, known_)});
+    state_->errors.push_back(
+        {entry.key_place, "unknown key '" + key.substr(1, key.size() - 2) + "' " + where +
+                              (elsewhere ? " as the rest of it stands" : "") +
+                              (elsewhere ? suggestion("", known_) : suggestion(entry.key, names))});
   }
 }
 

@@ -93,7 +93,8 @@ class Section {
   // An error at the value of `key`, or at this section when the key is absent.
   void error(std::string_view key, const std::string& message);
   void add_errors(const InputError& error);
-  // Every key that nothing has asked for is an error; call it last.
+  // Every key that nothing has asked for is an error, with the nearest of those that are declared or
+  // were asked for; call it last.
   void reject_unknown();
 
   // "kv_cache.memory"; "" for the top level itself.

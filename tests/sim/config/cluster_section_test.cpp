@@ -111,7 +111,14 @@ TEST_CASE("cluster section: what cannot be is refused where it stands") {
            Row{lost + "for: 1 s}]}\n", "either at"},
            Row{lost + "for: 1 s, at: 1 s, mtbf: 1 h}]}\n", "either at"},
            Row{lost + "for: 1 s, at: 1 s, replica: 2}]}\n", "replica"},
-           Row{lost + "for: 1 s, at: 1 s, factor: 2}]}\n", "factor"},
+           Row{lost + "for: 1 s, at: 1 s, factor: 2}]}\n",
+               "unknown key 'factor' in 'cluster.faults[0]' as the rest of it stands; one of: "
+               "kind, "
+               "for, at"},
+           Row{lost + "for: 1 s, att: 1 s}]}\n",
+               "unknown key 'att' in 'cluster.faults[0]'; did you mean 'at'?"},
+           Row{lost + "fro: 1 s, at: 1 s, replcia: 1}]}\n", "did you mean 'replica'?"},
+           Row{lost + "for: 1 s, mtbf: 1 h, replica: 1}]}\n", "replica: expected none beside mtbf"},
            Row{"cluster: {faults: [{kind: rank_lost, at: 1 s, for: 1 s, rank: 2}]}\n", "rank"},
            Row{"cluster: {faults: [{kind: slow_rank, at: 1 s, for: 1 s}]}\n", "factor"},
            Row{"cluster: {faults: 3}\n", "list of faults"},
