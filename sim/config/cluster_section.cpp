@@ -153,7 +153,7 @@ FaultConfig read_fault(const YamlNode& node, const std::string& path, const Stru
   text = "{kind: " + f.kind + ", for: " + value_text(f.lasts);
   if (section.has("at")) {
     f.at = section.required<Duration>("at", between(Duration{0}, kLongest));
-    if (section.has("replica")) {
+    if (section.node("replica") != nullptr) {
       f.replica = section.optional_or<std::int64_t>("replica", "all",
                                                     between<std::int64_t>(0, there.replicas - 1));
     }

@@ -113,8 +113,7 @@ TEST_CASE("cluster section: what cannot be is refused where it stands") {
            Row{lost + "for: 1 s, at: 1 s, replica: 2}]}\n", "replica"},
            Row{lost + "for: 1 s, at: 1 s, factor: 2}]}\n",
                "unknown key 'factor' in 'cluster.faults[0]' as the rest of it stands; one of: "
-               "kind, "
-               "for, at"},
+               "kind, for, at, replica"},
            Row{lost + "for: 1 s, att: 1 s}]}\n",
                "unknown key 'att' in 'cluster.faults[0]'; did you mean 'at'?"},
            Row{lost + "fro: 1 s, at: 1 s, replcia: 1}]}\n", "did you mean 'replica'?"},
