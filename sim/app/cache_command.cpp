@@ -72,7 +72,8 @@ class CacheCommand final : public Command {
                    "let so many sessions of the trace take turns, request by request (default: the "
                    "order of the file)")
         ->check(CLI::Range(1, 1'000'000));
-    app.add_flag("--details", details_, "a table per memory: hits, rebuilds, bytes by direction");
+    app.add_flag("--details", details_,
+                 "a table per memory: hits, rebuilds, bytes by direction; always for up to three");
   }
 
   ExitCode run(CommandContext& context) override {

@@ -44,9 +44,10 @@ SpeedOption speed_option(const CapacityOption& base, const ScenarioLoader& load,
                          const std::string& model) {
   const std::string& profile = base.scenario.profile;
   CapacityOption option(
-      load({"model=" + model, "kv_cache.layout=ideal", "kv_cache.swa_policy=full",
-            "kv_cache.indexer=fp8", "profile=" + (profile.empty() ? "none" : profile),
-            "engine.max_context_tokens=null"}));
+      load({"model=" + model, "kv_cache.layout=ideal", "kv_cache.layout_version=null",
+            "kv_cache.layout_options=null", "kv_cache.memory_rules=null",
+            "kv_cache.swa_policy=full", "kv_cache.indexer=fp8",
+            "profile=" + (profile.empty() ? "none" : profile), "engine.max_context_tokens=null"}));
   ScenarioCost cost = make_cost(option.scenario);
   return {std::move(option), std::move(cost)};
 }

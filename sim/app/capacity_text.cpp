@@ -43,6 +43,7 @@ std::string heading(const Scenario& s) {
   }
   std::string layout = s.kv_cache.layout;
   if (!s.kv_cache.layout_version.empty()) layout += ' ' + s.kv_cache.layout_version;
+  if (!s.kv_cache.layout_note.empty()) layout += " (" + s.kv_cache.layout_note + ')';
   return fmt::format("{} on {}, {}: {} on a node of {} GPUs, layout {}\n", s.model.name,
                      s.hardware.name, widths,
                      replicas == 1 ? "one replica" : fmt::format("{} replicas", replicas),

@@ -10,6 +10,7 @@
 
 #include "sim/app/command.h"
 #include "sim/app/expectations.h"
+#include "sim/app/recorded_run.h"
 #include "sim/app/scenario_options.h"
 #include "sim/cluster/run_scenario.h"
 #include "sim/compare/comparison.h"
@@ -127,6 +128,8 @@ class CompareCommand final : public Command {
     }
     const Scenario scenario =
         load_checked_scenario(scenario_file, scenario_options(context.options));
+    const std::string other = other_than_recorded(a_, identify(scenario), std::nullopt);
+    if (!other.empty()) context.err << scenario_file << other << '\n';
     return compare_steps(a_, *make_cost(scenario).model, scenario_file);
   }
 

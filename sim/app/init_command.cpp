@@ -20,6 +20,9 @@ constexpr const char* kStarter =
 #   model: {base: deepseek-v4-pro, cache: {entry: 640 B}}
 model: deepseek-v4-pro       # deepseek-v4-flash, deepseek-v3.2, deepseek-v3, gqa-70b
 hardware: hgx-b200           # hgx-h200, hgx-h100
+# Times of measured modules of that GPU (scenarios/profiles); left out: measured ones if the layout's engine has
+# them, else a roofline of datasheet peaks, which no engine reaches.
+profile: b200-sglang-0.5.14  # h200-sglang-0.5.14, h100-sglang-0.5.14
 
 deployment:
   tensor_parallel: 8         # GPUs that one attention rank is spread over

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "sim/app/command.h"
+#include "sim/app/scenario_options.h"
 #include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
 #include "sim/output/json_writer.h"
@@ -50,6 +51,12 @@ void add_global_options(CLI::App& app, RawOptions& raw, bool reads_scenario) {
   if (reads_scenario) {
     app.add_option("--set", o.set, "path.to.key=VALUE: overrides the scenario; may be repeated")
         ->allow_extra_args(false)
+        ->transform(CLI::Validator(
+            [](std::string& set) {
+              set = override_as_typed(set);
+              return std::string();
+            },
+            "", "file"))
         ->type_name("KEY=VALUE")
         ->group(group);
     app.add_option("--traces", o.trace_dir, "folder that holds traces (else V4CAP_TRACES)")

@@ -11,15 +11,17 @@
 namespace v4cap {
 
 std::string other_than_recorded(const std::string& directory, const RunIdentity& identity,
-                                std::int64_t requests) {
+                                std::optional<std::int64_t> requests) {
   const std::vector<std::pair<const char*, std::string>> names = {
       {"model", identity.model},
       {"hardware", identity.hardware},
       {"policy", identity.policy},
       {"layout", identity.layout},
       {"scheduler", identity.scheduler}};
-  const std::vector<std::pair<const char*, std::string>> numbers = {
-      {"seed", std::to_string(identity.seed)}, {"requests", std::to_string(requests)}};
+  std::vector<std::pair<const char*, std::string>> numbers;
+  if (requests) {
+    numbers = {{"seed", std::to_string(identity.seed)}, {"requests", std::to_string(*requests)}};
+  }
   std::string others;
   const auto compare = [&](const char* key, const std::string& recorded, const std::string& here) {
     if (recorded == here) return;

@@ -13,6 +13,10 @@ namespace v4cap {
 
 ScenarioOptions scenario_options(const GlobalOptions& options);
 
+// "path.to.key=VALUE" of the command line; where VALUE may name a file and there is one, seen from
+// the current folder, it becomes the whole path: in a scenario paths are relative to its own folder.
+std::string override_as_typed(const std::string& set);
+
 // The options with further overrides.
 ScenarioOptions with_overrides(ScenarioOptions options, const std::vector<std::string>& set);
 

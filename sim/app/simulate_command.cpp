@@ -35,6 +35,7 @@ namespace v4cap {
 namespace {
 
 constexpr const char* kMarginFile = "margin.json";
+constexpr const char* kSummaryFile = "summary.json";  // what every folder of a run has
 
 // What a policy computes again and what must be known of it, a line each.
 std::string policy_words(const std::vector<FinishedRun>& runs) {
@@ -183,11 +184,36 @@ class SimulateCommand final : public Command {
     return scenarios;
   }
 
+  // A folder is that of one run, or has those of a comparison: with both in it nobody could tell
+  // which of them are current.
+  void refuse_other_layout() const {
+    namespace fs = std::filesystem;
+    const auto holds_run = [](const fs::path& path) {
+      std::error_code ignored;
+      return fs::exists(path / kSummaryFile, ignored);
+    };
+    const auto refuse = [&](const fs::path& what, const std::string& beside) {
+      throw InputError(Place{out_directory_}, "expected a folder for " + beside + ", found " +
+                                                  what.string() +
+                                                  "; name another one, or remove that run");
+    };
+    if (!policies_.empty()) {
+      if (holds_run(out_directory_)) refuse(kSummaryFile, "the runs of a comparison");
+      return;
+    }
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator(out_directory_, ignored)) {
+      if (!holds_run(entry.path())) continue;
+      refuse(entry.path().filename() / kSummaryFile, "one run");
+    }
+  }
+
   // --out for one run, one folder below it for each policy of a comparison; empty without --out.
   std::vector<std::unique_ptr<RunDirectory>> open_directories(
       const std::vector<Scenario>& scenarios) const {
     std::vector<std::unique_ptr<RunDirectory>> directories;
     if (out_directory_.empty()) return directories;
+    refuse_other_layout();
     for (const Scenario& scenario : scenarios) {
       std::filesystem::path path = out_directory_;
       if (!policies_.empty()) path /= scenario.kv_cache.swa_policy;
@@ -217,6 +243,7 @@ class SimulateCommand final : public Command {
     std::unique_ptr<RunLog> log;
     HostRules host;
     if (!out_directory_.empty()) {
+      refuse_other_layout();
       directory = std::make_unique<RunDirectory>(out_directory_, overwrite_);
       const TextSink steps = directory->stream(kStepsFile);
       log = std::make_unique<RunLog>(*replica, steps, directory->stream(kDecisionsFile));
@@ -233,7 +260,9 @@ class SimulateCommand final : public Command {
       context.err << "interrupted\n";
       return ExitCode::interrupted;
     } catch (const RunError& error) {
-      const auto requests = static_cast<std::int64_t>(trace.played());
+      const auto requests = static_cast<std::int64_t>(
+          trace.phases.empty() ? trace.played()
+                               : trace.phases.back().end - trace.phases.back().begin);
       throw RunError(
           error.what() + other_than_recorded(steps_directory_, identify(scenario), requests),
           error.kind(), error.details());

@@ -244,6 +244,8 @@ class SweepCommand final : public Command {
         run_points_of(plan, left, context, [&](const PointResult& result) { store.add(result); });
     if (!complete) {
       context.err << "interrupted: what has ended is kept; 'v4cap sweep resume " << directory.path()
+                  << (context.options.trace_dir.empty() ? ""
+                                                        : " --traces " + context.options.trace_dir)
                   << "' runs the rest\n";
       return ExitCode::interrupted;
     }

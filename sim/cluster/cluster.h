@@ -95,8 +95,8 @@ class Cluster final : private FaultTarget {
   // Arrivals until then, in their order; what they ask for may lack its keys.
   void deal(const RequestSpec& request, SimTime at);
   // All that happens before `until`, which is at most apart_until(). Arrivals are dealt, and no
-  // other one comes. Records of requests that ended are added, in no order, in one of the parts of
-  // `ended`. Calls `meanwhile` once, on any of the threads, while others go on: it must not touch
+  // other one comes. Records of requests that ended take the place of what `ended` holds, in no
+  // order, each in one of its parts. Calls `meanwhile` once, on any of the threads, while others go on: it must not touch
   // the cluster.
   void advance(SimTime until, bool more_comes, const std::function<void()>& meanwhile,
                std::vector<std::vector<RequestRecord>>& ended);

@@ -1,7 +1,7 @@
 // Replicas that go on apart, each with the requests that were dealt to it, until cluster and
-// replicas meet again; meanwhile the books of those that ended before are kept. What a replica does depends on nothing outside, records are put in order by
-// whoever gets them and samples are sums of whole numbers: neither the number of threads nor which
-// of them takes which replica changes a byte.
+// replicas meet again; meanwhile the books of those that ended before are kept. What a replica does
+// depends on nothing outside, records are put in order by whoever gets them and samples are sums of
+// whole numbers: neither the number of threads nor which of them takes which replica changes a byte.
 #include <algorithm>
 #include <atomic>
 #include <utility>

@@ -29,7 +29,8 @@ const bool registered = ScalingRegistry::add(
       const auto numbers = argument.empty() ? std::vector<double>{4, 8} : numbers_of(argument, 2);
       if (numbers.empty() || numbers[0] <= 0 || numbers[1] < 0) {
         throw InputError(Place{},
-                         "expected queue=MOST,LEAST with numbers above 0, got '" + argument + "'");
+                         "expected queue=MOST,LEAST with MOST above 0 and LEAST at least 0, got '" +
+                             argument + "'");
       }
       return std::make_unique<QueueScaling>(numbers[0], numbers[1]);
     });

@@ -99,12 +99,14 @@ void check_prefill(const Scenario& scenario) {
     for (const TierConfig& tier : s.kv_cache.below.tiers) all += ' ' + tier.name;
     return all.empty() ? std::string(" none") : all;
   };
-  for (const FaultConfig& fault : scenario.cluster.faults) {
+  for (std::size_t i = 0; i < scenario.cluster.faults.size(); ++i) {
+    const FaultConfig& fault = scenario.cluster.faults[i];
     const FaultKind* kind = FaultKinds::find(fault.kind);
     if (kind == nullptr) continue;
     const auto refuse = [&](const std::string& expected, const std::string& got) {
-      throw InputError(place_of(scenario, "cluster.faults"),
-                       "cluster.faults: expected " + expected + ", got" + got);
+      throw InputError(
+          fault.stated ? *fault.stated : place_of(scenario, "cluster.faults"),
+          "cluster.faults[" + std::to_string(i) + "]: expected " + expected + ", got" + got);
     };
     if (fault.rank >= reads.deployment.data_parallel) {
       refuse("a rank below " + std::to_string(reads.deployment.data_parallel) +
@@ -218,6 +220,13 @@ Trace load_workload(const Scenario& scenario) {
   if (workload.cycle_to > 0) {
     at_place(scenario, "workload.cycle_to_requests",
              [&] { cycle_requests(trace, workload.cycle_to); });
+  }
+  try {
+    check_arrivals(workload, trace);
+  } catch (const InputError& error) {  // what is to be changed stands in the scenario
+    throw InputError(place_of(scenario, "workload.arrivals.mode"),
+                     "workload.arrivals.mode: " + error.diagnostics().front().place.file + ": " +
+                         error.diagnostics().front().message);
   }
   if (workload.arrivals == ArrivalMode::client) add_warmups(workload, trace);
   check_blocks(scenario, trace);

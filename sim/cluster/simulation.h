@@ -34,7 +34,7 @@ using ProgressFunction = std::function<bool(double fraction_done)>;
 struct RecordRules {
   // Of runs of more requests than this none is kept.
   std::int64_t most_kept = std::numeric_limits<std::int64_t>::max();
-  // Called with each that is not kept, in order of their ids.
+  // Called with each that is not kept, in order of their ids, one at a time, on any of the threads.
   std::function<void(const RequestRecord&)> not_kept{};
 };
 

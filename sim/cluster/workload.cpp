@@ -33,6 +33,7 @@ void add_warmups(const WorkloadConfig& workload, Trace& trace) {
 
 Workload::Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed)
     : trace_(trace), config_(config), measured_end_(trace.played()) {
+  check_arrivals(config, trace);
   build_dependencies();
   if (config.arrivals == ArrivalMode::closed_loop) {
     begin_closed_loop();
@@ -80,12 +81,20 @@ void Workload::find_units() {
   }
 }
 
-void Workload::begin_client() {
-  if (!trace_.after.empty()) {
-    throw InputError(Place{trace_.name},
+void check_arrivals(const WorkloadConfig& workload, const Trace& trace) {
+  if (workload.arrivals == ArrivalMode::client && !trace.after.empty()) {
+    throw InputError(Place{trace.name},
                      "the trace has requests that wait for others; a client sends single ones: set "
                      "workload.arrivals.mode to closed_loop");
   }
+  if (workload.arrivals == ArrivalMode::trace && !trace.has_arrivals) {
+    throw InputError(Place{trace.name},
+                     "the trace has no arrival times; set workload.arrivals.mode to closed_loop, "
+                     "poisson or burst");
+  }
+}
+
+void Workload::begin_client() {
   phases_ = trace_.phases;
   if (trace_.requests.empty()) return;
   if (phases_.empty()) phases_.push_back({0, measured_end_, config_.concurrency, true});
@@ -106,11 +115,6 @@ void Workload::send_next(std::int64_t count, SimTime now, std::vector<Arrival>& 
 }
 
 void Workload::begin_open_loop(std::uint64_t seed) {
-  if (config_.arrivals == ArrivalMode::trace && !trace_.has_arrivals) {
-    throw InputError(Place{trace_.name},
-                     "the trace has no arrival times; set workload.arrivals.mode to closed_loop, "
-                     "poisson or burst");
-  }
   in_order_ = true;
   if (config_.arrivals == ArrivalMode::trace) return begin_at_times();
   if (config_.arrivals != ArrivalMode::poisson) return;

@@ -32,11 +32,13 @@ inline constexpr Tokens kWarmupOutput{
 // before all others. Nothing where the trace says its phases itself.
 void add_warmups(const WorkloadConfig& workload, Trace& trace);
 
+// Throws InputError when the trace cannot be played as asked: no arrival times for
+// ArrivalMode::trace, requests that wait for others for ArrivalMode::client.
+void check_arrivals(const WorkloadConfig& workload, const Trace& trace);
+
 class Workload {
  public:
-  // `trace` must outlive the workload. Throws InputError when the trace cannot be played as asked
-  // (no arrival times for ArrivalMode::trace, requests that wait for others for
-  // ArrivalMode::client).
+  // `trace` must outlive the workload. Throws like check_arrivals().
   Workload(const Trace& trace, const WorkloadConfig& config, std::uint64_t seed);
 
   // The next arrival that does not wait for another request, in order of time and at one instant

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/error.h"
 #include "sim/core/time.h"
 #include "sim/core/units.h"
 
@@ -37,6 +38,7 @@ struct FaultConfig {
   double factor = 1;
   std::string place;  // a tier of the scenario, links of one (SlowLink) or kTransferLinks
   double share = 1;   // of its bandwidth
+  std::optional<Place> stated{};  // where a file says so
 };
 
 // When the state of a prompt is sent to the replica that generates.

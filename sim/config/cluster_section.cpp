@@ -142,6 +142,7 @@ FaultConfig read_fault(const YamlNode& node, const std::string& path, const Stru
   Document document(node, file);
   Section section = document.root(fault_keys, path);
   FaultConfig f;
+  f.stated = node.place;
   const auto names = FaultKinds::names();
   f.kind = names[section.choice("kind", names, std::nullopt)];
   document.checkpoint();  // without its kind nobody knows which keys it needs

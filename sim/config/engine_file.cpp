@@ -272,6 +272,24 @@ const EngineVersion* EngineData::find(const std::string& given) const {
   return found;
 }
 
+std::string EngineData::beyond(const std::string& given) const {
+  const std::string text = is_date(given) ? given : release_of(given);
+  const bool by_date = is_date(text);
+  if (!by_date && !is_release(text)) return "";
+  const auto order = [&](const EngineVersion& version) {
+    return compare_versions(text, by_date ? version.date : version.release).value_or(0);
+  };
+  const EngineVersion& newest = versions.back();
+  if (order(newest) > 0 &&
+      !text.starts_with((by_date ? newest.date : newest.release) + (by_date ? '-' : '.'))) {
+    return "the newest rules known are " + newest.release + "'s";
+  }
+  if (order(versions.front()) < 0) {
+    return "the oldest rules known are " + versions.front().release + "'s";
+  }
+  return "";
+}
+
 MemoryRules memory_rules(const EngineData& engine, const EngineVersion& version) {
   MemoryRules rules = version.memory;
   rules.insert(engine.memory.begin(), engine.memory.end());

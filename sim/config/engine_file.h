@@ -55,6 +55,11 @@ struct EngineData {
   // The version that `given` belongs to, a release ("0.25.1", "v0.26.0rc2"), a date ("2026-08") or
   // "main": the last one that is not newer, or the oldest. nullptr when the text is none of these.
   const EngineVersion* find(const std::string& given) const;
+
+  // What to say of a version whose rules nobody has looked at: "the newest rules known are 0.26's" of
+  // a later release or date, "the oldest ..." of an earlier one; "" where it lies between or is of the
+  // newest release ("0.26.1"), and of what find() does not know.
+  std::string beyond(const std::string& given) const;
 };
 
 // Experts are cut by tensor parallelism over all GPUs until a flag spreads them: the default of

@@ -8,6 +8,9 @@ namespace v4cap {
 
 namespace {
 
+// Of one step, layer or token: times a prompt it is still far from what time can hold.
+constexpr Duration kLongest = std::chrono::seconds(1);
+
 constexpr std::int64_t kBatchMax = 1'000'000;
 
 std::vector<KeySpec> keys_of_host(bool measured) {
@@ -106,7 +109,7 @@ const std::vector<KeySpec>& measured_host_keys() {
 
 HostStated read_host_stated(Section section) {
   HostStated host;
-  const auto time = at_least(Duration{0});
+  const auto time = between(Duration{0}, kLongest);
   if (section.has("eager_layer")) {
     host.eager_layer = section.required<Duration>("eager_layer", time);
   }
@@ -128,7 +131,7 @@ HostStated read_host_stated(Section section) {
 
 HostCost read_host(Section section, const HostStated& defaults, Duration graph_step) {
   HostCost host;
-  const auto time = at_least(Duration{0});
+  const auto time = between(Duration{0}, kLongest);
   host.eager_layer =
       section.optional<Duration>("eager_layer", defaults.eager_layer.value_or(Duration{0}), time);
   host.eager_step =
@@ -157,7 +160,7 @@ HostCost read_host(Section section, const HostStated& defaults, Duration graph_s
 
 HostCost read_measured_host(Section section) {
   HostCost host;
-  const auto time = at_least(Duration{0});
+  const auto time = between(Duration{0}, kLongest);
   host.eager_layer = section.required<Duration>("eager_layer", time);
   host.eager_step = section.required<Duration>("eager_step", time);
   host.graph_step = section.required<Duration>("graph_step", time);

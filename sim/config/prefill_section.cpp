@@ -12,6 +12,8 @@ namespace v4cap {
 
 namespace {
 
+constexpr std::int64_t kRoomMax = 1'000'000'000;
+
 // What of a scenario may be another one where prompts are read.
 constexpr const char* kOwn[] = {"hardware", "deployment", "engine", "kv_cache", "profile"};
 
@@ -79,14 +81,15 @@ PrefillConfig read_prefill(Section& section) {
                                  BytesPerSecond{kMostBandwidth / static_cast<double>(kWidest)});
   TransferConfig& t = config.transfer;
   t.bytes_per_s = transfer.required<BytesPerSecond>("bandwidth", bandwidth).value;
-  t.latency = transfer.optional<Duration>("latency", t.latency);
+  t.latency =
+      transfer.optional<Duration>("latency", t.latency, between(Duration{0}, kLongestLatency));
   t.overlap = transfer.one_of<TransferOverlap>("overlap",
                                                {{"none", TransferOverlap::none},
                                                 {"chunks", TransferOverlap::chunks},
                                                 {"layers", TransferOverlap::layers}},
                                                t.overlap);
   t.reuse = transfer.optional<bool>("reuse", t.reuse);
-  t.room = transfer.optional<Tokens>("room_tokens", t.room);
+  t.room = transfer.optional<Tokens>("room_tokens", t.room, between(Tokens{0}, Tokens{kRoomMax}));
   transfer.reject_unknown();
   for (const char* key : kOwn) section.node(key);
   section.reject_unknown();

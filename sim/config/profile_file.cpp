@@ -569,12 +569,20 @@ std::optional<HostCost> load_profile_host(const std::string& name, const std::st
   return host;
 }
 
-std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,
-                            const std::string& engine) {
-  std::string prefix = gpu + '-' + engine + '-';
-  std::ranges::transform(prefix, prefix.begin(), [](char c) {
+namespace {
+
+std::string in_lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   });
+  return text;
+}
+
+}  // namespace
+
+std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,
+                            const std::string& engine) {
+  const std::string prefix = in_lower_case(gpu + '-' + engine + '-');
   std::string newest;
   for (const std::string& name : names) {
     if (!name.starts_with(prefix)) continue;
@@ -584,6 +592,21 @@ std::string default_profile(const std::vector<std::string>& names, const std::st
     if (order.value_or(name > newest ? 1 : -1) > 0) newest = name;
   }
   return newest;
+}
+
+bool is_profile_of(const std::string& name, const std::string& gpu) {
+  return name.starts_with(in_lower_case(gpu) + '-');
+}
+
+std::string any_profile(const std::vector<std::string>& names, const std::string& gpu) {
+  std::string first;
+  for (const std::string& name : names) {
+    if (!is_profile_of(name, gpu)) continue;
+    const std::size_t begin = gpu.size() + 1;
+    const std::string engine = name.substr(begin, name.find('-', begin) - begin);
+    if (engine != kLayerEngine && (first.empty() || engine < first)) first = engine;
+  }
+  return first.empty() ? "" : default_profile(names, gpu, first);
 }
 
 }  // namespace v4cap

@@ -53,4 +53,11 @@ std::optional<HostCost> load_profile_host(const std::string& name, const std::st
 std::string default_profile(const std::vector<std::string>& names, const std::string& gpu,
                             const std::string& engine);
 
+// Is the name that of a profile of this GPU?
+bool is_profile_of(const std::string& name, const std::string& gpu);
+
+// Of the profiles of this GPU that hold for every deployment, those that v4exec measures do not: the
+// default one of the first engine by name; "" when there is none.
+std::string any_profile(const std::vector<std::string>& names, const std::string& gpu);
+
 }  // namespace v4cap

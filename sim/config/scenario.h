@@ -96,6 +96,7 @@ struct TiersConfig {
 struct KvCacheConfig {
   std::string layout = "ideal";  // name in the layout registry
   std::string layout_version;    // release or date of the engine; "" = the layout has none
+  std::string layout_note;       // EngineData::beyond() of it
   std::map<std::string, double> layout_options;  // every parameter of the layout, with its value
   std::string swa_policy = "full";  // "full", "checkpoint=2048", "recompute": name[=argument]
   Tokens block{256};                // tokens per cached block
@@ -157,6 +158,9 @@ struct Scenario {
   // Under `profile: auto` on a GPU without a profile: further ones that its times are transferred
   // from, beside `profile`.
   std::vector<std::string> profile_donors;
+  // Where `profile` is none, without being told so, or that of another GPU: one of this GPU, of the
+  // layout's engine or of another; "" = there is none.
+  std::string profile_beside;
   double step_time_factor = 1;  // all steps take so many times as long as the cost model says
   WorkloadConfig workload;
   ClusterConfig cluster;

@@ -232,6 +232,7 @@ EngineVersion read_layout_version(Section& section, const std::optional<EngineDa
   kv.layout_version =
       section.optional<std::string>("layout_version", engine->versions.back().release);
   const EngineVersion* version = engine->find(kv.layout_version);
+  kv.layout_note = engine->beyond(kv.layout_version);
   if (version != nullptr) return *version;
   section.error("layout_version", "expected a release such as " + engine->versions.back().release +
                                       " or a date such as " + engine->versions.back().date +
@@ -347,8 +348,13 @@ void read_profile(Section& top, Scenario& s, const std::string& scenario_dir) {
       s.profile_donors.assign(donors.begin() + 1, donors.end());
     }
   }
-  if (s.profile == "none") s.profile.clear();
   const YamlNode* node = top.node("profile");
+  if (s.profile != "none" || node == nullptr) {
+    const std::string& gpu = s.hardware.gpu.name;
+    if (!is_profile_of(s.profile, gpu))
+      s.profile_beside = own.empty() ? any_profile(names, gpu) : own;
+  }
+  if (s.profile == "none") s.profile.clear();
   if (s.profile.empty() || node == nullptr || node->kind != YamlNode::Kind::scalar) return;
   try {
     find_data_file(DataKind::profile, s.profile, scenario_dir, node->place);

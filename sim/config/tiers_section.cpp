@@ -83,7 +83,8 @@ TierConfig read_tier(Section section, const TierName& which) {
   const auto bandwidth = between(BytesPerSecond{kLeastBandwidth}, BytesPerSecond{kMostBandwidth});
   tier.read_bytes_per_s = section.required<BytesPerSecond>("read_bandwidth", bandwidth).value;
   tier.write_bytes_per_s = section.required<BytesPerSecond>("write_bandwidth", bandwidth).value;
-  tier.latency = section.optional<Duration>("latency", tier.latency);
+  tier.latency =
+      section.optional<Duration>("latency", tier.latency, between(Duration{0}, kLongestLatency));
   tier.blocks_live = section.optional_or<Duration>("blocks_live", "forever", above(Duration{0}));
   tier.points_live = section.optional_or<Duration>("points_live", "forever", above(Duration{0}));
   tier.drive = section.optional_or<Bytes>("drive", "none", above(Bytes{0}));

@@ -60,6 +60,12 @@ InputError::InputError(Place place, std::string message, std::string kind,
 }
 
 std::string nearest_name(std::string_view word, const std::vector<std::string>& known) {
+  // Names of files are of parts, and one of "hgx-b200" and "gb200" has what "b200" says as a part.
+  if (word.size() > 1) {
+    for (const std::string& name : known) {
+      if (name.ends_with('-' + std::string(word))) return name;
+    }
+  }
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string& name : known) {

@@ -76,7 +76,8 @@ class RunError : public std::runtime_error {
   std::vector<ErrorDetail> details_;
 };
 
-// Nearest of `known` to `word` by edit distance, or "" when nothing is near enough to be meant.
+// The one of `known` that ends with '-' and `word`, else the nearest by edit distance, or "" when
+// nothing is near enough to be meant.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& known);
 
 // "; did you mean 'x'?" or "; one of: a, b, c", to be appended to a message about an unknown name.

@@ -6,13 +6,14 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace v4cap {
 
-// Calls work(i) for every i < count, on up to `threads` threads (0 = as many as there are cores).
-// The first exception by number is thrown again when all have ended.
+// Calls work(i) for every i < count, on up to `threads` threads (0 = as many as there are cores), on
+// fewer where the system has no more. The first exception by number is thrown again when all have ended.
 template <class Work>
 void parallel_for(std::size_t count, Work work, unsigned threads = 0) {
   if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
@@ -28,7 +29,11 @@ void parallel_for(std::size_t count, Work work, unsigned threads = 0) {
     }
   };
   std::vector<std::thread> others;
-  for (std::size_t t = 1; t < std::min<std::size_t>(threads, count); ++t) others.emplace_back(run);
+  try {
+    for (std::size_t t = 1; t < std::min<std::size_t>(threads, count); ++t)
+      others.emplace_back(run);
+  } catch (const std::system_error&) {  // those that began do the work
+  }
   run();
   for (std::thread& other : others) other.join();
   for (const std::exception_ptr& error : errors) {

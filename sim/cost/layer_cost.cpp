@@ -276,7 +276,10 @@ SampleTime LayerCost::Layers::added(double rows, double others, double beyond) c
   };
   const auto above = std::ranges::lower_bound(longest_batches, rows);
   SampleTime adds;
-  if (above == longest_batches.begin() || above == longest_batches.end() || *above == rows) {
+  if (above == longest_batches.end() && above != longest_batches.begin()) {
+    adds = at(longest_batches.back());
+    adds.kind = SampleKind::extrapolated;
+  } else if (above == longest_batches.begin() || *above == rows) {
     adds = at(rows);
   } else {
     const double low = *std::prev(above), high = *above;

@@ -13,10 +13,10 @@
 //            (layer_decode_longest), the longest counts as one of the others, of their mean past,
 //            plus what it adds to such a batch: kernels split their work by it, and wait for it.
 //            Between the batches of that family what it adds is interpolated, not the layer, whose
-//            time bends with the number of experts that a batch touches. What a batch of equally
-//            long sequences waits for is in layer(B, past) too, so that the others do not take
-//            theirs one by one: beyond the past that fills the top-k of CSA time is taken to grow
-//            evenly, by the line through that past and their mean.
+//            time bends with the number of experts that a batch touches; above the last it adds as
+//            much as there. What a batch of equally long sequences waits for is in layer(B, past)
+//            too, so that the others do not take theirs one by one: beyond the past that fills the
+//            top-k of CSA time is taken to grow evenly, by the line through that past and their mean.
 //   prefill  ends(N, rows) + sum over layers of sum_i n_i / N layer(N / n_i, N, past_i) for pieces
 //            of n_i new tokens and N in all: exact for equal pieces. Never faster than the host
 //            launches it: eager step + layers x eager layer.

@@ -259,6 +259,7 @@ void draft_version(const ImportRequest& request, const std::string& engine, Impo
     origin = Origin::import;
     reason = "the newest that v4cap knows; --engine-version says another";
   }
+  if (const std::string note = known->beyond(version); !note.empty()) reason += "; " + note;
   out.draft.assume("kv_cache.layout_version", yaml_scalar(version), reason, origin);
 }
 

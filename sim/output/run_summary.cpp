@@ -26,6 +26,7 @@ RunIdentity identify(const Scenario& scenario) {
           .layout = scenario.kv_cache.layout,
           .scheduler = scenario.engine.scheduler,
           .times = std::move(times),
+          .profile_beside = scenario.profile_beside,
           .seed = scenario.seed};
 }
 

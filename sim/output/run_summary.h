@@ -20,6 +20,7 @@ struct RunIdentity {
   std::string policy, layout, scheduler;
   // "roofline", or the profiles that the times of steps come from, and what they leave out.
   std::string times;
+  std::string profile_beside{};  // Scenario::profile_beside
   std::uint64_t seed = 0;
 };
 

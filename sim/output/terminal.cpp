@@ -192,11 +192,21 @@ double largest_share(const std::vector<RunSummary>& runs, double TimeShareFracti
   return share;
 }
 
+// Where most of a run's time was not measured on its GPU: a profile that was.
+std::string profile_hint(const std::vector<RunSummary>& runs) {
+  for (const RunSummary& run : runs) {
+    const TimeShareFractions share = fractions(run.totals.share);
+    if (share.roofline + share.transferred < 0.5 || run.identity.profile_beside.empty()) continue;
+    return fmt::format("  measured on this GPU: --set profile={}\n", run.identity.profile_beside);
+  }
+  return "";
+}
+
 // What of the times was not measured; "" where all of it was.
 std::string times_footnote(const std::vector<RunSummary>& runs) {
   const double roofline = largest_share(runs, &TimeShareFractions::roofline);
   if (roofline >= 0.9995) {
-    return "* times: roofline estimate from datasheet figures, not measured\n";
+    return "* times: roofline estimate from datasheet figures, not measured\n" + profile_hint(runs);
   }
   std::string note;
   const auto say = [&](double TimeShareFractions::*part, const std::string& what) {
@@ -208,7 +218,7 @@ std::string times_footnote(const std::vector<RunSummary>& runs) {
   say(&TimeShareFractions::transferred, "transferred from other GPUs");
   say(&TimeShareFractions::extrapolated, "outside the shapes that were measured");
   say(&TimeShareFractions::host, "waiting for the host");
-  return note.empty() ? "" : "* of the step time: " + note + '\n';
+  return note.empty() ? "" : "* of the step time: " + note + '\n' + profile_hint(runs);
 }
 
 std::string table_text(const std::vector<RunSummary>& runs, const TextStyle& style) {

@@ -43,6 +43,8 @@ struct LinkSpec {
 inline constexpr double kLeastBandwidth = 1e6;  // bytes/s
 // Above it a share does not fit into 64 bits.
 inline constexpr double kMostBandwidth = 8e15;  // bytes/s
+// Far from what time can hold, however many transfers wait for one another.
+inline constexpr Duration kLongestLatency = std::chrono::hours(1);
 
 // What a link has done. asked = delivered + cancelled + what is under way.
 struct LinkBooks {

@@ -109,6 +109,15 @@ TEST_CASE("an engine of several nodes is taken, and a run of it refused") {
   CHECK(err.str().find("a run has no network between nodes") != std::string::npos);
 }
 
+TEST_CASE("other models stand beside a scenario of any layout, version and option") {
+  const ProgramRun o =
+      run({"--json", "--compare", "deepseek-v3.2", "--set", "kv_cache.layout=vllm", "--set",
+           "kv_cache.layout_version=0.26", "--set", "kv_cache.layout_options.packing=1"});
+  CAPTURE(o.err);
+  REQUIRE(o.code == ExitCode::done);
+  CHECK(boost::json::parse(o.out).at("models").as_array().size() > 0);
+}
+
 TEST_CASE("V4 takes 10.5 percent of V3.2 at 1 Mi tokens, with FP4 keys") {
   const ProgramRun o = run({"--json", "--compare", "deepseek-v3.2", "deepseek-v3", "gqa-70b",
                             "--set", "kv_cache.indexer=fp4"});

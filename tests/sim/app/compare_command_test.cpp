@@ -185,6 +185,19 @@ TEST_CASE("compare: a run equals itself") {
   CHECK(run.out.find("60 requests are paired by id\n") != std::string::npos);
 }
 
+TEST_CASE("compare: steps of another GPU than the scenario's are said to be so") {
+  const std::string measured = kSource + "/exec/measured/h200/flash_saturated";
+  const std::string scenario = kSource + "/scenarios/executor/flash_saturated.yaml";
+  const ProgramRun other = run_v4cap({"compare", measured, "--scenario", scenario});
+  CHECK(other.code == ExitCode::done);
+  CHECK(other.err.find("the recorded run has hardware hgx-h200 and not hgx-h100\n") !=
+        std::string::npos);
+  const ProgramRun same =
+      run_v4cap({"compare", measured, "--scenario", scenario, "--set", "hardware=hgx-h200"});
+  CHECK(same.code == ExitCode::done);
+  CHECK(same.err.empty());
+}
+
 TEST_CASE("compare: README's example does what it shows") {
   const ReadmeRun run = run_readme_section("## Two runs side by side");
   CHECK(run.commands >= 3);

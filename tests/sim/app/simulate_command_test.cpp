@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/app/scenario_options.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
@@ -182,6 +183,74 @@ TEST_CASE("simulate: a comparison writes a folder for each policy") {
   CHECK(recompute.find("\"policy\": \"recompute\"") != std::string::npos);
 }
 
+TEST_CASE("simulate: a client's warm-up is not taken for requests that a recorded run lacks") {
+  const TempDir dir;
+  const std::string scenario =
+      dir.write("client.yaml",
+                "model: deepseek-v4-pro\nhardware: hgx-b200\ndeployment: {tensor_parallel: 8}\n"
+                "workload:\n"
+                "  synthetic: {sessions: 6, first_prompt: {kind: constant, mean: 300}, output: "
+                "{kind: constant, "
+                "mean: 5}}\n"
+                "  arrivals: {mode: client, concurrency: 2, warmup_requests: 2}\n");
+  const ProgramRun recorded = run_v4cap({"simulate", scenario, "--quiet", "--out", dir / "run"});
+  CAPTURE(recorded.err);
+  REQUIRE(recorded.code == ExitCode::done);
+  const std::string golden = text_of(V4CAP_SOURCE_DIR "/tests/golden/replay/steps.csv");
+  dir.write("run/steps.csv", golden.substr(0, golden.find('\n') + 1));
+  const ProgramRun run = run_v4cap({"simulate", scenario, "--steps", dir / "run"});
+  CAPTURE(run.err);
+  CHECK(run.code == ExitCode::failed);
+  CHECK(run.err.find("the recorded run has") == std::string::npos);
+  const ProgramRun more = run_v4cap(
+      {"simulate", scenario, "--steps", dir / "run", "--set", "workload.synthetic.sessions=7"});
+  CAPTURE(more.err);
+  CHECK(more.err.find("; the recorded run has requests 6 and not 7") != std::string::npos);
+}
+
+TEST_CASE("simulate: one run and the runs of a comparison do not share a folder") {
+  const TempDir dir;
+  const auto run = [&](const std::string& folder, std::vector<std::string> more) {
+    std::vector<std::string> all = {"simulate", kQuickstart, "--set", "workload.max_requests=5",
+                                    "--quiet",  "--out",     folder,  "--overwrite"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_v4cap(all);
+  };
+  REQUIRE(run(dir / "one", {}).code == ExitCode::done);
+  REQUIRE(run(dir / "more", {"--compare", "full", "recompute"}).code == ExitCode::done);
+  const std::string kept = text_of(dir / "one/summary.json");
+  const ProgramRun comparison = run(dir / "one", {"--compare", "full", "recompute"});
+  CHECK(comparison.code == ExitCode::bad_input);
+  CHECK(comparison.err.find("found summary.json") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(dir / "one/full"));
+  const ProgramRun one = run(dir / "more", {});
+  CHECK(one.code == ExitCode::bad_input);
+  CHECK(one.err.find("/summary.json") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(dir / "more/summary.json"));
+  CHECK(run(dir / "one", {}).code == ExitCode::done);
+  CHECK(run(dir / "more", {"--compare", "full", "recompute"}).code == ExitCode::done);
+  CHECK(text_of(dir / "one/summary.json").size() > 0);
+  CHECK(kept.find("full") != std::string::npos);
+}
+
+TEST_CASE(
+    "simulate: a path that is typed is seen from the current folder, else from the scenario's") {
+  namespace fs = std::filesystem;
+  const TempDir dir;
+  const std::string file = dir.write("some/profile.yaml", "");
+  const std::string typed = fs::relative(file, fs::current_path()).string();
+  const std::string whole = fs::absolute(typed).lexically_normal().string();
+  CHECK(override_as_typed("profile=" + typed) == "profile=" + whole);
+  CHECK(override_as_typed("workload.trace=" + typed) == "workload.trace=" + whole);
+  const std::vector<std::string> same = {
+      "profile=" + file, "profile=b200-sglang-0.5.14", "profile=nowhere/here.yaml", "profile=",
+      "profile",         "kv_cache.layout=" + typed};
+  for (const std::string& text : same) CHECK(override_as_typed(text) == text);
+  const ProgramRun run = run_v4cap({"check", kQuickstart, "--set", "profile=" + typed});
+  CHECK(run.code == ExitCode::bad_input);
+  CHECK(run.err.find(whole) != std::string::npos);
+}
+
 TEST_CASE("simulate: the resolved copy of a run gives the same result") {
   const TempDir dir;
   const std::string out = dir / "run";
@@ -224,6 +293,12 @@ TEST_CASE("simulate: wrong use is refused before anything runs") {
        {"simulate", kQuickstart, "--set", "kv_cache.layout=idael"},
        "did you mean 'ideal'?"},
       {"unknown scheduler", {"simulate", kQuickstart, "--set", "engine.scheduler=lifo"}, "fcfs"},
+      {"a client of turns that wait for each other",
+       {"simulate", kQuickstart, "--set", "workload.arrivals={mode: client, concurrency: 4}"},
+       "concurrency: 4}: workload.arrivals.mode: "},
+      {"a host that takes years for a token",
+       {"simulate", kQuickstart, "--set", "engine.host.prompt_token=2562047 h"},
+       "such as 2 s or 50 us, from 0 ns to 1 s, got"},
       {"blocks that do not nest",
        {"simulate", kQuickstart, "--set", "kv_cache.block_tokens=96", "--set",
         "kv_cache.tails=stored"},

@@ -108,6 +108,27 @@ TEST_CASE("a layout's version and options end in the resolved copy and read the 
   CHECK(over.kv_cache.layout_options.at("indexer_row_min_bytes") == 132);
 }
 
+TEST_CASE("versions that nobody has looked at are said to be so") {
+  const EngineData vllm = *load_engine("vllm", "");
+  REQUIRE(vllm.versions.back().release == "0.26");
+  for (const char* later : {"0.27", "0.33.1", "9.9.9", "v1.0rc1", "2030-01", "2030-01-31"}) {
+    CAPTURE(later);
+    CHECK(vllm.beyond(later) == "the newest rules known are 0.26's");
+  }
+  for (const char* earlier : {"0.5", "0.19.9", "2024-12"}) {
+    CAPTURE(earlier);
+    CHECK(vllm.beyond(earlier) == "the oldest rules known are 0.20's");
+  }
+  const std::string of_newest = vllm.versions.back().date;
+  const std::vector<std::string> between = {
+      "0.20",    "0.24.1",          "0.26", "0.26.3", "v0.26.0rc1",
+      of_newest, of_newest + "-31", "main", "newest"};
+  for (const std::string& known : between) {
+    CAPTURE(known);
+    CHECK(vllm.beyond(known).empty());
+  }
+}
+
 TEST_CASE("wrong versions and options are refused with the nearest name") {
   CHECK(errors_of(scenario("layout: vllm, layout_version: newest"))
             .find("s.yaml:4:42: kv_cache.layout_version: expected a release such as") !=

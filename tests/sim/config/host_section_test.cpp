@@ -219,6 +219,12 @@ TEST_CASE("the newest profile of a GPU and an engine is chosen by its numbers") 
   CHECK(default_profile(names, "H20", "vllm").empty());
   CHECK(default_profile(names, "MI300X", "sglang").empty());
   CHECK(default_profile({}, "B200", "sglang").empty());
+  CHECK(any_profile(names, "B200") == "b200-sglang-0.5.14");
+  CHECK(any_profile({"h200-v4exec-a", "h200-vllm-0.24.0", "h200-vllm-0.9", "gh200-sglang-1"},
+                    "H200") == "h200-vllm-0.24.0");
+  CHECK(any_profile({"h200-v4exec-a"}, "H200").empty());
+  CHECK(is_profile_of("h200-vllm-0.24.0", "H200"));
+  CHECK_FALSE(is_profile_of("h200-vllm-0.24.0", "H20"));
 }
 
 }  // namespace

@@ -154,8 +154,8 @@ std::vector<Row> meaning_rows() {
       {"a host's time without a unit", "engine: {host: {eager_layer: 5}}\n", 4, 30,
        "engine.host.eager_layer: expected a time with its unit"},
       {"a negative host time", "engine: {host: {graph_step: -1 us}}\n", 4, 29,
-       "engine.host.graph_step: expected a time with its unit, such as 2 s or 50 us, of at least 0 "
-       "ns, got \"-1 us\""},
+       "engine.host.graph_step: expected a time with its unit, such as 2 s or 50 us, from 0 ns "
+       "to 1 s, got \"-1 us\""},
       {"a host time without a value", "engine: {host: {prompt_token: }}\n", 4, 17,
        "engine.host.prompt_token: expected a time"},
       {"overlap that is no truth", "engine: {host: {overlapped: 1}}\n", 4, 29,

@@ -117,7 +117,11 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
   says(
       "prefill: {transfer: {bandwidth: 1 GB/s}, deployment: {tensor_parallel: 2}}\n"
       "cluster: {faults: [{kind: rank_lost, at: 1 s, for: 1 s, rank: 1}]}\n",
-      "cluster.faults: expected a rank below 1");
+      "s.yaml:11:20: cluster.faults[0]: expected a rank below 1");
+  says("prefill: {transfer: {bandwidth: 1 GB/s, latency: 2562047 h}}\n",
+       "us, from 0 ns to 1 h, got");
+  says("prefill: {transfer: {bandwidth: 1 GB/s, room_tokens: 9000000000000000000}}\n",
+       "prefill.transfer.room_tokens: expected");
   CHECK(refusal("prefill: {replicas: 2, transfer: {bandwidth: 1 GB/s}}\n"
                 "cluster: {faults: [{kind: replica_lost, at: 1 s, for: 1 s, replica: 2}]}\n")
             .empty());

@@ -29,6 +29,9 @@ TEST_CASE("nearest name: what was probably meant, or nothing") {
     CHECK(nearest_name(row.word, known) == row.meant);
   }
   CHECK(nearest_name("x", {}) == "");
+  // Nearer by letters is "gb200".
+  CHECK(nearest_name("b200", {"gb200", "hgx-b200", "hgx-h200"}) == "hgx-b200");
+  CHECK(nearest_name("h200", {"gb200", "hgx-b200", "hgx-h200"}) == "hgx-h200");
 }
 
 TEST_CASE("nearest name: a short word is not taken for one that shares no letter with it") {

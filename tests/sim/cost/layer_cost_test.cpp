@@ -230,7 +230,7 @@ TEST_CASE("between measured batches what a longer sequence adds grows evenly, an
       }
     }
   };
-  set("layer_decode", {1, 2, 3, 4, 8, 16}, false);
+  set("layer_decode", {1, 2, 3, 4, 8, 16, 24}, false);
   set("layer_decode_longest", {2, 8}, true);
   const auto added = [&](const std::vector<std::int64_t>& pasts) {
     const std::vector<std::int64_t> equal(pasts.size(), 3000);
@@ -240,6 +240,9 @@ TEST_CASE("between measured batches what a longer sequence adds grows evenly, an
   CHECK(added({3000, 9000, 3000, 3000}) == doctest::Approx((kLayers - 1) * adds(4)));
   CHECK(added({3000, 9000, 3000, 3000, 3000, 3000, 3000, 3000}) ==
         doctest::Approx((kLayers - 1) * adds(8)));
+  std::vector<std::int64_t> many(16, 3000);
+  many.back() = 9000;
+  CHECK(added(many) == doctest::Approx((kLayers - 1) * adds(8)));
 }
 
 TEST_CASE("longer sequences count whole also where the context that selects all is a sample") {

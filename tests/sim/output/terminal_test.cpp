@@ -29,7 +29,12 @@ TEST_CASE("terminal: times from a roofline are marked, others are not") {
   CHECK(run_report(run, {}).find(
             "* times: roofline estimate from datasheet figures, not measured\n") !=
         std::string::npos);
+  run.identity.profile_beside = "b200-sglang-0.5.14";
+  const std::string hint =
+      "not measured\n  measured on this GPU: --set profile=b200-sglang-0.5.14\n";
+  CHECK(run_report(run, {}).find(hint) != std::string::npos);
   run.totals.share = {.measured_s = 3, .roofline_s = 1};
+  CHECK(run_report(run, {}).find("measured on this GPU") == std::string::npos);
   CHECK(run_report(run, {}).find("* of the step time: 25.0 % roofline estimate from datasheet "
                                  "figures, not measured\n") != std::string::npos);
   run.totals.share = {.measured_s = 1, .extrapolated_s = 1, .transferred_s = 1, .host_s = 1};
