@@ -34,7 +34,9 @@ ArrivalSummary summarize_arrivals(const Trace& trace) {
   const Distribution gaps = describe(std::move(gaps_s));
   summary.span_s = to_seconds(at.back() - at.front());
   if (summary.span_s > 0) summary.mean_per_s = static_cast<double>(at.size()) / summary.span_s;
-  summary.busiest_minute_per_s = busiest_minute_per_s(at);
+  // What does not last whole minutes has its last requests in a part of one, and less than all of
+  // them in any other: no minute is less busy than the mean.
+  summary.busiest_minute_per_s = std::max(summary.mean_per_s, busiest_minute_per_s(at));
   if (gaps.mean > 0) summary.gap_cv = gaps.stddev / gaps.mean;
   return summary;
 }

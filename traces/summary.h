@@ -13,6 +13,7 @@ struct ArrivalSummary {
   std::int64_t count = 0;
   double span_s = 0;      // from the first to the last
   double mean_per_s = 0;  // count / span
+  // Of the minutes from the first on, and at least the mean: of a trace shorter than a minute that.
   double busiest_minute_per_s = 0;
   double gap_cv = 0;  // standard deviation of the gaps over their mean; Poisson has 1
 };
