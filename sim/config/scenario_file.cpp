@@ -373,12 +373,48 @@ Slo read_slo(Section section) {
   return slo;
 }
 
+// How a file of a kind that is no scenario is used.
+std::string use_of(const std::string& kind, const std::string& file) {
+  if (kind == "plan" || kind == "sweep") {
+    return "'v4cap " + kind + ' ' + file + " --dry-run' checks it";
+  }
+  if (kind == "engine") return "a scenario names it under kv_cache.layout";
+  return "a scenario names it under '" + kind + "'";
+}
+
+// A file of another kind, told by its keys, is called what it is: refused one by one, its keys would
+// not say so.
+void refuse_other_kind(const YamlNode& root) {
+  const auto known_of = [&](const FileKind& kind) {
+    return std::ranges::count_if(root.children, [&](const YamlNode& entry) {
+      return std::ranges::find(kind.keys(), entry.key, &KeySpec::name) != kind.keys().end();
+    });
+  };
+  const FileKind& scenario = *FileKinds::find("scenario");
+  std::string nearest;
+  auto most = known_of(scenario);
+  for (const std::string& name : FileKinds::names()) {
+    const FileKind& kind = *FileKinds::find(name);
+    const auto known = known_of(kind);
+    // The keys of a plan are those of a sweep and some more: alike, it is the smaller kind.
+    const bool alike = !nearest.empty() && known == most &&
+                       kind.keys().size() < FileKinds::find(nearest)->keys().size();
+    if (known <= most && !alike) continue;
+    nearest = name;
+    most = known;
+  }
+  if (nearest.empty()) return;
+  throw InputError(root.place, "expected a scenario, got a file of kind '" + nearest + "' (" +
+                                   FileKinds::find(nearest)->meaning + "); " + use_of(nearest, root.place.file));
+}
+
 Scenario read_scenario(YamlNode root, const std::string& file, const std::string& scenario_dir,
                        const ScenarioOptions& options) {
   if (root.kind != YamlNode::Kind::map) {
     throw InputError(root.place, "expected a scenario (keys such as model: deepseek-v4-pro), got " +
                                      shown(root));
   }
+  refuse_other_kind(root);
   apply_overrides(root, options);
   const bool reads_apart = root.find("prefill") != nullptr;
   const YamlNode whole = reads_apart ? root : YamlNode{};

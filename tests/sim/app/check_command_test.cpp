@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "tests/sim/app/program_run.h"
@@ -49,6 +50,36 @@ TEST_CASE("check: all that is wrong is said at once, of every scenario") {
   CHECK(has(run.err, keys + ":4:17: slo.ttft_p99: expected"));
   CHECK(has(run.err, "unknown figure 'ttft_p9'"));
   CHECK(has(run.err, "checkpoint"));
+}
+
+TEST_CASE("check: a file of another kind is called what it is") {
+  const std::string folder = std::string(V4CAP_SOURCE_DIR) + "/scenarios/";
+  struct Row {
+    std::string file, kind, use;
+  };
+  const Row rows[] = {
+      {"plan_quickstart.yaml", "plan", "--dry-run' checks it"},
+      {"sweep_swa_policies.yaml", "sweep", "--dry-run' checks it"},
+      {"hardware/hgx-b200.yaml", "hardware", "names it under 'hardware'"},
+      {"models/deepseek-v4-pro.yaml", "model", "names it under 'model'"},
+      {"engines/vllm.yaml", "engine", "names it under kv_cache.layout"},
+      {"profiles/b200-vllm-0.24.0.yaml", "profile", "names it under 'profile'"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.file);
+    const std::string path = folder + row.file;
+    const ProgramRun run = run_v4cap({"check", path});
+    CAPTURE(run.err);
+    CHECK(run.code == ExitCode::bad_input);
+    CHECK(std::ranges::count(run.err, '\n') == 1);
+    CHECK(has(run.err, ": expected a scenario, got a file of kind '" + row.kind + "' ("));
+    CHECK(has(run.err, row.use));
+  }
+  CHECK(has(run_v4cap({"simulate", folder + "plan_quickstart.yaml"}).err,
+            "'v4cap plan " + folder + "plan_quickstart.yaml --dry-run' checks it"));
+  // Keys that a plan has too do not make a scenario one.
+  const TempDir dir;
+  const ProgramRun slip = run_v4cap({"check", dir.write("a.yaml", kHead + kWork + "load: {}\n")});
+  CHECK(has(slip.err, "unknown key 'load' at the top level"));
 }
 
 TEST_CASE("check: --json has a document for each of several scenarios") {
