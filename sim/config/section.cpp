@@ -119,6 +119,48 @@ bool takes(const KeySpec& spec, ValueKind kind, bool is_list) {
                              [&](const KeySpec& other) { return takes(other, kind, is_list); });
 }
 
+std::string kind_text(const KeySpec& spec) {
+  switch (spec.kind) {
+    case ValueKind::boolean:
+      return expected_text(Limits<bool>{});
+    case ValueKind::whole:
+      return expected_text(Limits<std::int64_t>{});
+    case ValueKind::number:
+      return expected_text(Limits<double>{});
+    case ValueKind::text:
+      return expected_text(Limits<std::string>{});
+    case ValueKind::tokens:
+      return expected_text(Limits<Tokens>{});
+    case ValueKind::bytes:
+      return expected_text(Limits<Bytes>{});
+    case ValueKind::duration:
+      return expected_text(Limits<Duration>{});
+    case ValueKind::byte_rate:
+      return expected_text(Limits<BytesPerSecond>{});
+    case ValueKind::flop_rate:
+      return expected_text(Limits<FlopPerSecond>{});
+    case ValueKind::section:
+      return "a map";
+    case ValueKind::any:
+      break;
+  }
+  return "a value";
+}
+
+// What is expected where a map must be and none is: the keys that it cannot do without.
+std::string missing_map_text(const KeySpec* spec) {
+  if (spec == nullptr) return "a map (key: value)";
+  if (spec->kind != ValueKind::section) return spec->meaning;  // says what may stand for the map
+  std::string needed;
+  for (const KeySpec& key : spec->section()) {
+    if (!key.required) continue;
+    const std::string what = key.list ? "a list" : kind_text(key);
+    needed += (needed.empty() ? " with '" : ", '") + key.name + "' (" + what + ')';
+  }
+  if (needed.empty()) needed = " such as {" + spec->section().front().name + ": ...}";
+  return "a map" + needed;
+}
+
 // The keys of the map that a key may be; nullptr where it may be none.
 SectionKeys map_of(const KeySpec& spec) {
   if (spec.kind == ValueKind::section && !spec.list) return spec.section;
@@ -302,7 +344,10 @@ Section Section::child(std::string_view key, bool is_required) {
     V4CAP_CHECK(keys != nullptr, path_of(key) + " is not declared as a map");
     V4CAP_CHECK(is_required || !spec->required, path_of(key) + " is declared as required");
   }
-  const YamlNode* node = is_required ? take_required(key) : take(key);
+  const YamlNode* node = take(key);
+  if (is_required && node == nullptr) {
+    error(key, "expected " + missing_map_text(declared(key)) + ", the key is missing");
+  }
   static const YamlNode broken = YamlNode::made(Kind::invalid, {});
   if (node == nullptr && (is_required || (node_ != nullptr && node_->kind == Kind::invalid))) {
     node = &broken;

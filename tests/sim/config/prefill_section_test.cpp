@@ -102,7 +102,11 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
     CAPTURE(found);
     CHECK(found.find(expected) != std::string::npos);
   };
-  says("prefill: {replicas: 2}\n", "s.yaml:10:10: prefill.transfer: expected a value");
+  const std::string whole =
+      "prefill.transfer: expected a map with 'bandwidth' (bytes per second with their unit, such as "
+      "7.7 TB/s), the key is missing";
+  says("prefill: {replicas: 2}\n", "s.yaml:10:10: " + whole);
+  says("prefill: {}\n", whole);
   says("prefill: {transfer: {latency: 1 us}}\n", "prefill.transfer.bandwidth: expected a value");
   says("prefill: {transfer: {bandwidth: 1 B/s}}\n", "prefill.transfer.bandwidth: expected");
   says("prefill: {transfer: {bandwidth: 8 TB/s}}\n", "prefill.transfer.bandwidth: expected");

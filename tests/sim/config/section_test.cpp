@@ -82,7 +82,7 @@ TEST_CASE("a child of the wrong kind is reported once and its readers stay silen
   }
   top.reject_unknown();
   CHECK(errors_of(document) ==
-        "f.yaml:1:1: d: expected a value, the key is missing\n"
+        "f.yaml:1:1: d: expected a map (key: value), the key is missing\n"
         "f.yaml:1:4: a: expected a map (key: value), got \"5\"\n"
         "f.yaml:2:4: b: expected a map (key: value), got a list\n"
         "f.yaml:3:1: c: expected a map (key: value), got nothing");
