@@ -83,6 +83,15 @@ Condition::Condition(std::string text, Place place)
   if (left_.names.empty()) fail("expected a name on the left of '" + op_ + "'");
 }
 
+std::string Condition::first_amount() const {
+  for (const Side* side : {&left_, &right_}) {
+    for (const Factor& factor : side->factors) {
+      if (!factor.is_name && number_of(factor.text)->counts != Counts::plain) return factor.text;
+    }
+  }
+  return "";
+}
+
 void Condition::fail(const std::string& message) const {
   throw InputError(place_, shown(text_) + ": " + message);
 }

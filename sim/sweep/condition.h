@@ -28,6 +28,8 @@ class Condition {
   const std::vector<std::string>& left_names() const { return left_.names; }
   const std::vector<std::string>& right_words() const { return right_.names; }
   bool right_is_number() const { return right_.names.empty(); }
+  // The first number on either side that has a unit ("8 GiB"); "" where all are plain.
+  std::string first_amount() const;
 
   // Value of a name as text; nullopt where there is none of that name.
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;

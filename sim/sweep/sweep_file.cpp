@@ -175,6 +175,32 @@ void check_constraint(const Condition& constraint, const SweepFile& sweep, const
   }
 }
 
+// Figures are plain numbers whose unit their name says: "ttft_ms.p99", "kv_peak_gib.swa".
+struct FigureUnit {
+  std::string_view ending, unit;
+  double size = 1;  // in bytes or ns
+  bool is_time = false;
+};
+constexpr FigureUnit kFigureUnits[] = {
+    {"_ms", "ms", 1e6, true}, {"_s", "s", 1e9, true}, {"_gib", "GiB", 1024.0 * 1024 * 1024, false}};
+
+// What is said of a figure that is compared with `amount`.
+std::string without_unit(const std::string& figure, const std::string& amount) {
+  std::string hint, text = "'" + figure + "' is a plain number";
+  const std::string_view name = std::string_view(figure).substr(0, figure.find('.'));
+  for (const FigureUnit& unit : kFigureUnits) {
+    // Throughputs end so too.
+    if (!name.ends_with(unit.ending) || name.ends_with("_tok_s") || name.ends_with("request_s")) continue;
+    text += " in " + std::string(unit.unit);
+    const auto bytes = parse_value<Bytes>(amount, hint);
+    const auto time = parse_value<Duration>(amount, hint);
+    if (unit.is_time ? !time : !bytes) break;
+    const auto size = static_cast<double>(unit.is_time ? time->count() : bytes->value) / unit.size;
+    return text + ": expected " + value_text(size) + " in place of '" + amount + "'";
+  }
+  return text + ": expected a number without a unit in place of '" + amount + "'";
+}
+
 void check_threshold(const Condition& threshold, const std::vector<std::string>& further) {
   std::vector<std::string> known = figure_names({tier_names(), true, true});
   known.insert(known.end(), further.begin(), further.end());
@@ -186,6 +212,9 @@ void check_threshold(const Condition& threshold, const std::vector<std::string>&
     refuse("unknown figure '" + name + "'" + suggestion(name, known));
   }
   if (!threshold.right_is_number()) refuse("expected a number on the right");
+  if (const std::string amount = threshold.first_amount(); !amount.empty()) {
+    refuse(without_unit(threshold.left_names().front(), amount));
+  }
 }
 
 void read_seeds(Section& top, Document& document, const YamlNode& base,
