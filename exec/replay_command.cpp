@@ -129,8 +129,7 @@ class ReplayCommand final : public Command {
       provenance.during = watch.stop();
       check_nobody_else(provenance);
     } catch (const Simulation::Interrupted&) {
-      context.err << "interrupted; kept: " << kept_text(directory) << '\n';
-      return ExitCode::interrupted;
+      throw InterruptedCommand("kept: " + kept_text(directory));
     } catch (const RunError& error) {
       throw with_kept(error, kept_text(directory));
     } catch (const std::exception& error) {

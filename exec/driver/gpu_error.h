@@ -44,6 +44,7 @@ inline constexpr const char* kCannotWrite = "cannot_write";
 inline constexpr const char* kInput = "input";
 inline constexpr const char* kOutOfHostMemory = "out_of_host_memory";
 inline constexpr const char* kUnexpected = "unexpected";
+inline constexpr const char* kInterrupted = "interrupted";
 inline constexpr const char* kRun = "run";
 }  // namespace error_kind
 

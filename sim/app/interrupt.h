@@ -3,8 +3,25 @@
 #pragma once
 
 #include <csignal>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 
 namespace v4cap {
+
+// Ends a command that was interrupted, with exit code 130; with --json a document of kind
+// "interrupted" says so. `kept` is what became of the work: "nothing was written".
+class InterruptedCommand : public std::runtime_error {
+ public:
+  explicit InterruptedCommand(const std::string& kept)
+      : std::runtime_error("interrupted: " + kept) {}
+};
+
+// From here on SIGINT ends the process with exit code 130, a line on standard error that begins with
+// `program` and, where --json is among the arguments, the document of an interrupted command: for
+// what no InterruptGuard covers, such as reading a trace. A SIGINT that the caller ignores stays
+// ignored. Call once, at the start of main.
+void answer_interrupts(std::string_view program, int argc, const char* const* argv);
 
 // Catches SIGINT for as long as it lives. One at a time.
 class InterruptGuard {

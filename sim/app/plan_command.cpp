@@ -57,8 +57,7 @@ class PlanCommand final : public Command {
       return files.size() == 1 ? one(files.front(), options, directory.get(), context)
                                : several(std::move(files), options, directory.get(), context);
     } catch (const Simulation::Interrupted&) {
-      context.err << "interrupted: nothing is written\n";
-      return ExitCode::interrupted;
+      throw InterruptedCommand("nothing is written");
     }
   }
 

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "sim/app/command.h"
+#include "sim/app/interrupt.h"
 #include "sim/app/scenario_options.h"
 #include "sim/config/value.h"
 #include "sim/config/yaml_tree.h"
@@ -267,6 +268,12 @@ class Failure {
     return ExitCode::failed;
   }
 
+  ExitCode report(const InterruptedCommand& end) {
+    context_.err << end.what() << '\n';
+    document("interrupted", end.what(), {}, [](JsonWriter&) {});
+    return ExitCode::interrupted;
+  }
+
   ExitCode report(const std::exception& error) {
     if (info_.explain != nullptr) {
       if (const std::optional<RunError> known = info_.explain(error)) return report(*known);
@@ -309,6 +316,8 @@ ExitCode run_guarded(const ProgramInfo& info, const std::vector<std::string>& ar
   } catch (const InputError& e) {
     return failure.report(e);
   } catch (const RunError& e) {
+    return failure.report(e);
+  } catch (const InterruptedCommand& e) {
     return failure.report(e);
   } catch (const std::bad_alloc&) {
     return failure.report(RunError("out of memory", "out_of_host_memory"));

@@ -114,10 +114,8 @@ class SimulateCommand final : public Command {
       for (const auto& directory : directories) {
         for (const std::string& file : directory->partial_files()) partial += ' ' + file;
       }
-      context.err << "interrupted: "
-                  << (partial.empty() ? "nothing was written" : "left unfinished:" + partial)
-                  << '\n';
-      return ExitCode::interrupted;
+      throw InterruptedCommand(partial.empty() ? "nothing was written"
+                                               : "left unfinished:" + partial);
     }
     for (std::size_t i = 0; i < directories.size(); ++i) {
       write_run(*directories[i], runs[i], context, files_of(runs[i], margin));
@@ -257,8 +255,7 @@ class SimulateCommand final : public Command {
                          [](double) { return !InterruptGuard::interrupted(); });
       cost.check_finished();
     } catch (const Simulation::Interrupted&) {
-      context.err << "interrupted\n";
-      return ExitCode::interrupted;
+      throw InterruptedCommand("nothing was written");
     } catch (const RunError& error) {
       const auto requests = static_cast<std::int64_t>(
           trace.phases.empty() ? trace.played()

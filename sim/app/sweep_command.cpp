@@ -243,11 +243,9 @@ class SweepCommand final : public Command {
     const bool complete =
         run_points_of(plan, left, context, [&](const PointResult& result) { store.add(result); });
     if (!complete) {
-      context.err << "interrupted: what has ended is kept; 'v4cap sweep resume " << directory.path()
-                  << (context.options.trace_dir.empty() ? ""
-                                                        : " --traces " + context.options.trace_dir)
-                  << "' runs the rest\n";
-      return ExitCode::interrupted;
+      const std::string& traces = context.options.trace_dir;
+      throw InterruptedCommand("what has ended is kept; 'v4cap sweep resume " + directory.path() +
+                               (traces.empty() ? "" : " --traces " + traces) + "' runs the rest");
     }
     return finish(directory, plan, store, context);
   }
@@ -421,8 +419,7 @@ class SweepCommand final : public Command {
       results.emplace(result.key, result);
     });
     if (!complete) {
-      context.err << "interrupted: the shard was not written\n";
-      return ExitCode::interrupted;
+      throw InterruptedCommand("the shard was not written");
     }
     write_file(folder, file_name(shard), shard_text(plan, shard, results));
     if (!context.options.quiet) context.err << "wrote " << path << '\n';

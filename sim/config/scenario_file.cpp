@@ -405,7 +405,8 @@ void refuse_other_kind(const YamlNode& root) {
   }
   if (nearest.empty()) return;
   throw InputError(root.place, "expected a scenario, got a file of kind '" + nearest + "' (" +
-                                   FileKinds::find(nearest)->meaning + "); " + use_of(nearest, root.place.file));
+                                   FileKinds::find(nearest)->meaning + "); " +
+                                   use_of(nearest, root.place.file));
 }
 
 Scenario read_scenario(YamlNode root, const std::string& file, const std::string& scenario_dir,

@@ -190,7 +190,8 @@ std::string without_unit(const std::string& figure, const std::string& amount) {
   const std::string_view name = std::string_view(figure).substr(0, figure.find('.'));
   for (const FigureUnit& unit : kFigureUnits) {
     // Throughputs end so too.
-    if (!name.ends_with(unit.ending) || name.ends_with("_tok_s") || name.ends_with("request_s")) continue;
+    if (!name.ends_with(unit.ending) || name.ends_with("_tok_s") || name.ends_with("request_s"))
+      continue;
     text += " in " + std::string(unit.unit);
     const auto bytes = parse_value<Bytes>(amount, hint);
     const auto time = parse_value<Duration>(amount, hint);

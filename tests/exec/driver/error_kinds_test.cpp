@@ -52,7 +52,8 @@ TEST_CASE("error kinds: those of sim/core are called the same here") {
   CHECK(write_failed("x", ENOSPC).kind() == error_kind::kDiskFull);
   CHECK(write_failed("x", EACCES).kind() == error_kind::kCannotWrite);
   const std::string program = source("sim/app/program.cpp");
-  for (const std::string kind : {error_kind::kUnexpected, error_kind::kOutOfHostMemory}) {
+  for (const std::string kind :
+       {error_kind::kUnexpected, error_kind::kOutOfHostMemory, error_kind::kInterrupted}) {
     CHECK(program.find('"' + kind + '"') != std::string::npos);
   }
 }

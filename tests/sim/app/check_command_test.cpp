@@ -57,13 +57,12 @@ TEST_CASE("check: a file of another kind is called what it is") {
   struct Row {
     std::string file, kind, use;
   };
-  const Row rows[] = {
-      {"plan_quickstart.yaml", "plan", "--dry-run' checks it"},
-      {"sweep_swa_policies.yaml", "sweep", "--dry-run' checks it"},
-      {"hardware/hgx-b200.yaml", "hardware", "names it under 'hardware'"},
-      {"models/deepseek-v4-pro.yaml", "model", "names it under 'model'"},
-      {"engines/vllm.yaml", "engine", "names it under kv_cache.layout"},
-      {"profiles/b200-vllm-0.24.0.yaml", "profile", "names it under 'profile'"}};
+  const Row rows[] = {{"plan_quickstart.yaml", "plan", "--dry-run' checks it"},
+                      {"sweep_swa_policies.yaml", "sweep", "--dry-run' checks it"},
+                      {"hardware/hgx-b200.yaml", "hardware", "names it under 'hardware'"},
+                      {"models/deepseek-v4-pro.yaml", "model", "names it under 'model'"},
+                      {"engines/vllm.yaml", "engine", "names it under kv_cache.layout"},
+                      {"profiles/b200-vllm-0.24.0.yaml", "profile", "names it under 'profile'"}};
   for (const Row& row : rows) {
     CAPTURE(row.file);
     const std::string path = folder + row.file;

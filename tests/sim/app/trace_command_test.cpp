@@ -39,13 +39,14 @@ TEST_CASE("trace info: no minute is less busy than the mean, however short the t
   for (const char* time : {"2024-01-01 00:00:00.0,5,1\n", "2024-01-01 00:01:30.0,5,1\n"}) {
     for (int i = 0; i < 120; ++i) halves += time;
   }
-  const TestFile brief("brief.csv", head + "2024-01-01 00:00:00.0,5,1\n2024-01-01 00:00:01.0,5,1\n"
-                                          "2024-01-01 00:00:02.0,5,1\n");
+  const TestFile brief("brief.csv", head +
+                                        "2024-01-01 00:00:00.0,5,1\n2024-01-01 00:00:01.0,5,1\n"
+                                        "2024-01-01 00:00:02.0,5,1\n");
   const TestFile longer("longer.csv", halves);
-  CHECK(run_trace({"info", brief.path()}).out.find(
-            "1.50 requests/s over 2 s, busiest minute 1.50/s") != std::string::npos);
-  CHECK(run_trace({"info", longer.path()}).out.find(
-            "2.67 requests/s over 90 s, busiest minute 2.67/s") != std::string::npos);
+  CHECK(run_trace({"info", brief.path()})
+            .out.find("1.50 requests/s over 2 s, busiest minute 1.50/s") != std::string::npos);
+  CHECK(run_trace({"info", longer.path()})
+            .out.find("2.67 requests/s over 90 s, busiest minute 2.67/s") != std::string::npos);
 }
 
 const std::string kTwoTurns =

@@ -241,9 +241,10 @@ std::vector<Row> meaning_rows() {
        2, 37, "less than the GPU's memory (80 GiB)", true},
       {"no model", "hardware: hgx-b200\nworkload: {trace: t.jsonl}\n", 1, 1,
        "model: expected name, path of a file, or {base: name, ...} with changes, the key is "
-       "missing", true},
-      {"no workload", kTop, 1, 1, "workload: expected a map such as {trace: ...}, the key is missing",
+       "missing",
        true},
+      {"no workload", kTop, 1, 1,
+       "workload: expected a map such as {trace: ...}, the key is missing", true},
   };
 }
 

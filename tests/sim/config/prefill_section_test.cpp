@@ -103,7 +103,8 @@ TEST_CASE("prefill section: what is wrong is refused where it stands") {
     CHECK(found.find(expected) != std::string::npos);
   };
   const std::string whole =
-      "prefill.transfer: expected a map with 'bandwidth' (bytes per second with their unit, such as "
+      "prefill.transfer: expected a map with 'bandwidth' (bytes per second with their unit, such "
+      "as "
       "7.7 TB/s), the key is missing";
   says("prefill: {replicas: 2}\n", "s.yaml:10:10: " + whole);
   says("prefill: {}\n", whole);

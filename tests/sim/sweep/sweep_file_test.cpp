@@ -93,8 +93,8 @@ std::vector<Row> rows() {
        "\"ttft_ms.p90 < 3 s\": 'ttft_ms.p90' is a plain number in ms: expected 3000 in place of "
        "'3 s'"},
       {"a threshold with a unit of memory",
-       "axes: {kv_cache.swa_policy: [full]}\nthresholds: [kv_peak_gib.total <= 512 MiB]\n", 3, 14,
-       "'kv_peak_gib.total' is a plain number in GiB: expected 0.5 in place of '512 MiB'"},
+       "axes: {kv_cache.swa_policy: [full]}\nthresholds: [kv_peak_gib.swa <= 512 MiB]\n", 3, 14,
+       "'kv_peak_gib.swa' is a plain number in GiB: expected 0.5 in place of '512 MiB'"},
       {"a threshold with a unit that its figure has not",
        "axes: {kv_cache.swa_policy: [full]}\nthresholds: [hit_rate >= 1 s]\n", 3, 14,
        "'hit_rate' is a plain number: expected a number without a unit in place of '1 s'"},

@@ -23,11 +23,14 @@ std::string bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Runs the program in a process of its own. Nothing of the test but this thread goes on there.
-pid_t started(const std::vector<std::string>& arguments) {
+// Runs the program in a process of its own. Nothing of the test but this thread goes on there. What
+// it prints is written to `printed`, where that is given.
+pid_t started(const std::vector<std::string>& arguments, const std::string& printed = "") {
   const pid_t child = ::fork();
   if (child == 0) {
-    ::_exit(static_cast<int>(run_v4cap(arguments).code));
+    const ProgramRun run = run_v4cap(arguments);
+    if (!printed.empty()) std::ofstream(printed) << run.out;
+    ::_exit(static_cast<int>(run.code));
   }
   return child;
 }
@@ -53,7 +56,8 @@ TEST_CASE("sweep: interrupted, it ends with 130, keeps what has ended, and resum
   // Enough of them that the signal comes before the last, however busy the machine.
   const std::string sweep = small_sweep(dir, "{from: 1, to: 5, step: 1}"), out = dir / "out";
   REQUIRE(run_v4cap({"sweep", sweep, "--out", dir / "whole"}).code == ExitCode::done);
-  const pid_t child = started({"sweep", sweep, "--out", out, "--jobs", "1"});
+  const pid_t child =
+      started({"sweep", sweep, "--out", out, "--jobs", "1", "--json"}, dir / "printed");
   REQUIRE(child > 0);
   // While points are run the signal is caught, before and after it would end the process.
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
@@ -66,6 +70,9 @@ TEST_CASE("sweep: interrupted, it ends with 130, keeps what has ended, and resum
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == static_cast<int>(ExitCode::interrupted));
+  const std::string document = bytes_of(dir / "printed");
+  CHECK(document.starts_with(R"({"error":{"kind":"interrupted","message":"interrupted: what has)"));
+  CHECK(document.ends_with("}}\n"));
   CHECK(results_in(out) > 0);
   CHECK(results_in(out) < 16 * 5);
   CHECK_FALSE(std::filesystem::exists(out + "/points.csv"));
