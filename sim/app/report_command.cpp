@@ -90,7 +90,7 @@ class ReportCommand final : public Command {
     if (files.empty()) return;
     const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     // Each file is whole or not there, and nothing else of the folder is touched.
-    RunDirectory directory(folder.string(), true);
+    RunDirectory directory(folder.string(), true, Writers::many);
     directory.write(files);
     if (context.options.quiet) return;
     for (const RunFile& written : files) {

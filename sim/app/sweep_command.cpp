@@ -277,7 +277,7 @@ class SweepCommand final : public Command {
       V4CAP_CHECK(result.has_value(), "a point without a result: " + key);
       return *result;
     };
-    RunDirectory(directory.path(), true).write(export_files(plan, find_all));
+    RunDirectory(directory.path(), true, Writers::many).write(export_files(plan, find_all));
     const Tally tally = tally_of(plan, find);
     if (context.options.json) {
       JsonWriter json;
@@ -399,7 +399,7 @@ class SweepCommand final : public Command {
     }
     const std::string folder = (fs::path(out_) / kShardFolder).string();
     // Without the directory's lock: many machines write shards at a time, each its own file.
-    RunDirectory directory(folder, true);
+    RunDirectory directory(folder, true, Writers::many);
     keep_plan(out_, plan, true);
     const std::string path = folder + '/' + file_name(shard);
     if (!overwrite_ && fs::exists(path) && read_shard(path).plan == plan_hash(plan)) {

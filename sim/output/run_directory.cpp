@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +124,11 @@ bool make_directory(const std::string& path) {
   return made;
 }
 
+bool is_removed(int directory) {
+  struct stat found {};
+  return ::fstat(directory, &found) == 0 && found.st_nlink == 0;
+}
+
 }  // namespace
 
 // A file that grows by whole writes, so that what was written is there whenever the process ends.
@@ -171,14 +177,39 @@ class RunDirectory::StreamedFile {
   int file_ = -1;
 };
 
-RunDirectory::RunDirectory(std::string path, bool overwrite) : path_(std::move(path)) {
+// Makes or opens the directory at path_.
+bool RunDirectory::open() {
+  created_ = make_directory(path_) || created_;
+  directory_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory_ < 0 && errno == ENOENT) return false;
+  if (directory_ < 0) {
+    throw InputError({path_}, "expected a directory for the output: " + reason(errno));
+  }
+  return true;
+}
+
+void RunDirectory::close() {
+  ::close(std::exchange(directory_, -1));
+}
+
+RunDirectory::RunDirectory(std::string path, bool overwrite, Writers writers)
+    : path_(std::move(path)) {
   if (path_.empty())
     throw InputError({}, "expected a directory for the output, found an empty name");
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  created_ = make_directory(path_);
-  directory_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory_ < 0) {
-    throw InputError({path_}, "expected a directory for the output: " + reason(errno));
+  // A run that fails removes the directory that it made, and may do so before this one has the lock.
+  constexpr int kTries = 100;
+  for (int i = 0; directory_ < 0; ++i) {
+    if (i == kTries) throw InputError({path_}, "the output directory is removed again and again");
+    if (!open() || writers == Writers::many) continue;
+    if (::flock(directory_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      close();
+      throw InputError(
+          {path_},
+          "another run is writing into the output directory; name another one, or wait "
+          "for it");
+    }
+    if (is_removed(directory_)) close();
   }
   try {
     if (!overwrite && !is_empty(directory_, path_)) {
@@ -190,15 +221,15 @@ RunDirectory::RunDirectory(std::string path, bool overwrite) : path_(std::move(p
       throw InputError({path_}, "the output directory cannot be written: " + reason(errno));
     }
   } catch (...) {
-    ::close(directory_);
+    close();
     throw;
   }
 }
 
 RunDirectory::~RunDirectory() {
-  ::close(directory_);
-  // rmdir removes nothing that has content.
+  // rmdir removes nothing that has content. Before the lock goes: it would be another run's then.
   if (created_ && !written_) ::rmdir(path_.c_str());
+  close();
 }
 
 TextSink RunDirectory::stream(const std::string& name) {

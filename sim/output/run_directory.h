@@ -20,6 +20,7 @@
 // Temporary files are created anew (O_EXCL) and no symbolic link inside the directory is followed.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,12 +39,18 @@ struct RunFile {
   std::function<void(const TextSink&)> write;
 };
 
+// Whether others may write into the directory at the same time: files of names of their own.
+enum class Writers : std::uint8_t { one, many };
+
 class RunDirectory {
  public:
   // Creates `path` (parents too) or opens it. Call before the run: a directory that cannot be used
   // is an InputError, and so is one that is not empty unless `overwrite`. With `overwrite` only
-  // files of the names written later are replaced; others stay as they are.
-  RunDirectory(std::string path, bool overwrite);
+  // files of the names written later are replaced; others stay as they are. With one writer the
+  // directory is locked (flock) for as long as this lives, and another run that has it is an
+  // InputError: two at once would both find it empty, and one result be lost. The lock goes with the
+  // process, however that ends; a file system without locks does without.
+  RunDirectory(std::string path, bool overwrite, Writers writers = Writers::one);
   // Removes the directory again if it was created here and nothing was written into it.
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
@@ -66,6 +73,9 @@ class RunDirectory {
 
  private:
   class StreamedFile;
+
+  bool open();  // false when it was removed meanwhile
+  void close();
 
   std::string path_;
   int directory_ = -1;

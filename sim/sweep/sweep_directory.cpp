@@ -80,7 +80,9 @@ SweepDirectory::~SweepDirectory() {
 }
 
 void write_file(const std::string& folder, const std::string& name, const std::string& text) {
-  RunDirectory(folder, true).write({{name, [&](const TextSink& sink) { sink(text); }}});
+  RunDirectory(folder, true, Writers::many).write({{name, [&](const TextSink& sink) {
+                                                      sink(text);
+                                                    }}});
 }
 
 std::string existing_sweep(const std::string& path) {

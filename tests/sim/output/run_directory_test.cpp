@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <set>
+#include <vector>
 
 #include "sim/core/error.h"
 #include "tests/golden.h"
@@ -144,6 +146,84 @@ TEST_CASE("run directory: an empty existing one is taken, an unused new one goes
   { const RunDirectory directory{tmp / "old", false}; }
   { const RunDirectory directory{tmp / "new", false}; }
   CHECK(names(tmp.path()) == std::set<std::string>{"old"});
+}
+
+TEST_CASE("run directory: one writer at a time, and the lock of a killed one is gone") {
+  const TempDir dir;
+  const std::string path = dir / "out";
+  const auto refuses = [&](bool overwrite) {
+    CHECK_THROWS_WITH_AS(RunDirectory(path, overwrite),
+                         doctest::Contains("another run is writing into the output directory"),
+                         InputError);
+  };
+  {
+    RunDirectory first(path, false);
+    refuses(false);
+    refuses(true);
+    first.write({file("a", "1")});
+    RunDirectory(path, true, Writers::many).write({file("b", "2")});
+  }
+  CHECK(names(path) == std::set<std::string>{"a", "b"});
+  // Its second user may have it once it is free; one that wrote nothing took it along.
+  RunDirectory(path, true).write({file("a", "3")});
+  {
+    RunDirectory unused(dir / "unused", false);
+    CHECK_THROWS_AS(RunDirectory(dir / "unused", false), InputError);
+  }
+  RunDirectory(dir / "unused", false).write({file("a", "4")});
+  CHECK(names(dir / "unused") == std::set<std::string>{"a"});
+  // A process that has it and is killed.
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const RunDirectory held(path, true);
+    std::ofstream(dir / "held") << "1";
+    for (;;) ::pause();
+  }
+  while (!fs::exists(dir / "held")) ::usleep(1000);
+  refuses(true);
+  ::kill(child, SIGKILL);
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  RunDirectory(path, true).write({file("a", "5")});
+}
+
+TEST_CASE("run directory: of many that begin at once one has it, and its result stays") {
+  const TempDir dir;
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = dir / std::to_string(round), go = path + ".go";
+    std::vector<pid_t> children;
+    for (int i = 0; i < 4; ++i) {
+      const pid_t child = ::fork();
+      REQUIRE(child >= 0);
+      if (child == 0) {
+        while (!fs::exists(go)) ::usleep(100);
+        try {
+          RunDirectory run(path, false);
+          ::usleep(2000);
+          run.write({file("result", std::to_string(i))});
+          ::_exit(0);
+        } catch (const InputError&) {
+          ::_exit(2);
+        }
+      }
+      children.push_back(child);
+    }
+    put(go, "");
+    int done = 0, result = -1;
+    for (int i = 0; i < 4; ++i) {
+      int status = 0;
+      REQUIRE(::waitpid(children[static_cast<std::size_t>(i)], &status, 0) > 0);
+      REQUIRE(WIFEXITED(status));
+      if (WEXITSTATUS(status) != 0) {
+        CHECK(WEXITSTATUS(status) == 2);
+        continue;
+      }
+      ++done;
+      result = i;
+    }
+    CHECK(done == 1);
+    CHECK(file_text(path + "/result") == std::to_string(result));
+  }
 }
 
 TEST_CASE("run directory: what is no directory is refused") {
