@@ -87,7 +87,11 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "azure", {"Azure LLM inference CSV: wall clock, lengths", sniff, read, 4 << 10});
+    "azure", {"Azure LLM inference CSV: wall clock, lengths",
+              sniff,
+              read,
+              4 << 10,
+              {TraceFields::Shape::csv, {"TIMESTAMP", "ContextTokens", "GeneratedTokens"}}});
 
 }  // namespace
 

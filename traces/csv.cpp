@@ -1,5 +1,6 @@
 #include "traces/csv.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace v4cap {
@@ -37,6 +38,29 @@ CsvReader::CsvReader(TextFile& file, std::string_view header) : file_(file) {
   }
   split(header, fields_);
   names_.assign(fields_.begin(), fields_.end());
+}
+
+CsvReader::CsvReader(TextFile& file, const std::vector<std::string>& known) : file_(file) {
+  if (!file_.next()) throw InputError(Place{file_.path(), 1, 1}, "expected a header");
+  split(file_.line(), fields_);
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    const std::string name(fields_[i].substr(0, 64));
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      throw InputError(file_.place(column(i)), "expected a column of the format, found " +
+                                                   shown(name) + suggestion(name, known));
+    }
+    if (find(name)) {
+      throw InputError(file_.place(column(i)),
+                       "expected each column once, found " + shown(name) + " again");
+    }
+    names_.push_back(name);
+  }
+}
+
+std::optional<std::size_t> CsvReader::find(std::string_view name) const {
+  const auto it = std::find(names_.begin(), names_.end(), name);
+  if (it == names_.end()) return std::nullopt;
+  return static_cast<std::size_t>(it - names_.begin());
 }
 
 bool CsvReader::next() {

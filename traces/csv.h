@@ -3,6 +3,7 @@
 // refusal.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,12 @@ class CsvReader {
  public:
   // Reads the header, which must be exactly `header`.
   CsvReader(TextFile& file, std::string_view header);
+
+  // Reads a header whose names are among `known`, in any order, each once.
+  CsvReader(TextFile& file, const std::vector<std::string>& known);
+
+  // The column of this name; nullopt where the header has none.
+  std::optional<std::size_t> find(std::string_view name) const;
 
   // Next row; false at the end. A last row without line end may still be whole and is accepted when
   // it has all its fields; that the last number lost digits cannot be seen.

@@ -34,8 +34,14 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
   return builder.finish();
 }
 
-const bool registered =
-    TraceFormats::add("length-table", {"prompt and output lengths: CSV", sniff, read, 4 << 10});
+const bool registered = TraceFormats::add(
+    "length-table",
+    {"prompt and output lengths: CSV",
+     sniff,
+     read,
+     4 << 10,
+     {TraceFields::Shape::csv,
+      {"num_prefill_tokens", "num_decode_tokens", "num_total_tokens", "pd_ratio"}}});
 
 }  // namespace
 

@@ -68,7 +68,12 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 
 const bool registered = TraceFormats::add(
     "lmcache",
-    {"LMCache agent calls: sessions, times in s, ids of 16-token blocks", sniff, read, 4 << 20});
+    {"LMCache agent calls: sessions, times in s, ids of 16-token blocks",
+     sniff,
+     read,
+     4 << 20,
+     {TraceFields::Shape::json,
+      {"session_id", "turn", "timestamp", "input_length", "output_length", "hash_ids"}}});
 
 }  // namespace
 

@@ -37,7 +37,13 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "math-lengths", {"answer lengths in groups, one model a row: CSV", sniff, read, 4 << 10});
+    "math-lengths",
+    {"answer lengths in groups, one model a row: CSV",
+     sniff,
+     read,
+     4 << 10,
+     {TraceFields::Shape::csv,
+      {"group_id", "sample_model", "input_length", "output_length", "max_tokens"}}});
 
 }  // namespace
 

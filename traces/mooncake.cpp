@@ -54,7 +54,11 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 
 const bool registered = TraceFormats::add(
     "mooncake",
-    {"Mooncake JSONL: ms times, lengths, ids of 512-token blocks", sniff, read, 512 << 10});
+    {"Mooncake JSONL: ms times, lengths, ids of 512-token blocks",
+     sniff,
+     read,
+     512 << 10,
+     {TraceFields::Shape::json, {"timestamp", "input_length", "output_length", "hash_ids"}}});
 
 }  // namespace
 

@@ -154,7 +154,12 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "v4cap", {"v4cap's own: what convert and synth write", sniff, read, 16 << 20});
+    "v4cap", {"v4cap's own: what convert and synth write",
+              sniff,
+              read,
+              16 << 20,
+              {TraceFields::Shape::json,
+               {"format", "version", "requests", "block_tokens", "arrivals", "sessions"}}});
 
 }  // namespace
 

@@ -24,13 +24,61 @@ const TraceFormat& named_format(const std::string& name) {
                    "unknown trace format '" + name + "'" + suggestion(name, TraceFormats::names()));
 }
 
+// Names among the fields of a CSV's line, or among the keys of a JSON object's.
+bool has_field(std::string_view line, TraceFields::Shape shape, std::string_view name) {
+  const char open = shape == TraceFields::Shape::json ? '"' : ',';
+  for (std::size_t at = line.find(name); at != std::string_view::npos;
+       at = line.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    const char before = at > 0 ? line[at - 1] : ',', after = end < line.size() ? line[end] : ',';
+    if (before == open && after == open) return true;
+  }
+  return false;
+}
+
+// What a line that no format begins with lacks of the format of which it has most; "" where it has
+// less than half of any.
+std::string nearest_format(std::string_view line) {
+  constexpr std::size_t kLongest = 64 << 10;
+  line = line.substr(0, kLongest);
+  const auto shape = line.starts_with('{') ? TraceFields::Shape::json : TraceFields::Shape::csv;
+  std::string nearest, lacks;
+  std::size_t most = 0, fewest = 0;
+  for (const std::string& name : TraceFormats::names()) {
+    const TraceFields& fields = TraceFormats::find(name)->fields;
+    if (fields.shape != shape) continue;
+    std::string missing;
+    std::size_t found = 0;
+    for (const std::string_view field : fields.names) {
+      if (has_field(line, shape, field)) {
+        ++found;
+      } else {
+        missing += (missing.empty() ? "'" : ", '") + std::string(field) + "'";
+      }
+    }
+    const std::size_t absent = fields.names.size() - found;
+    if (found == 0 || found < absent || found < most || (found == most && absent >= fewest)) {
+      continue;
+    }
+    nearest = name;
+    lacks = missing;
+    most = found;
+    fewest = absent;
+  }
+  if (nearest.empty()) return "";
+  return "; nearest is '" + nearest + "' (" + std::string(TraceFormats::find(nearest)->summary) +
+         ")" + (lacks.empty() ? "" : ", of which it lacks " + lacks);
+}
+
 std::string sniff_line(TextFile& file) {
   const std::string_view line = file.peek();
   for (const std::string& name : TraceFormats::names()) {
     if (TraceFormats::find(name)->sniff(line)) return name;
   }
-  throw InputError(Place{file.path(), 1, 1}, "expected the first line of a trace (formats: " +
-                                                 known_formats() + "), found something else");
+  throw InputError(Place{file.path(), 1, 1},
+                   "expected the first line of a trace (formats: " + known_formats() +
+                       "), found something else" + nearest_format(line) +
+                       "; traces/README.md shows lines of each");
 }
 
 // The file's name without its endings; the folder's when the file is called after what it is.

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/core/registry.h"
 #include "sim/core/text_file.h"
@@ -35,6 +36,12 @@ inline constexpr std::int64_t kTraceTokensMax = std::int64_t{1} << 24;
 // Largest block id in a file.
 inline constexpr std::int64_t kTraceIdMax = std::int64_t{1} << 48;
 
+// What the first line of a file must have: columns of a CSV's header, or keys of a JSON object.
+struct TraceFields {
+  enum class Shape : std::uint8_t { csv, json } shape = Shape::csv;
+  std::vector<std::string_view> names{};
+};
+
 // A reader. `read` gets the file before its first line and fills everything of the trace but its
 // name.
 struct TraceFormat {
@@ -42,6 +49,7 @@ struct TraceFormat {
   bool (*sniff)(std::string_view first_line);  // is a file that begins so of this format?
   Trace (*read)(TextFile& file, const TraceReadOptions& options);
   std::int64_t line_bytes_max = 0;
+  TraceFields fields{};  // to say of a file that is of no format what it lacks
 };
 using TraceFormats = Registry<TraceFormat>;
 

@@ -213,8 +213,11 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "servegen-clients",
-    {"ServeGen clients: distributions that requests are sampled from", sniff, read, 16 << 20});
+    "servegen-clients", {"ServeGen clients: distributions that requests are sampled from",
+                         sniff,
+                         read,
+                         16 << 20,
+                         {TraceFields::Shape::json, {"client", "windows", "lengths"}}});
 
 }  // namespace
 

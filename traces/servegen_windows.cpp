@@ -65,8 +65,13 @@ Trace read(TextFile& file, const TraceReadOptions&) {
 }
 
 const bool registered = TraceFormats::add(
-    "servegen-windows", {"ServeGen arrival rates by client and window: a rate table, no requests",
-                         sniff, read, 4 << 10});
+    "servegen-windows",
+    {"ServeGen arrival rates by client and window: a rate table, no requests",
+     sniff,
+     read,
+     4 << 10,
+     {TraceFields::Shape::csv,
+      {"client", "window_start_s", "rate_rps", "cv", "dist", "param1", "param2"}}});
 
 }  // namespace
 

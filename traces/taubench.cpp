@@ -54,7 +54,12 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 
 const bool registered = TraceFormats::add(
     "taubench",
-    {"tau-bench rollout groups: sessions in groups, ids of 16-token blocks", sniff, read, 4 << 20});
+    {"tau-bench rollout groups: sessions in groups, ids of 16-token blocks",
+     sniff,
+     read,
+     4 << 20,
+     {TraceFields::Shape::json,
+      {"group_id", "sample", "session_id", "turn", "input_length", "output_length", "hash_ids"}}});
 
 }  // namespace
 

@@ -53,6 +53,23 @@ void TraceBuilder::add_after(std::uint32_t request) {
   trace_.requests.back().after_end = index_of(trace_.after.size());
 }
 
+// What to do about a file whose blocks have another size: the one power of two that gives `found` ids,
+// where only one does.
+std::string TraceBuilder::other_block(Tokens prompt, std::int64_t found) const {
+  std::string fits = "N";
+  int fitting = 0;
+  constexpr std::int64_t kLargest = 1 << 16;
+  for (std::int64_t block = 1; block <= kLargest; block *= 2) {
+    const std::int64_t ids = (prompt.value + (trace_.partial_last_block ? block - 1 : 0)) / block;
+    if (ids != found || found == 0) continue;
+    fits = std::to_string(block);
+    ++fitting;
+  }
+  return "; a file of " + (fitting == 1 ? "such blocks of " + fits : "blocks of N") +
+         " tokens is read by 'v4cap trace convert --block-tokens " + (fitting == 1 ? fits : "N") +
+         "'";
+}
+
 void TraceBuilder::add_ids(JsonValue ids) {
   const Tokens prompt = trace_.requests.back().prompt;
   const std::int64_t block = trace_.block.value;
@@ -63,7 +80,7 @@ void TraceBuilder::add_ids(JsonValue ids) {
     ids.fail("'hash_ids': expected " + std::to_string(expected) + " ids (a prompt of " +
              std::to_string(prompt.value) + " tokens in blocks of " + std::to_string(block) +
              (trace_.partial_last_block ? ", the last one partial" : ", full blocks only") +
-             "), found " + std::to_string(ids.size()));
+             "), found " + std::to_string(ids.size()) + other_block(prompt, ids.size()));
   }
   for (const JsonValue id : elements) add_run(id.integer(0, kTraceIdMax), 1);
 }

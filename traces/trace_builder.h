@@ -40,6 +40,8 @@ class TraceBuilder {
   Trace finish();
 
  private:
+  std::string other_block(Tokens prompt, std::int64_t found) const;
+
   Trace trace_;
   std::int64_t max_requests_;
   std::map<std::string, std::int32_t, std::less<>> sessions_;

@@ -245,8 +245,11 @@ Trace read(TextFile& file, const TraceReadOptions& options) {
 }
 
 const bool registered = TraceFormats::add(
-    "weka", {"WEKA agent sessions: think times, sub-agents, id runs of 64-token blocks", sniff,
-             read, 16 << 20});
+    "weka", {"WEKA agent sessions: think times, sub-agents, id runs of 64-token blocks",
+             sniff,
+             read,
+             16 << 20,
+             {TraceFields::Shape::json, {"id", "block_size", "requests"}}});
 
 }  // namespace
 

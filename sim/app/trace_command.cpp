@@ -174,7 +174,8 @@ class TraceCommand : public Command {
  private:
   void add_reading(CLI::App& app) {
     app.add_option("file", file_, "trace file, or a folder that holds one")->required();
-    app.add_option("--format", read_.format, "format of the file (default: told from its content)");
+    app.add_option("--format", read_.format,
+                   "format of the file (default: told from its content); traces/README.md has all");
     app.add_option("--block-tokens", block_tokens_, "tokens per block id; the file must agree")
         ->check(CLI::PositiveNumber);
     app.add_option("--max-requests", read_.max_requests, "read only so many requests")

@@ -55,6 +55,37 @@ std::vector<Malformed> malformed() {
   const std::string window = R"([0,1.0,1.0,"Gamma",1.0,1.0])";
   return {
       {"empty file", "", 1, 1, "file is empty"},
+      {"mooncake without ids",
+       R"({"timestamp":5,"input_length":600,"output_length":5})"
+       "\n",
+       1, 1,
+       "nearest is 'mooncake' (Mooncake JSONL: ms times, lengths, ids of 512-token blocks), of "
+       "which it lacks 'hash_ids'; traces/README.md"},
+      {"azure without outputs", "TIMESTAMP,ContextTokens,Generated\n" + kAzureRow, 1, 1,
+       "nearest is 'azure' (Azure LLM inference CSV: wall clock, lengths), of which it lacks "
+       "'GeneratedTokens'"},
+      {"own CSV of other names", "arrival_s,input_tokens,output_tokens\n0,1,1\n", 1, 1,
+       "nearest is 'csv' (a CSV of one's own: arrival_s, prompt_tokens, output_tokens), of which "
+       "it "
+       "lacks 'prompt_tokens'"},
+      {"JSON like no format", "{\"a\":1}\n", 1, 1, "found something else; traces/README.md"},
+      {"own CSV, column misspelt", "arrival,prompt_tokens,output_tokens\n0,1,1\n", 1, 1,
+       "expected a column of the format, found 'arrival'; did you mean 'arrival_s'?"},
+      {"own CSV, column twice", "prompt_tokens,output_tokens,prompt_tokens\n1,1,1\n", 1, 29,
+       "expected each column once, found 'prompt_tokens' again"},
+      {"own CSV, column missing as stated", "prompt_tokens,arrival_s\n1,1\n", 1, 1,
+       "expected a column 'output_tokens', found none", "csv"},
+      {"own CSV, prompt of nothing", "prompt_tokens,output_tokens\n0,1\n", 2, 1,
+       "prompt_tokens: expected an integer from 1"},
+      {"own CSV, unsorted", "arrival_s,prompt_tokens,output_tokens\n2,1,1\n1.5,1,1\n", 3, 1,
+       "rows must be sorted"},
+      {"own CSV, no number", "arrival_s,prompt_tokens,output_tokens\n12:00,1,1\n", 2, 1,
+       "arrival_s: expected a number from 0"},
+      {"mooncake in blocks of 16 tokens", mooncake("0", "40", "1", "[1,2,3]"), 1, 63,
+       "expected 1 ids (a prompt of 40 tokens in blocks of 512, the last one partial), found 3; a "
+       "file of such blocks of 16 tokens is read by 'v4cap trace convert --block-tokens 16'"},
+      {"mooncake in blocks of who knows", mooncake("0", "40", "1", "[]"), 1, 63,
+       "a file of blocks of N tokens is read by 'v4cap trace convert --block-tokens N'"},
       {"only a newline", "\n", 1, 1, "expected the first line of a trace"},
       {"binary junk",
        std::string("\x7f"

@@ -30,6 +30,24 @@ bool has_note(const Trace& trace, std::string_view fragment) {
   return false;
 }
 
+TEST_CASE("csv: columns in any order, times from the first row, or none") {
+  const Trace timed =
+      read_text("output_tokens,arrival_s,prompt_tokens\n80,1700000000.5,1200\n0,1700000000.75,7\n");
+  CHECK(timed.format == "csv");
+  CHECK(timed.has_arrivals);
+  CHECK_FALSE(timed.has_sessions);
+  CHECK(timed.block == Tokens{0});
+  REQUIRE(timed.requests.size() == 2);
+  CHECK(timed.requests[0].prompt == Tokens{1200});
+  CHECK(timed.requests[0].output == Tokens{80});
+  CHECK(timed.requests[0].arrival == Duration{});
+  CHECK(timed.requests[1].arrival == std::chrono::milliseconds{250});
+  CHECK(timed.requests[1].output == Tokens{0});
+  const Trace batch = read_text("prompt_tokens,output_tokens\n5,6\n");
+  CHECK_FALSE(batch.has_arrivals);
+  CHECK(has_note(batch, "no times recorded"));
+}
+
 const std::string kMooncake =
     R"({"timestamp": 0, "input_length": 1025, "output_length": 5, "hash_ids": [0, 1, 7]})"
     "\n"

@@ -47,7 +47,7 @@ TEST_CASE("man: every command has a page with all that its --help names") {
 TEST_CASE("man: parts of a command are on its page, names that an option takes beside it") {
   const std::string trace = run_v4cap({"man", "trace"}).out;
   CHECK(trace.find(".SH \\fBv4cap trace synth\\fR") != std::string::npos);
-  CHECK(trace.find("Names: azure, length\\-table, lmcache") != std::string::npos);
+  CHECK(trace.find("Names: azure, csv, length\\-table, lmcache") != std::string::npos);
 }
 
 TEST_CASE("man: groff has nothing to complain about") {

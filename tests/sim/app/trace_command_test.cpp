@@ -99,6 +99,26 @@ TEST_CASE("trace convert writes what can be read back and overwrites only when t
   CHECK(native_text(read_trace(target.path())) == native_text(read_trace(file.path())));
 }
 
+TEST_CASE("trace convert --block-tokens reads Mooncake ids of blocks of another size") {
+  const TestFile file("blocks16.jsonl",
+                      R"({"timestamp":0,"input_length":40,"output_length":1,"hash_ids":[1,2,3]})"
+                      "\n"
+                      R"({"timestamp":7,"input_length":64,"output_length":1,"hash_ids":[1,2,4,5]})"
+                      "\n");
+  const TestFile target("native.jsonl", "");
+  CHECK_THROWS_WITH_AS(run_trace({"convert", file.path(), "--overwrite", "--out", target.path()}),
+                       doctest::Contains("is read by 'v4cap trace convert --block-tokens 16'"),
+                       InputError);
+  CHECK(run_trace(
+            {"convert", file.path(), "--block-tokens", "16", "--overwrite", "--out", target.path()})
+            .code == ExitCode::done);
+  const Trace trace = read_trace(target.path());
+  CHECK(trace.format == "mooncake");
+  CHECK(trace.block == Tokens{16});
+  CHECK(trace.requests.size() == 2);
+  CHECK(run_trace({"info", target.path()}).out.find("16 tokens") != std::string::npos);
+}
+
 TEST_CASE("trace synth takes its parameters and its seed") {
   const TestFile target("synth.jsonl", "");
   const std::vector<std::string> arguments = {
