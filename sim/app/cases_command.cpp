@@ -22,7 +22,8 @@ class CasesCommand final : public Command {
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("FILE", file_, "table of published figures (CSV)")->required();
+    app.add_option("FILE", file_, "table of published figures (CSV); scenarios/cases has examples")
+        ->required();
     app.add_option("--explain", explain_, "of one row: where the time of its steps goes");
     app.add_option("--scenario", scenario_, "print one row as a scenario, and run nothing");
     app.add_option("--only", only_, "rows whose id contains this text");
@@ -53,7 +54,8 @@ class CasesCommand final : public Command {
                        "expected the header of a capacity table (id,engine,engine_version,...,"
                        "metric,value,...) or of a serving table (...,ttft_ms_mean,tpot_ms_mean,"
                        "...), got " +
-                           shown(rows.header.front()));
+                           shown(rows.header.front()) +
+                           "; scenarios/cases/README.md describes both");
     }
     context.out << (context.options.json ? report.json + '\n' : report.text);
     return report.predicted ? ExitCode::done : ExitCode::failed;

@@ -9,6 +9,7 @@
 
 #include "sim/app/case_rows.h"
 #include "tests/data.h"
+#include "tests/golden.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
@@ -107,6 +108,47 @@ TEST_CASE("malformed tables are refused with their place") {
     CHECK(o.code == ExitCode::bad_input);
     CHECK(o.err.find("cases.csv" + row.place) != std::string::npos);
     CHECK(o.err.find(row.expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("the examples of scenarios/cases are predicted and each of their columns is described") {
+  const std::string folder = std::string(V4CAP_SOURCE_DIR) + "/scenarios/cases/";
+  const std::string text = file_text(folder + "README.md");
+  const std::size_t second = text.find("\n## Serving");
+  REQUIRE(second != std::string::npos);
+  struct Example {
+    std::string file, section;
+  };
+  for (const Example& example : {Example{"capacity_example.csv", text.substr(0, second)},
+                                 Example{"serving_example.csv", text.substr(second)}}) {
+    CAPTURE(example.file);
+    const ProgramRun o = run(folder + example.file);
+    CAPTURE(o.err);
+    REQUIRE(o.code == ExitCode::done);
+    const boost::json::value answer = boost::json::parse(o.out);
+    for (const auto& row : answer.at("cases").as_array()) {
+      CAPTURE(row.at("id").as_string());
+      CHECK_FALSE(row.at("predicted").is_null());
+      CHECK(row.at("id").as_string().starts_with("example-"));
+    }
+    const CaseRows rows = read_case_rows(folder + example.file);
+    for (const std::string& column : rows.header) {
+      CAPTURE(column);
+      CHECK(example.section.find('`' + column + '`') != std::string::npos);
+    }
+    // And no other is.
+    std::istringstream lines(example.section);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with("| `")) continue;
+      const std::string names = line.substr(0, line.find(" | "));
+      for (std::size_t at = names.find('`'); at != std::string::npos;) {
+        const std::size_t end = names.find('`', at + 1);
+        const std::string column = names.substr(at + 1, end - at - 1);
+        CAPTURE(column);
+        CHECK(rows.has(column));
+        at = names.find('`', end + 1);
+      }
+    }
   }
 }
 
