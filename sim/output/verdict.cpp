@@ -45,12 +45,24 @@ Duration total_time(const BindingTime& binding) {
   return total;
 }
 
+bool mostly_idle(const BindingTime& binding) {
+  return binding.idle > total_time(binding) - binding.idle;
+}
+
+// Idle time of a run whose clients pause for hours says nothing of the time when they do not.
+bool queued_for_long(const RunTotals& totals) {
+  return totals.waiting_mean > totals.running_mean;
+}
+
 Cause binding_cause(const RunTotals& totals) {
   const BindingTime& binding = totals.binding;
-  if (totals.saturated) {
+  const bool idle = mostly_idle(binding);
+  if (totals.saturated || (idle && queued_for_long(totals))) {
     if (Cause cause = largest(causes(binding, true)); cause.time > Duration{}) return cause;
   }
-  if (binding.idle > total_time(binding) - binding.idle) return {"arrivals", binding.idle};
+  // A node that refuses what comes has nothing to do.
+  if (idle && 2 * totals.refused > totals.requests) return {"none", Duration{}};
+  if (idle) return {"arrivals", binding.idle};
   Cause cause = largest(causes(binding, false));
   if (cause.time > Duration{}) return cause;
   // Busy and idle for equally long, that is: not at all.
@@ -84,7 +96,7 @@ std::string what_binds(const Verdict& verdict, bool prefill_waits) {
   return fmt::format("Arrivals bind: the node was idle for {} of the time", percent);
 }
 
-std::string_view what_to_try(const Verdict& verdict, bool prefill_waits) {
+std::string_view what_to_try(const Verdict& verdict, bool prefill_waits, bool refuses) {
   const std::string_view binding = verdict.binding;
   if (binding.starts_with(kMemory)) {
     return "Keeping less state per token, more memory for the cache or more replicas would help.";
@@ -96,7 +108,11 @@ std::string_view what_to_try(const Verdict& verdict, bool prefill_waits) {
     return "More prefix hits, a larger token budget per step or more replicas would help.";
   }
   if (binding == "prefill") return "More prefix hits or faster prefill would lower TTFT.";
+  if (binding == "decode" && refuses) {
+    return "It can take more of the requests that it does not refuse, at the price of TPOT.";
+  }
   if (binding == "decode") return "The node can take more load, at the price of TPOT.";
+  if (refuses) return "It can take more of the requests that it does not refuse.";
   return "The node can take more load.";
 }
 
@@ -136,19 +152,33 @@ Verdict make_verdict(const RunTotals& totals) {
   }
   if (totals.refused > 0) verdict.text = refused_sentence(totals) + ' ';
   if (verdict.binding == "none") {
-    verdict.text += "Nothing ran.";
+    const std::int64_t ran = totals.requests - totals.refused;
+    verdict.text += total == Duration{} || ran <= 0
+                        ? "Nothing ran."
+                        : fmt::format("What the other {} took says nothing of what binds.",
+                                      ran == 1 ? "one" : grouped(ran));
     return verdict;
   }
-  const bool prefill_waits =
-      totals.saturated || totals.binding.step_tokens >= totals.binding.nothing_waits_prefill;
+  const bool queued_beside_idle = !totals.saturated && verdict.binding != "arrivals" &&
+                                  mostly_idle(totals.binding) && queued_for_long(totals);
+  const bool prefill_waits = totals.saturated || queued_beside_idle ||
+                             totals.binding.step_tokens >= totals.binding.nothing_waits_prefill;
   verdict.text += what_binds(verdict, prefill_waits);
   if (totals.saturated) {
     verdict.text +=
         "; the node is saturated: the queue grew as long as requests came, so TTFT says how "
         "long the load lasted";
   }
+  if (queued_beside_idle) {
+    const double idle =
+        static_cast<double>(totals.binding.idle.count()) / static_cast<double>(total.count());
+    verdict.text += fmt::format(
+        "; the node was idle for {:.0f} %, but when there were requests they waited longer than "
+        "they ran",
+        100 * idle);
+  }
   verdict.text += ". ";
-  verdict.text += what_to_try(verdict, prefill_waits);
+  verdict.text += what_to_try(verdict, prefill_waits, totals.refused > 0);
   verdict.text += reuse_sentence(totals);
   return verdict;
 }

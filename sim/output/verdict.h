@@ -2,9 +2,11 @@
 //
 // The engine books every nanosecond of the run to one cause (BindingTime). The binding constraint
 // is:
-//   1. "none"      when nothing was booked (every request was refused);
-//   2. when saturated, the cause at the head of the queue for the longest time: "memory:<pool>",
-//      "running_cap" or "prefill" (the step's token budget was spent);
+//   1. "none"      when nothing was booked (every request was refused), or most were refused and the
+//      node was idle for more than half of the time;
+//   2. when saturated, or idle for more than half of the time though requests waited for longer than
+//      they ran (clients may pause for hours), the cause at the head of the queue for the longest
+//      time: "memory:<pool>", "running_cap" or "prefill" (the step's token budget was spent);
 //   3. "arrivals"  when the node was idle for more than half of the time;
 //   4. otherwise the cause with the largest share of the time among
 //        memory:<pool>  the request at the head of the queue waited for memory of that pool,

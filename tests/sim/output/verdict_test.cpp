@@ -85,6 +85,39 @@ TEST_CASE("verdict: words") {
   CHECK(std::count(text.begin(), text.end(), '.') == 3);
 }
 
+TEST_CASE("verdict: pauses of clients do not hide that requests queued") {
+  RunTotals run = totals({.memory_pools = {{"swa", seconds{6}}},
+                          .nothing_waits_decode = seconds{3},
+                          .idle = seconds{91}});
+  run.running_mean = 0.4;
+  run.waiting_mean = 0.3;
+  CHECK(make_verdict(run).binding == "arrivals");
+  run.waiting_mean = 2.5;
+  const Verdict verdict = make_verdict(run);
+  CHECK(verdict.binding == "memory:swa");
+  CHECK(verdict.share == doctest::Approx(0.06));
+  CHECK(verdict.text ==
+        "KV memory binds: for 6 % of the time the next request waited for room in pool 'swa'; the "
+        "node was idle for 91 %, but when there were requests they waited longer than they ran. "
+        "Keeping less state per token, more memory for the cache or more replicas would help.");
+}
+
+TEST_CASE("verdict: a node that refuses is not called free for more load") {
+  RunTotals run = totals({.nothing_waits_decode = seconds{6}, .idle = seconds{94}});
+  run.requests = 829;
+  run.refused = 824;
+  const Verdict refused = make_verdict(run);
+  CHECK(refused.binding == "none");
+  CHECK(refused.share == 0);
+  CHECK(refused.text.ends_with("What the other 5 took says nothing of what binds."));
+  run.refused = 100;
+  const Verdict some = make_verdict(run);
+  CHECK(some.binding == "arrivals");
+  CHECK(some.text.ends_with("It can take more of the requests that it does not refuse."));
+  run.binding = {.nothing_waits_decode = seconds{6}};
+  CHECK(make_verdict(run).text.find("The node can take more load") == std::string::npos);
+}
+
 TEST_CASE("verdict: prefill with and without a queue are told apart") {
   CHECK(make_verdict(totals({.step_tokens = seconds{2}})).text.starts_with("Prefill binds"));
   CHECK(make_verdict(totals({.nothing_waits_prefill = seconds{2}}))
