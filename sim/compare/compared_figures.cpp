@@ -26,7 +26,7 @@ std::vector<ComparedFigure> all_figures() {
   all.push_back({"rebuilt_tokens", cache, "rebuilt tokens", "tokens"});
   all.push_back({"recomputed_tokens", cache, "recomputed after preemption", "tokens"});
   all.push_back({"preemptions", cache, "preemptions", ""});
-  all.push_back({"kv_peak", peak, "sum of the kinds", "GiB"});
+  all.push_back({"kv_peak", peak, "of the kinds, added", "GiB"});
   for (const CacheKind kind : all_cache_kinds()) {
     const std::string name(name_of(kind));
     all.push_back({"kv_peak_" + name, peak, name, "GiB"});

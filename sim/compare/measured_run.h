@@ -13,7 +13,7 @@
 //   hit_rate               prompt tokens from the cache / prompt tokens          0..1
 //   rebuilt_tokens, recomputed_tokens (after preemption), preemptions
 //   kv_peak_<kind>         largest amount of memory of a cache kind, of one GPU  GiB
-//   kv_peak                the sum of them
+//   kv_peak                the sum of them, each of its own time
 #pragma once
 
 #include <array>
