@@ -118,6 +118,7 @@ PlanFile crossed_plan(const PlanFile& traffic, const Scenario& profile) {
   out.asked.reset();
   out.levers.emplace();
   out.search.vary_steps = false;
+  out.search.fill_front = false;
   return out;
 }
 

@@ -22,6 +22,16 @@ struct SeedSearch {
   std::vector<Trial> trials;
 };
 
+bool is_saturated(const Trial& t) {
+  const auto found = std::ranges::find(t.figures, "saturated", &Figures::value_type::first);
+  return found != t.figures.end() && found->second == "true";
+}
+
+bool was_run(const std::vector<Trial>& runs, double load) {
+  return std::ranges::any_of(
+      runs, [&](const Trial& t) { return std::abs(t.load - load) <= 1e-9 * load; });
+}
+
 class Searcher {
  public:
   Searcher(const PlanFile& file, const PointOptions& options, const PlanHooks& hooks)
@@ -34,13 +44,19 @@ class Searcher {
     search_fully(left);
     choose(left);
     if (out_.best) answer_best();
-    find_frontier();
+    if (out_.best && file_.search.fill_front) {
+      say("the front of throughput against interactivity");
+      complete_frontier();
+    } else {
+      find_frontier();
+    }
     out_.runs = runs_;
     return std::move(out_);
   }
 
  private:
   DeploymentResult& at(std::size_t i) { return out_.deployments[i]; }
+  const DeploymentResult& at(std::size_t i) const { return out_.deployments[i]; }
 
   void say(const std::string& text) const {
     if (hooks_.says) hooks_.says(text);
@@ -296,8 +312,8 @@ class Searcher {
   }
 
   LeverGain gain_of(const Lever& lever, const DeploymentResult& best) {
-    LeverGain out{lever, "", 0, 0};
     const HeldLoad& before = best.by_seed.front();
+    LeverGain out{lever, "", 0, before.held, 0};
     try {
       const Scenario scenario =
           scenario_of_point(out_.plan, out_.plan.points[best.point], options_.trace_dir, &lever);
@@ -341,16 +357,88 @@ class Searcher {
     std::ranges::stable_sort(out_.levers, std::greater{}, &LeverGain::gain);
   }
 
-  // Of full-length runs of the first seed: the more tokens a GPU serves, the fewer each user gets.
+  // Full-length runs of the first seed.
+  std::vector<Trial> first_seed_runs(const DeploymentResult& d) const {
+    std::vector<Trial> out = d.for_front;
+    for (const Trial& t : d.trials) {
+      if (t.seed == file_.seeds.front()) out.push_back(t);
+    }
+    return out;
+  }
+
+  struct FrontRun {
+    std::size_t deployment = 0;
+    double load = 0;
+    bool operator==(const FrontRun&) const = default;
+  };
+
+  void run_for_front(const std::vector<FrontRun>& wanted) {
+    std::vector<Trial> found(wanted.size());
+    parallel_for(
+        wanted.size(),
+        [&](std::size_t i) {
+          found[i] = trial(at(wanted[i].deployment).scenario,
+                           {.load = wanted[i].load, .seed = file_.seeds.front()});
+        },
+        options_.threads);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      at(wanted[i].deployment).for_front.push_back(std::move(found[i]));
+    }
+  }
+
+  // The answer under lighter loads than its search had to look at.
+  void run_best_below() {
+    constexpr double kStep = 2;
+    std::vector<FrontRun> wanted;
+    const std::vector<Trial> known = first_seed_runs(at(*out_.best));
+    for (double load = file_.load.from; load < at(*out_.best).held; load *= kStep) {
+      if (!was_run(known, load)) wanted.push_back({*out_.best, load});
+    }
+    run_for_front(wanted);
+  }
+
+  // The load of `rival` that gives each of its GPUs what `p` gives one; none outside the range.
+  std::optional<double> load_of_gpu(const FrontierPoint& p, const DeploymentResult& rival) const {
+    const double gpus = static_cast<double>(rival.scenario.deployment.gpus()) /
+                        static_cast<double>(at(p.deployment).scenario.deployment.gpus());
+    double load = p.trial.load * gpus;
+    if (file_.load.whole) load = std::round(load);
+    if (load < file_.load.from || load > file_.load.to) return std::nullopt;
+    return load;
+  }
+
+  // Until no deployment of full length may beat a point of the front. Loads of a GPU come from the
+  // runs before, so that there is an end; rounding to whole sessions could go on, hence the limit.
+  void complete_frontier() {
+    constexpr int kRounds = 8;
+    run_best_below();
+    for (int round = 0; round < kRounds; ++round) {
+      find_frontier();
+      std::vector<FrontRun> wanted;
+      for (std::size_t i = 0; i < out_.deployments.size(); ++i) {
+        const DeploymentResult& rival = at(i);
+        if (!rival.reason.empty() || rival.size < 1) continue;
+        const std::vector<Trial> runs = first_seed_runs(rival);
+        for (const FrontierPoint& p : out_.frontier) {
+          const auto load = p.deployment == i ? std::nullopt : load_of_gpu(p, rival);
+          if (!load || !may_beat(p.trial, *load, runs)) continue;
+          const FrontRun run{i, *load};
+          if (std::ranges::find(wanted, run) == wanted.end()) wanted.push_back(run);
+        }
+      }
+      if (wanted.empty()) return;
+      run_for_front(wanted);
+    }
+    find_frontier();
+  }
+
+  // The more tokens a GPU serves, the fewer each user gets.
   void find_frontier() {
     std::vector<FrontierPoint> points;
     for (std::size_t i = 0; i < out_.deployments.size(); ++i) {
-      for (const Trial& t : out_.deployments[i].trials) {
-        if (t.seed != file_.seeds.front() || t.interactivity <= 0) continue;
+      for (const Trial& t : first_seed_runs(out_.deployments[i])) {
         // A queue that grows for as long as the run lasts has no steady rate.
-        const auto saturated =
-            std::ranges::find(t.figures, "saturated", &Figures::value_type::first);
-        if (saturated != t.figures.end() && saturated->second == "true") continue;
+        if (t.interactivity <= 0 || is_saturated(t)) continue;
         points.push_back({i, t});
       }
     }
@@ -361,6 +449,7 @@ class Searcher {
       return a.trial.tok_s_per_gpu > b.trial.tok_s_per_gpu;
     });
     double best = 0;
+    out_.frontier.clear();
     for (FrontierPoint& p : points) {
       if (p.trial.tok_s_per_gpu <= best) continue;
       best = p.trial.tok_s_per_gpu;
@@ -378,6 +467,17 @@ class Searcher {
 };
 
 }  // namespace
+
+bool may_beat(const Trial& point, double load, const std::vector<Trial>& runs) {
+  // Under few sessions medians go up and down by some percent with which ones came.
+  constexpr double kNoise = 0.05;
+  if (was_run(runs, load)) return false;
+  const double gpu = (1 - kNoise) * point.tok_s_per_gpu, user = (1 - kNoise) * point.interactivity;
+  return std::ranges::all_of(runs, [&](const Trial& run) {
+    if (run.load > load) return run.tok_s_per_gpu >= gpu || is_saturated(run);
+    return run.interactivity >= user && !is_saturated(run);
+  });
+}
 
 std::string why_not(const PlanFile& file, const DeploymentResult& deployment) {
   if (deployment.keeps_slo()) return "";

@@ -17,6 +17,12 @@
 // sessions that wait for each other hold a place and do nothing. What a seed more finds is dearer
 // again, never cheaper: a task's price is that of the dearest seed. Equal prices go to the larger
 // load held, then to the order of the plan.
+//
+// The front of throughput against interactivity is of full-length runs of the first seed. A search
+// runs a deployment near what it holds, so that a slower one alone would be seen under light load.
+// Therefore the answer is run from the least load up as well, and every deployment of full length
+// under the load of a GPU of every point of the front, unless its other runs say that it cannot beat
+// that point: its users get less already under less load, or its GPUs serve less even under more.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +55,7 @@ struct DeploymentResult {
   std::int64_t replicas = 0;           // that carry the asked load; 1 without one; 0 = none do
   double price = 0;                    // what the search ranks by: of an hour of all, or of a task
   std::vector<Trial> trials;           // of full length, by seed and in the order they were run
+  std::vector<Trial> for_front;        // of the first seed, run for the front alone
 
   bool keeps_slo() const { return reason.empty() && held > 0; }
 };
@@ -59,15 +66,21 @@ std::string why_not(const PlanFile& file, const DeploymentResult& deployment);
 
 struct LeverGain {
   Lever lever;
-  std::string reason;  // why it cannot run; "" = it can
-  double held = 0;     // by the first seed
-  double gain = 0;     // held over what the deployment holds by that seed, less 1
+  std::string reason;       // why it cannot run; "" = it can
+  double held = 0;          // by the first seed
+  double held_without = 0;  // the deployment as it is, by that seed; every seed may hold less
+  double gain = 0;          // held over held_without, less 1
 };
 
 struct FrontierPoint {
   std::size_t deployment = 0;
   Trial trial;
 };
+
+// Whether a deployment with these `runs` (of one seed) may serve both its users and its GPUs better
+// than `point` if it is run under `load`: but for noise, more load gives no user more tokens a second,
+// and no GPU fewer. False where it was run under that load.
+bool may_beat(const Trial& point, double load, const std::vector<Trial>& runs);
 
 struct PlanAnswer {
   SweepPlan plan;

@@ -84,7 +84,9 @@ std::vector<Lever> usual_levers(const Scenario& s, const std::vector<Axis>& axes
              {{"deployment.router", "prefix_affinity"}});
   }
   if (d.tensor_parallel % 2 == 0 && d.tensor_parallel > 1 && d.collectives) {
-    list.add("half the tensor parallelism, twice the attention ranks",
+    const bool spreads = d.expert_parallel != d.gpus();
+    list.add(std::string("half the tensor parallelism, twice the attention ranks") +
+                 (spreads ? ", experts spread over all GPUs" : ""),
              {{"deployment.tensor_parallel", count(d.tensor_parallel / 2)},
               {"deployment.data_parallel", count(d.data_parallel * 2)},
               {"deployment.expert_parallel", count(d.gpus())}});

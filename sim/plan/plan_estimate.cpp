@@ -16,8 +16,9 @@ constexpr std::size_t kSample = 6;
 constexpr double kSecondsEach = 0.5;
 
 // Runs that the shipped plans take: to find what one deployment holds with one seed; to try the
-// levers and the profile's error. Two deployments or three are searched with every seed.
-constexpr double kRunsOfSearch = 9, kRunsOfLevers = 24, kOfEverySeed = 2.5;
+// levers and the profile's error; for the front. Two deployments or three are searched with every
+// seed.
+constexpr double kRunsOfSearch = 9, kRunsOfLevers = 24, kRunsOfFront = 20, kOfEverySeed = 2.5;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -40,7 +41,7 @@ double run_count(const PlanFile& file, std::size_t deployments, std::size_t plan
   searches += std::min(all, kOfEverySeed) * (seeds - 1);
   // Each profile under this traffic: with every seed, and the profile's error both ways.
   if (plans > 1) searches += static_cast<double>(plans) * (seeds + 2);
-  return searches * kRunsOfSearch + seeds +
+  return searches * kRunsOfSearch + seeds + kRunsOfFront +
          (file.levers && file.levers->empty() ? 0 : kRunsOfLevers);
 }
 

@@ -50,6 +50,8 @@ struct SearchRule {
   // What the answer holds by the profile's error is searched; off where answers are compared that
   // share it.
   bool vary_steps = true;
+  // The front is completed by runs of its own; off where nobody reads it.
+  bool fill_front = true;
 };
 
 struct PlanFile {

@@ -14,9 +14,9 @@ namespace {
 
 // Figures of a run that a table of runs shows.
 const std::vector<std::string>& run_figures() {
-  static const std::vector<std::string> names = {
-      "ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50", "tpot_ms.p99",        "e2el_ms.p50",
-      "hit_rate",    "requests",    "preemptions", "binding_constraint", "saturated"};
+  static const std::vector<std::string> names = {"ttft_ms.p50", "ttft_ms.p99", "tpot_ms.p50",
+                                                 "tpot_ms.p99", "e2el_ms.p50", "hit_rate",
+                                                 "requests",    "preemptions", "saturated"};
   return names;
 }
 
@@ -34,6 +34,11 @@ class PlanJson {
     json_.end_array().member("load_unit", name_of(file_.unit)).member("asked_load", file_.asked);
     json_.key("seeds").begin_array();
     for (const std::uint64_t seed : file_.seeds) json_.value(seed);
+    json_.end_array();
+    json_.key("answer").begin_array();
+    for (const AnswerLine& line : plan_answer_lines(file_, answer_)) {
+      json_.begin_object().member("name", line.name).member("text", line.text).end_object();
+    }
     json_.end_array();
     search();
     json_.key("best");
@@ -75,7 +80,8 @@ class PlanJson {
   void trial(const Trial& t) {
     json_.begin_object().member("load", t.load).member("seed", t.seed).member("met", t.met);
     json_.member("missed", t.missed).member("binding", t.binding);
-    json_.member("binding_share", t.binding_share).member("link_share", t.link_share);
+    json_.member("binding_share", t.binding_share).member("binding_waits", t.binding_waits);
+    json_.member("link_share", t.link_share);
     json_.member("window_s", t.window_s).member("sessions", t.sessions);
     json_.member("requests_in_window", t.requests);
     json_.member("hit_tokens", t.hit.value).member("computed_tokens", t.computed.value);
@@ -110,6 +116,7 @@ class PlanJson {
     json_.end_object();
     const Trial& binds = answer_.beyond ? *answer_.beyond : answer_.at_load.front();
     json_.member("binding", binds.binding).member("binding_share", binds.binding_share);
+    json_.member("binding_waits", binds.binding_waits);
     json_.member("misses_first", binds.missed);
     json_.key("at_load").begin_array();
     for (const Trial& t : answer_.at_load) trial(t);
@@ -128,7 +135,8 @@ class PlanJson {
         json_.key(path);
         write_typed(json_, value);
       }
-      json_.end_object().member("reason", g.reason).member("held", g.held);
+      json_.end_object().member("reason", g.reason).member("seed", file_.seeds.front());
+      json_.member("held", g.held).member("held_without", g.held_without);
       json_.member("gain", g.gain).end_object();
     }
     json_.end_array();
@@ -245,8 +253,9 @@ std::string deployments_csv(const PlanFile& file, const PlanAnswer& answer) {
 
 std::vector<std::string> run_header(const PlanAnswer& answer) {
   std::vector<std::string> header = paths_of_axes(answer.plan);
-  append(header, {"load", "seed", "met", "missed", "interactivity_tok_s", "tok_s_per_gpu",
-                  "output_tok_s", "window_s", "sessions"});
+  append(header,
+         {"load", "seed", "met", "missed", "interactivity_tok_s", "tok_s_per_gpu", "output_tok_s",
+          "window_s", "sessions", "binding_constraint", "binding_share", "binding_waits"});
   header.insert(header.end(), run_figures().begin(), run_figures().end());
   return header;
 }
@@ -255,7 +264,8 @@ std::string run_row(const DeploymentResult& d, const Trial& t) {
   std::vector<std::string> row = d.values;
   append(row, {field(t.load), std::to_string(t.seed), t.met ? "true" : "false", t.missed,
                field(t.interactivity), field(t.tok_s_per_gpu), field(t.output_tok_s),
-               field(t.window_s), field(t.sessions)});
+               field(t.window_s), field(t.sessions), t.binding, field(t.binding_share),
+               t.binding_waits ? "true" : "false"});
   for (const std::string& name : run_figures()) {
     const auto found = std::ranges::find(t.figures, name, &Figures::value_type::first);
     row.push_back(found == t.figures.end() ? "" : found->second);
@@ -267,6 +277,7 @@ std::string runs_csv(const PlanAnswer& answer) {
   std::string out = csv_line(run_header(answer));
   for (const DeploymentResult& d : answer.deployments) {
     for (const Trial& t : d.trials) out += run_row(d, t);
+    for (const Trial& t : d.for_front) out += run_row(d, t);
   }
   return out;
 }

@@ -3,7 +3,7 @@
 //   plan.json         everything below as one document, the same that --json prints
 //   deployments.csv   a line a deployment: what it holds, what it costs, or why it cannot run
 //   frontier.csv      throughput of a GPU against interactivity
-//   runs.csv          every full-length run of the search
+//   runs.csv          every full-length run of the search and of the front
 //   profile.yaml      the answer as a scenario: one engine under its part of the load, or, where the
 //                     arrivals are a trace's own, at the times of the trace
 //
@@ -30,6 +30,12 @@ inline constexpr const char* kPlansAnswerFile = "plans.json";
 
 std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer,
                              const TextStyle& style);
+
+// A line of the answer: "" names the first, which says what to run; the others "holds", "binds" ...
+struct AnswerLine {
+  std::string name, text;
+};
+std::vector<AnswerLine> plan_answer_lines(const PlanFile& file, const PlanAnswer& answer);
 
 // Its first lines: what is held, what binds, what would help, where the profile is from.
 std::string plan_verdict_text(const PlanFile& file, const PlanAnswer& answer,

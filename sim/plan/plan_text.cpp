@@ -17,7 +17,20 @@ class PlanText {
   PlanText(const PlanFile& file, const PlanAnswer& answer, const TextStyle& style)
       : file_(file), answer_(answer), style_(style) {}
 
-  std::string first_lines() const { return answer_.best ? verdict() : nothing(); }
+  std::string first_lines() const {
+    if (!answer_.best) return nothing();
+    std::string out;
+    for (const AnswerLine& l : lines()) {
+      out +=
+          l.name.empty() ? style_.heading(wrapped(l.text, kColumns)) + '\n' : line(l.name, l.text);
+    }
+    return out;
+  }
+
+  std::vector<AnswerLine> lines() const {
+    if (answer_.best) return verdict();
+    return {{"", std::string(kNothing) + ": " + nothing_text()}};
+  }
 
   std::string text() const {
     std::string out = first_lines() + '\n' + deployments();
@@ -53,15 +66,18 @@ class PlanText {
     return out.empty() ? d.scenario.name : out;
   }
 
-  std::string nothing() const {
-    return wrapped(style_.heading("Nothing carries this traffic within the SLO") + ": " + slo() +
-                       " is missed at " + load_text(file_.load.from) +
-                       ", the least that was asked for, by every deployment that can run.",
-                   kColumns) +
-           '\n';
+  static constexpr const char* kNothing = "Nothing carries this traffic within the SLO";
+
+  std::string nothing_text() const {
+    return slo() + " is missed at " + load_text(file_.load.from) +
+           ", the least that was asked for, by every deployment that can run.";
   }
 
-  std::string verdict() const {
+  std::string nothing() const {
+    return wrapped(style_.heading(kNothing) + ": " + nothing_text(), kColumns) + '\n';
+  }
+
+  std::vector<AnswerLine> verdict() const {
     const DeploymentResult& d = best();
     const std::int64_t gpus = d.scenario.deployment.gpus();
     std::string head;
@@ -81,15 +97,16 @@ class PlanText {
     if (file_.prices) {
       head += fmt::format(", {} {} an hour", plan_money(answer_.money.hour), answer_.money.unit);
     }
-    std::string out = style_.heading(wrapped(head, kColumns)) + '\n';
-    out += line("holds", holds());
-    out += line("binds", binds());
-    out += line("next", next_lever());
-    out += line("profile", answer_.error.profile + ": " + answer_.error.origin);
+    std::vector<AnswerLine> out = {
+        {"", head},
+        {"holds", holds()},
+        {"binds", binds()},
+        {"next", next_lever()},
+        {"profile", answer_.error.profile + ": " + answer_.error.origin}};
     for (const Trial& t : answer_.at_load) {
       if (t.met) continue;
-      out += line("but", fmt::format("seed {} misses the SLO at {}: {}", t.seed, load_text(t.load),
-                                     t.missed));
+      out.push_back({"but", fmt::format("seed {} misses the SLO at {}: {}", t.seed,
+                                        load_text(t.load), t.missed)});
     }
     return out;
   }
@@ -133,7 +150,9 @@ class PlanText {
     std::string what = t.binding;
     if (what.starts_with(kMemory)) what = "KV memory, pool " + what.substr(kMemory.size());
     if (what == "running_cap") what = "the cap on running requests";
-    std::string out = fmt::format("{}, {:.0f} % of the busy time", what, 100 * t.binding_share);
+    std::string out =
+        fmt::format("{}, {}{:.0f} % of the busy time", what,
+                    t.binding_waits ? "for which requests waited " : "", 100 * t.binding_share);
     if (const auto share = answer_.at_load.front().link_share) {
       out += fmt::format("; {:.0f} % of the steps is the link between GPUs", 100 * *share);
     }
@@ -147,8 +166,9 @@ class PlanText {
     if (g.gain <= 0) {
       return fmt::format("none of {} levers holds more", answer_.levers.size());
     }
-    return fmt::format("{}: {} ({:+.0f} %, re-run with seed {})", g.lever.name, load_text(g.held),
-                       100 * g.gain, file_.seeds.front());
+    return fmt::format("{}: seed {} holds {} instead of {} ({:+.0f} %)", g.lever.name,
+                       file_.seeds.front(), load_text(g.held), plan_number(g.held_without),
+                       100 * g.gain);
   }
 
   std::string deployments() const {
@@ -199,13 +219,20 @@ class PlanText {
                  plan_number(p.trial.load), p.trial.met ? "yes" : "no",
                  std::to_string(p.deployment + 1)});
     }
+    const std::string which = fmt::format(
+        "All {} deployments at full length were compared under the load of a GPU of every line, "
+        "and "
+        "run there unless their other runs say that they cannot beat it.",
+        answer_.at_full_length);
     return '\n' + style_.heading("Throughput against interactivity") +
-           " (cached, computed and output tokens; median user)\n" + table.text(style_);
+           " (cached, computed and output tokens; median user)\n" + table.text(style_) +
+           (answer_.at_full_length > 1 ? wrapped(which, kColumns) + '\n' : "");
   }
 
   std::string levers() const {
     if (answer_.levers.empty()) return "";
-    Table table({"lever", "holds", "gain"});
+    Table table({"lever", fmt::format("seed {} holds", file_.seeds.front()), "gain"});
+    table.row({"none", plan_number(answer_.levers.front().held_without), "-"});
     std::string reasons;
     for (const LeverGain& g : answer_.levers) {
       if (!g.reason.empty()) {
@@ -298,6 +325,10 @@ class PlanText {
 std::string plan_report_text(const PlanFile& file, const PlanAnswer& answer,
                              const TextStyle& style) {
   return PlanText(file, answer, style).text();
+}
+
+std::vector<AnswerLine> plan_answer_lines(const PlanFile& file, const PlanAnswer& answer) {
+  return PlanText(file, answer, TextStyle{}).lines();
 }
 
 std::string plan_verdict_text(const PlanFile& file, const PlanAnswer& answer,

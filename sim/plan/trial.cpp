@@ -136,6 +136,9 @@ void find_binding(const RunTotals& totals, Trial& trial) {
   const Verdict verdict = make_verdict(busy);
   trial.binding = verdict.binding;
   trial.binding_share = verdict.share;
+  trial.binding_waits =
+      verdict.binding != "decode" &&
+      (verdict.binding != "prefill" || (busy.saturated && totals.binding.step_tokens > Duration{}));
 }
 
 // Steps without prompts are the outputs'. A step with prompts would have taken about as long as one

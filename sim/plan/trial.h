@@ -61,12 +61,13 @@ const char* name_of(LoadUnit unit);  // "sessions at a time", "requests/s"
 struct Trial {
   double load = 0;
   std::uint64_t seed = 1;
-  double size = 1;           // share of the sample that was played
-  bool met = false;          // the SLO was kept
-  std::string missed;        // the first threshold that was not, with its figure; "" when met
-  Figures figures;           // of the run's summary, and goodput
-  std::string binding;       // what took most of the time that was not idle (verdict.h)
-  double binding_share = 0;  // of that time
+  double size = 1;             // share of the sample that was played
+  bool met = false;            // the SLO was kept
+  std::string missed;          // the first threshold that was not, with its figure; "" when met
+  Figures figures;             // of the run's summary, and goodput
+  std::string binding;         // what took most of the time that was not idle (verdict.h)
+  double binding_share = 0;    // of that time
+  bool binding_waits = false;  // requests waited for it; else it made up the steps
   std::optional<double> link_share;    // collectives' share of the time of steps, where asked for
   double prefill_s = 0, decode_s = 0;  // time of steps that prompts and outputs take, where asked
 

@@ -8,6 +8,7 @@
 
 #include "sim/config/scenario_file.h"
 #include "sim/plan/plan_report.h"
+#include "sim/report/data_table.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -114,6 +115,101 @@ TEST_CASE("plan: without an asked load the cheapest task is looked for, not the 
   CHECK(plan_report_text(file, answer, {}).find(" USD a session at ") != std::string::npos);
 }
 
+// `full` holds few agents, so that its search alone runs few; `tail` holds many and serves few better
+// all the same.
+TEST_CASE("plan: no deployment of the space beats a point of the front under its load") {
+  const TempDir dir;
+  const PlanFile file = file_of(
+      dir,
+      "base: " + kBase +
+          "\naxes:\n"
+          "  engine_of: {keys: [kv_cache.layout, engine.scheduler, profile], rows: [[vllm, null, "
+          "auto]]}\n"
+          "  kv_cache.swa_policy: [tail, full]\n"
+          "thresholds: [ttft_ms.p90 <= 3000]\nseeds: [1]\nsample: {rounds: 1}\nlevers: []\n"
+          "load: {from: 1, to: 40}\n");
+  const PlanAnswer answer = search_deployments(file, {"", 2}, {});
+  REQUIRE(answer.best.has_value());
+  CHECK(answer.deployments[0].held > 2 * answer.deployments[1].held);
+  CHECK(answer.frontier.size() > 4);
+  CHECK(answer.frontier.back().trial.load <= 2);
+  TrialRunner runner(file.rules);
+  for (const FrontierPoint& p : answer.frontier) {
+    for (std::size_t i = 0; i < answer.deployments.size(); ++i) {
+      if (i == p.deployment) continue;
+      CAPTURE(i);
+      CAPTURE(p.trial.load);
+      const Trial rival = runner.run(answer.deployments[i].scenario, {.load = p.trial.load}, {});
+      CHECK_FALSE((rival.interactivity > p.trial.interactivity &&
+                   rival.tok_s_per_gpu > p.trial.tok_s_per_gpu));
+    }
+  }
+  CHECK_FALSE(answer.deployments[0].for_front.empty());
+  CHECK(plan_report_text(file, answer, {}).find("All 2 deployments at full length") !=
+        std::string::npos);
+}
+
+TEST_CASE("plan: which runs may beat a point of the front") {
+  const auto run = [](double load, double user, double gpu, const char* saturated = "false") {
+    Trial t;
+    t.load = load;
+    t.interactivity = user;
+    t.tok_s_per_gpu = gpu;
+    t.figures = {{"saturated", saturated}};
+    return t;
+  };
+  const Trial point = run(8, 50, 1000);
+  CHECK(may_beat(point, 8, {}));
+  CHECK(may_beat(point, 8, {run(4, 60, 600), run(16, 30, 1500)}));
+  CHECK(may_beat(point, 8, {run(16, 30, 1500, "true")}));
+  CHECK(may_beat(point, 8, {run(4, 49, 600), run(16, 30, 980)}));  // noise
+  CHECK_FALSE(may_beat(point, 8, {run(8, 30, 900)}));              // it was run
+  CHECK_FALSE(may_beat(point, 8, {run(4, 40, 600)}));              // slower already
+  CHECK_FALSE(may_beat(point, 8, {run(16, 30, 900)}));             // fewer even then
+  CHECK_FALSE(may_beat(point, 8, {run(4, 60, 600, "true")}));      // and no steady state
+}
+
+TEST_CASE("plan: runs.csv says of a run what the answer says binds") {
+  const TempDir dir;
+  const PlanFile file =
+      file_of(dir, "base: " + kBase +
+                       "\naxes: {profile: [none]}\nseeds: [1]\nthresholds: [ttft_ms.p90 <= 400]\n"
+                       "load: {from: 1, to: 40, tolerance: 0}\nsample: {rounds: 1}\nlevers: []\n");
+  const PlanAnswer answer = search_deployments(file, {"", 2}, {});
+  REQUIRE(answer.beyond.has_value());
+  std::string csv;
+  for (const RunFile& out : plan_report_files(file, answer)) {
+    if (out.name == "runs.csv") out.write([&](std::string_view text) { csv += text; });
+  }
+  const DataTable runs = read_data_table(dir.write("runs.csv", csv), 1000);
+  const DataColumn* const load = runs.find("load");
+  const DataColumn* const binds = runs.find("binding_constraint");
+  const DataColumn* const share = runs.find("binding_share");
+  REQUIRE((load != nullptr && binds != nullptr && share != nullptr));
+  bool found = false;
+  for (std::size_t row = 0; row < load->numbers.size(); ++row) {
+    if (load->numbers[row] != answer.beyond->load) continue;
+    found = true;
+    CHECK(binds->texts[row] == answer.beyond->binding);
+    CHECK(share->numbers[row] == answer.beyond->binding_share);
+  }
+  CHECK(found);
+}
+
+TEST_CASE("plan: the name of a lever says that experts are spread, too") {
+  ScenarioOptions options;
+  options.find_traces = false;
+  const auto named = [](const Scenario& scenario) {
+    for (const Lever& lever : usual_levers(scenario, {})) {
+      if (lever.name.starts_with("half the tensor parallelism")) return lever.name;
+    }
+    return std::string();
+  };
+  CHECK(named(load_scenario(kBase, options)).ends_with("experts spread over all GPUs"));
+  options.set = {"deployment.expert_parallel=8"};
+  CHECK(named(load_scenario(kBase, options)).ends_with("twice the attention ranks"));
+}
+
 TEST_CASE("plan: equal bytes on one and three threads") {
   const TempDir dir;
   const PlanFile file = file_of(dir, small_plan("load: {from: 1, to: 10}\n"));
@@ -178,7 +274,9 @@ TEST_CASE("plan: a lever's gain is that of a run with it") {
   const Scenario with = scenario_of_point(answer.plan, answer.plan.points[0], "", &more.lever);
   CHECK(with.engine.max_running == 32);
   CHECK(runner.run(with, {.load = more.held}, {}).met);
-  CHECK(answer.deployments[0].held * (1 + more.gain) == doctest::Approx(more.held));
+  CHECK(more.held_without == answer.deployments[0].by_seed.front().held);
+  CHECK(more.held_without * (1 + more.gain) == doctest::Approx(more.held));
+  CHECK(plan_report_text(file, answer, {}).find("seed 1 holds") != std::string::npos);
   // The roofline's error is not known, and nothing is made of it.
   CHECK_FALSE(answer.error.percent.has_value());
   CHECK_FALSE(answer.held_slow.has_value());
