@@ -24,9 +24,11 @@ class ReportCommand final : public Command {
   bool reads_scenario() const override { return false; }
 
   void add_options(CLI::App& app) override {
-    app.add_option("DIR", paths_,
-                   "Directories of runs (or one that holds several, as --compare --out writes), a "
-                   "directory with compare.json, or a sweep's export (.csv, .jsonl)")
+    app.add_option(
+           "DIR", paths_,
+           "Directories of runs (or one that holds several, as --compare --out writes), a "
+           "directory with compare.json, what plan --out writes, or a sweep's export (.csv, "
+           ".jsonl)")
         ->required();
     app.add_option("--out", out_, "The HTML file to be written")->type_name("FILE.html");
     app.add_option(

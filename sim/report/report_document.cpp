@@ -74,10 +74,16 @@ std::string folder_name(const std::string& path) {
   return valid_utf8(name.string());
 }
 
-void read_comparison(const std::string& file, Report& report) {
+// The text of a file that is JSON.
+std::string checked_json(const std::string& file) {
   std::string text = read_document(file);
   JsonLine line;
   line.parse(text, Place{file, 1, 0});
+  return text;
+}
+
+void read_comparison(const std::string& file, Report& report) {
+  std::string text = checked_json(file);
   report.comparisons.push_back(
       {folder_name(fs::path(file).parent_path().string()), std::move(text)});
 }
@@ -100,6 +106,28 @@ void read_sweep(const std::string& path, const std::string& label, Report& repor
   report.sweeps.push_back(std::move(sweep));
 }
 
+// The runs of its search, and what its deployments hold and cost; its answer where that is beside
+// them.
+void read_plan(const std::string& path, Report& report) {
+  const std::string label = folder_name(path), answer = path + "/plan.json";
+  for (const char* table : {"runs", "deployments"}) {
+    read_sweep(path + '/' + table + ".csv", label + ", " + table, report);
+  }
+  if (fs::exists(answer)) report.plans.push_back({label, checked_json(answer)});
+}
+
+// Of several plans each has a folder.
+std::vector<std::string> plan_folders(const std::string& path) {
+  if (fs::exists(path + "/deployments.csv")) return {path};
+  std::vector<std::string> folders;
+  if (!fs::exists(path + "/plans.json")) return folders;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+    if (fs::exists(entry.path() / "deployments.csv")) folders.push_back(entry.path().string());
+  }
+  std::ranges::sort(folders);
+  return folders;
+}
+
 void read_folder(const std::string& path, Report& report) {
   const std::vector<std::string> folders = run_folders(path);
   for (const std::string& folder : folders) report.runs.push_back(read_report_run(folder));
@@ -107,19 +135,14 @@ void read_folder(const std::string& path, Report& report) {
   const bool comparison = folders.empty() && fs::exists(path + "/compare.json");
   if (sweep) read_sweep(path + "/points.csv", folder_name(path), report);
   if (comparison) read_comparison(path + "/compare.json", report);
-  // Of a plan: the runs of its search, and what its deployments hold and cost. A sweep has a
-  // plan.json of its own.
-  const bool plan = fs::exists(path + "/deployments.csv");
-  for (const char* table : {"runs", "deployments"}) {
-    if (plan) {
-      read_sweep(path + '/' + table + ".csv", folder_name(path) + ", " + table, report);
-    }
-  }
-  if (!folders.empty() || sweep || comparison || plan) return;
+  // A sweep has a plan.json of its own, which is no answer.
+  const std::vector<std::string> plans = plan_folders(path);
+  for (const std::string& plan : plans) read_plan(plan, report);
+  if (!folders.empty() || sweep || comparison || !plans.empty()) return;
   throw InputError(Place{path},
                    "expected the directory of a run (summary.json), of several runs, of a sweep "
-                   "(points.csv), of a plan (deployments.csv) or of a comparison (compare.json), "
-                   "found none of them");
+                   "(points.csv), of a plan (deployments.csv), of several (plans.json) or of a "
+                   "comparison (compare.json), found none of them");
 }
 
 void read_file(const std::string& path, Report& report) {
@@ -213,6 +236,9 @@ void write_sweep(JsonWriter& json, const ReportSweep& sweep) {
     json.begin_object()
         .member("name", column.name)
         .member("axis", std::ranges::find(axes, i) != axes.end());
+    if (std::ranges::find(axes, i) != axes.end()) {
+      json.member("short", short_axis_name(sweep.table, i));
+    }
     json.key("values").begin_array();
     for (const double number : column.numbers) json.value(number);
     for (const std::string& text : column.texts) json.value(text);
@@ -253,6 +279,21 @@ std::vector<std::size_t> axes_of(const DataTable& sweep) {
   return axes;
 }
 
+std::string short_axis_name(const DataTable& sweep, std::size_t axis) {
+  const std::string& name = sweep.columns[axis].name;
+  const std::vector<std::size_t> axes = axes_of(sweep);
+  for (std::size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0;
+       dot = name.rfind('.', dot - 1)) {
+    const std::string suffix = name.substr(dot);  // with its dot
+    const bool is_alone = std::ranges::none_of(axes, [&](std::size_t other) {
+      const std::string& its = sweep.columns[other].name;
+      return other != axis && (its.ends_with(suffix) || '.' + its == suffix);
+    });
+    if (is_alone) return suffix.substr(1);
+  }
+  return name;
+}
+
 std::string report_json(const Report& report) {
   JsonWriter json;
   json.begin_object().member("report_version", kReportVersion);
@@ -268,6 +309,10 @@ std::string report_json(const Report& report) {
   }
   json.end_array().key("sweeps").begin_array();
   for (const ReportSweep& sweep : report.sweeps) write_sweep(json, sweep);
+  json.end_array().key("plans").begin_array();
+  for (const ReportPlan& plan : report.plans) {
+    json.begin_object().member("label", plan.label).member("text", plan.json).end_object();
+  }
   json.end_array().end_object();
   return json.text();
 }

@@ -33,16 +33,24 @@ struct ReportSweep {
   DataTable table{};
 };
 
+// The answer of a plan, of whose folder are two of the sweeps.
+struct ReportPlan {
+  std::string label{};
+  std::string json{};  // as sim/plan/plan_report.h writes it
+};
+
 struct Report {
   std::vector<ReportRun> runs{};
   std::vector<MeasuredRun> measured{};
   std::vector<ReportComparison> comparisons{};
   std::vector<ReportSweep> sweeps{};
+  std::vector<ReportPlan> plans{};
 };
 
 // What `paths` name: directories of runs, directories of such directories (`simulate --compare
-// --out`), of a sweep (points.csv) or of a plan (deployments.csv), compare.json or a directory with
-// one, and exports of sweeps (.csv, .jsonl). Runs get their labels. Throws InputError.
+// --out`), of a sweep (points.csv), of a plan (deployments.csv) or of several (plans.json),
+// compare.json or a directory with one, and exports of sweeps (.csv, .jsonl). Runs get their labels.
+// Throws InputError.
 Report read_report(const std::vector<std::string>& paths);
 
 // Adds what was measured, in any format that `v4cap compare` reads, and how far each run is from it.
@@ -51,6 +59,10 @@ void add_measured(Report& report, const std::string& path);
 // Places of the columns of a sweep that are axes: those before the first that is a status or a figure
 // of a run; the number and the key of a point are none.
 std::vector<std::size_t> axes_of(const DataTable& sweep);
+
+// What tells a sweep's axis from the others: the last of the words between its dots, or as many of
+// them as no other axis ends with.
+std::string short_axis_name(const DataTable& sweep, std::size_t axis);
 
 std::string report_json(const Report& report);
 

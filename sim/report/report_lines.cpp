@@ -75,20 +75,15 @@ std::string field(const DataColumn& column, std::size_t row) {
   return column.is_number ? fmt::format("{}", column.numbers[row]) : column.texts[row];
 }
 
-// "swa_policy" of kv_cache.swa_policy.
-std::string short_name(const DataColumn& column) {
-  return column.name.substr(column.name.rfind('.') + 1);
-}
-
-// Axes that have more than one value.
-std::vector<const DataColumn*> varied_axes(const DataTable& table) {
-  std::vector<const DataColumn*> axes;
+// Places of axes that have more than one value.
+std::vector<std::size_t> varied_axes(const DataTable& table) {
+  std::vector<std::size_t> axes;
   for (const std::size_t place : axes_of(table)) {
     const DataColumn& column = table.columns[place];
     std::size_t row = 1;
     const auto rows = static_cast<std::size_t>(table.rows);
     while (row < rows && field(column, row) == field(column, 0)) ++row;
-    if (row < rows) axes.push_back(&column);
+    if (row < rows) axes.push_back(place);
   }
   return axes;
 }
@@ -99,13 +94,14 @@ void add_points(const ReportSweep& sweep, std::vector<ParetoPoint>& points) {
   const DataColumn* const output = figure_column(table, "tok_s_per_gpu", "output");
   const DataColumn* const saturated = table.find("saturated");
   if (tpot == nullptr || output == nullptr) return;
-  const std::vector<const DataColumn*> axes = varied_axes(table);
+  const std::vector<std::size_t> axes = varied_axes(table);
   for (std::size_t row = 0; row < static_cast<std::size_t>(table.rows); ++row) {
     const double ms = tpot->numbers[row], yield = output->numbers[row];
     if (!(ms > 0) || !std::isfinite(yield)) continue;
     std::string label;
-    for (const DataColumn* const column : axes) {
-      label += (label.empty() ? "" : ", ") + short_name(*column) + '=' + field(*column, row);
+    for (const std::size_t axis : axes) {
+      label += (label.empty() ? "" : ", ") + short_axis_name(table, axis) + '=' +
+               field(table.columns[axis], row);
     }
     const bool is_saturated =
         saturated != nullptr && saturated->is_number && saturated->numbers[row] == 1;

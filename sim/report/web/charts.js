@@ -106,6 +106,7 @@ function chart(host, height, description, options) {
   box.style.height = `${height}px`;
   host.append(box);
   let instance = null;
+  box.options = () => instance.getOption(); // what a test can ask for
   return keep({
     host: box,
     draw(width) {
@@ -238,7 +239,7 @@ function timeChart(
           axes: [
             {
               ...axisStyle,
-              values: (_, ticks) => ticks.map(shown),
+              values: (_, ticks) => ticks.map(short),
               label: 'time, s',
               labelSize: 22,
               size: 36,

@@ -68,7 +68,8 @@ async function openReport() {
   for (const run of runs) {
     if (run.comparison) comparisons.push({label: run.label, ...run.comparison});
   }
-  return {...report, runs, measured, comparisons};
+  const plans = report.plans.map((p) => ({label: p.label, ...JSON.parse(p.text)}));
+  return {...report, runs, measured, comparisons, plans};
 }
 
 // Names of the cache kinds that a time line has anything of.

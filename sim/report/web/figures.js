@@ -16,17 +16,25 @@ function shown(number) {
   return number.toLocaleString('en-US', {maximumFractionDigits: digits});
 }
 
-// Counts on axes: 12 k, 3.4 M.
+// Ticks of axes: 12 k, 3.4 M, 100.5. They are round numbers, so that all of their digits can be
+// written; rounded to three as `shown` does, those of a short range would read alike.
 function short(number) {
+  const written = (x) => {
+    const value = Number(x.toPrecision(9));
+    return value !== 0 && Math.abs(value) < 1e-3
+      ? value.toExponential()
+      : value.toLocaleString('en-US', {maximumFractionDigits: 9});
+  };
+  if (!isNumber(number)) return '–';
   for (const [size, unit] of [
     [1e12, ' T'],
     [1e9, ' G'],
     [1e6, ' M'],
     [1e3, ' k'],
   ]) {
-    if (Math.abs(number) >= size) return `${shown(number / size)}${unit}`;
+    if (Math.abs(number) >= size) return `${written(number / size)}${unit}`;
   }
-  return shown(number);
+  return written(number);
 }
 
 function shownMs(ms) {

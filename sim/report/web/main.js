@@ -3,6 +3,8 @@
 
 function titleWords(report) {
   const names = new Set(report.runs.map((run) => run.summary.scenario ?? ''));
+  if (report.runs.length === 0 && report.plans.length > 0)
+    return `Plan: ${report.plans.map((plan) => plan.plan ?? plan.label).join(', ')}`;
   if (report.runs.length === 0)
     return report.sweeps.map((sweep) => sweep.label).join(', ') || 'comparison';
   return [...names].join(', ');

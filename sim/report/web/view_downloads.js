@@ -16,7 +16,7 @@ async function rowsOf(set) {
 views.push({
   id: 'downloads',
   title: 'Downloads',
-  wants: () => true,
+  wants: (report) => report.runs.length + report.sweeps.length > 0,
   draw(report, body) {
     const button = (text, save) => el('button', {type: 'button', onclick: save}, text);
     const list = el('div', {class: 'buttons'});

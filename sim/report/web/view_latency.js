@@ -21,7 +21,10 @@ function tailCurve(sorted) {
   return points;
 }
 
-const percentWords = (above) => `p${Number((100 * (1 - above)).toFixed(above < 0.1 ? 3 : 0))}`;
+// Where the axis of shares is ticked; of few requests the tail ends earlier.
+const TICKED_SHARES = [1, 0.5, 0.1, 0.01, 0.001, 1e-4, 1e-5];
+
+const percentWords = (above) => `p${Number((100 * (1 - above)).toFixed(above < 0.05 ? 3 : 0))}`;
 
 // The curves of a latency: of the runs, and of what was measured.
 function curvesOf(report, name) {
@@ -50,6 +53,7 @@ function drawDistribution(host, report, name, title) {
   const lines = curves.map((curve) => ({...curve, points: tailCurve(curve.sorted)}));
   const positive = lines.every((line) => line.points[0][0] > 0);
   const labels = lines.map((line) => line.label);
+  const least = Math.min(...lines.map((line) => line.points.at(-1)[1]));
   chart(host, 340, `Distribution of ${title}: share of requests that took longer`, (t, width) => ({
     grid: {
       left: 62,
@@ -59,12 +63,17 @@ function drawDistribution(host, report, name, title) {
     },
     legend: lines.length > 1 ? {data: labels, itemWidth: 24} : undefined,
     xAxis: axis(`${title}, ms`, {type: positive ? 'log' : 'value'}),
-    yAxis: axis('share that took longer', {
+    yAxis: axis('percentile of the requests', {
       type: 'log',
       nameGap: 46,
-      min: Math.min(...lines.map((line) => line.points.at(-1)[1])),
+      min: least,
       max: 1,
-      axisLabel: {color: t.faint, formatter: percentWords},
+      axisTick: {customValues: TICKED_SHARES.filter((share) => share >= least)},
+      axisLabel: {
+        color: t.faint,
+        formatter: percentWords,
+        customValues: TICKED_SHARES.filter((share) => share >= least),
+      },
     }),
     tooltip: {
       trigger: 'axis',

@@ -18,7 +18,7 @@ function columnNamed(columns, names, suits = () => true) {
 
 // Small figures are good ones of latencies and of what is paid.
 const isCost = (name) =>
-  /(_ms|latency|duration|cost|rebuilt|evicted|refused|preemptions|wall)/.test(name);
+  /(_ms|latency|duration|cost|price|rebuilt|evicted|refused|preemptions|wall)/.test(name);
 
 // Which rows no other beats in both columns; rows of saturated points take no part.
 function sweepFront(sweep, x, y) {
@@ -33,8 +33,16 @@ function sweepFront(sweep, x, y) {
   return frontOf(points).map((p) => p.row);
 }
 
-// "swa_policy" of the axis kv_cache.swa_policy; figures keep their whole names.
-const lastName = (column) => (column.axis ? column.name.split('.').at(-1) : column.name);
+// "swa_policy" of the axis kv_cache.swa_policy, as much as tells it from the other axes; figures keep
+// their whole names.
+const lastName = (column) => column.short ?? column.name;
+
+// More groups than runs have colours.
+const MORE_COLORS = {
+  light: ['#332288', '#882255', '#117733', '#999933', '#8c510a'],
+  dark: ['#9a8ff0', '#d0648f', '#7fbf5f', '#d6d65c', '#c98a4b'],
+};
+const groupColor = (i, t) => [...t.colors, ...MORE_COLORS[t.dark ? 'dark' : 'light']][i % 12];
 
 function rowWords(sweep, row) {
   const line = (c) =>
@@ -116,7 +124,7 @@ function drawScatter(host, sweep, state) {
         type: 'scatter',
         symbol: symbolOf(i),
         symbolSize: 9,
-        color: color(i),
+        color: groupColor(i, t),
         large: sweep.rows > 5000,
         itemStyle: {opacity: 0.85},
         data: [...Array(sweep.rows).keys()]
@@ -179,6 +187,57 @@ function heatCells(x, y, figure, fixed) {
 
 const MEAN = ' mean'; // of a choice: all values of an axis
 
+// Whether each value of a column comes with one value of another.
+function follows(column, other) {
+  const values = new Map();
+  return column.values.every((value, row) => {
+    const key = other.values[row];
+    if (!values.has(key)) values.set(key, value);
+    return values.get(key) === value;
+  });
+}
+
+// The values of the other axes under which most cells of x and y have a figure, and which share of
+// the cells that is. Seeds are averaged.
+function fullestCut(axes, x, y, figure) {
+  // What moves along with an axis is not held while that one changes.
+  const others = axes.filter(
+    (c) => c !== x && c !== y && c.name !== 'seed' && !follows(c, x) && !follows(c, y),
+  );
+  const cuts = new Map();
+  for (let row = 0; row < x.values.length; ++row) {
+    if (!isNumber(figure.values[row])) continue;
+    const fixed = others.map((c) => String(c.values[row]));
+    const key = JSON.stringify(fixed);
+    if (!cuts.has(key)) cuts.set(key, {fixed, cells: new Set()});
+    cuts.get(key).cells.add(JSON.stringify([x.values[row], y.values[row]]));
+  }
+  let best = {fixed: others.map((c) => String(distinct(c.values)[0])), cells: new Set()};
+  for (const cut of cuts.values()) if (cut.cells.size > best.cells.size) best = cut;
+  const all = distinct(x.values).length * distinct(y.values).length;
+  return {
+    fixed: Object.fromEntries([
+      ...axes.map((c) => [c.name, MEAN]),
+      ...others.map((c, i) => [c.name, best.fixed[i]]),
+    ]),
+    share: best.cells.size / all,
+  };
+}
+
+// The two axes that are shown first: those that are asked for, unless axes that move together leave
+// most of their cells empty and another pair fills more.
+function firstPair(axes, x, y, figure) {
+  let best = {x, y, ...fullestCut(axes, x, y, figure)};
+  if (best.share > 0.5) return best;
+  for (const [i, across] of axes.entries()) {
+    for (const up of axes.slice(i + 1)) {
+      const pair = {x: across, y: up, ...fullestCut(axes, across, up, figure)};
+      if (pair.share > best.share) best = pair;
+    }
+  }
+  return best;
+}
+
 function drawHeat(host, sweep, state) {
   const [x, y, figure] = ['hx', 'hy', 'figure'].map((key) =>
     sweep.columns.find((c) => c.name === state[key]),
@@ -192,22 +251,29 @@ function drawHeat(host, sweep, state) {
   const low = Math.min(...values),
     high = Math.max(...values);
   const words = (v) => (isNumber(v) ? shown(v) : String(v ?? '–'));
+  const longest = Math.max(...xs.map((v) => words(v).length)),
+    left = Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length)));
+  // Every column has its name, slanted where they would overlap; too many to write are left out.
+  const slants = (width) => 7 * longest + 8 > (width - left - 18) / xs.length;
+  const below = (width) => (slants(width) ? Math.min(100, 12 + 5 * longest) : 0);
   chart(
     host,
-    Math.min(640, 150 + 30 * ys.length),
+    Math.min(640, 150 + 30 * ys.length) + below(host.clientWidth),
     `${figure.name} over ${x.name} and ${y.name}`,
     (t, width) => ({
-      grid: {
-        left: Math.min(150, 40 + 8 * Math.max(...ys.map((v) => words(v).length))),
-        right: 18,
-        top: 28,
-        bottom: 96,
-      },
+      grid: {left, right: 18, top: 28, bottom: 96 + below(width)},
       xAxis: axis(lastName(x), {
         type: 'category',
         data: xs.map(words),
         splitLine: {show: false},
-        nameGap: 26,
+        nameGap: 26 + below(width),
+        axisLabel: {
+          color: t.faint,
+          interval: xs.length * 16 > width ? 'auto' : 0,
+          rotate: slants(width) ? 40 : 0,
+          width: 150,
+          overflow: 'truncate',
+        },
       }),
       yAxis: axis(lastName(y), {
         type: 'category',
@@ -261,13 +327,27 @@ function drawSweep(sweep, body) {
   const numeric = sweep.columns.filter((c) => !c.axis && isNumeric(c));
   if (numeric.length === 0) return body.append(note('This export holds no figures.'));
   const axes = sweep.columns.filter((c) => c.axis && new Set(c.values).size > 1);
-  const x = columnNamed(numeric, [USER_RATE, 'tpot_ms.mean', 'ttft_ms.p50']);
+  const varied = numeric.filter((c) => new Set(c.values.filter(isNumber)).size > 1);
+  const shownFirst = varied.length > 1 ? varied : numeric;
+  const x = columnNamed(shownFirst, [
+    'interactivity_tok_s',
+    USER_RATE,
+    'tpot_ms.mean',
+    'ttft_ms.p50',
+    'held',
+  ]);
   const y = columnNamed(
-    numeric,
-    ['tok_s_per_gpu.output', 'output_tok_s', 'hit_rate'],
-    (c) => c !== x,
+    shownFirst.filter((c) => c !== x),
+    [
+      'tok_s_per_gpu',
+      'tok_s_per_gpu.output',
+      'output_tok_s',
+      'price_per_hour',
+      'task_cost',
+      'hit_rate',
+    ],
   );
-  const state = {x: x.name, y: y.name, hue: axes[0] ? axes[0].name : ''};
+  const state = {x: x.name, y: (y ?? x).name, hue: axes[0] ? axes[0].name : ''};
   const scatter = el('div'),
     heat = el('div');
   const names = sweep.columns.map((c) => [c.name, c.name]);
@@ -304,12 +384,12 @@ function drawSweep(sweep, body) {
     named(/memory|pool|gib|ratio|swa_slots/i, across) ??
     named(/policy/, across) ??
     axes.find((c) => c !== across);
-  state.hx = across.name;
-  state.hy = up.name;
-  state.figure = columnNamed(numeric, ['hit_rate']).name;
-  state.fixed = Object.fromEntries(
-    axes.map((c) => [c.name, c.name === 'seed' ? MEAN : String(distinct(c.values)[0])]),
-  );
+  const figure = columnNamed(shownFirst, ['hit_rate', 'held']);
+  const first = firstPair(axes, across, up, figure);
+  state.hx = first.x.name;
+  state.hy = first.y.name;
+  state.figure = figure.name;
+  state.fixed = first.fixed;
   const axisNames = axes.map((c) => [c.name, c.name]);
   const others = el('div', {class: 'choices'});
   // Whatever else the sweep varies is held at one value, or averaged.

@@ -206,7 +206,28 @@ function bestPoints(sweep) {
   return lines;
 }
 
-function sweepWords(sweep) {
+// What a plan says to run, as it says it.
+function planWords(plan) {
+  const lines = plan.answer ?? [];
+  const head = lines.find((line) => line.name === '');
+  return el(
+    'div',
+    {class: 'run'},
+    el('p', {}, el('b', {}, head ? head.text : `${plan.label} says no answer.`)),
+    el(
+      'dl',
+      {},
+      lines
+        .filter((line) => line.name !== '')
+        .map((line) => [el('dt', {}, line.name), el('dd', {}, line.text)])
+        .flat(),
+    ),
+  );
+}
+
+// `praised`: say which points are best at what. A plan has an answer, and its tables hold runs of
+// every load, of which the lightest are best at much.
+function sweepWords(sweep, praised) {
   const axes = sweep.columns
     .filter((column) => column.axis && new Set(column.values).size > 1)
     .map((column) => `${column.name} (${new Set(column.values).size})`);
@@ -223,16 +244,19 @@ function sweepWords(sweep) {
         (axes.length === 0 ? '' : ` over ${axes.join(', ')}`) +
         (failed > 0 ? `; ${shown(failed)} cannot run` : ''),
     ),
-    el('ul', {class: 'best'}, bestPoints(sweep)),
+    praised ? el('ul', {class: 'best'}, bestPoints(sweep)) : null,
   );
 }
 
 views.push({
   id: 'verdict',
   title: 'Verdict',
-  wants: () => true,
+  wants: (report) => report.runs.length + report.sweeps.length + report.plans.length > 0,
   draw(report, body) {
-    for (const sweep of report.sweeps) body.append(sweepWords(sweep));
+    for (const plan of report.plans) body.append(planWords(plan));
+    const ofPlan = (sweep) =>
+      report.plans.some((plan) => sweep.label.startsWith(`${plan.label}, `));
+    for (const sweep of report.sweeps) body.append(sweepWords(sweep, !ofPlan(sweep)));
     const lines = bestWords(report.runs);
     if (lines.length > 0) body.append(el('ul', {class: 'best'}, lines));
     for (const run of report.runs) body.append(runBlock(run, report.runs.length > 1));

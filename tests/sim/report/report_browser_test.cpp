@@ -333,6 +333,107 @@ TEST_CASE("browser: a sweep is drawn, its axes can be chosen") {
   for (const auto& drawn : visit.at("values").at(2).as_array()) CHECK(drawn.as_bool());
 }
 
+TEST_CASE("browser: axes that move together leave no empty rows, every column has its name") {
+  if (no_browser("axes that move together")) return;
+  const TempDir dir;
+  std::string csv =
+      "kv_cache.swa_policy,tiers.host.times_gpu,tiers.ssd.times_gpu,status,hit_rate,tpot_ms.p50,"
+      "tok_"
+      "s_per_gpu.output\n";
+  const std::vector<std::string> policies = {"checkpoint=2048",
+                                             "checkpoint=2048+ends",
+                                             "full",
+                                             "pool=0.1",
+                                             "recompute",
+                                             "replay",
+                                             "reuse",
+                                             "tail"};
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    for (const auto& [host, ssd] : {std::pair{1, 2}, std::pair{2, 8}, std::pair{10, 90}}) {
+      csv += fmt::format("{},{},{},done,{},{},{}\n", policies[i], host, ssd, 0.1 * host, 10 + i,
+                         3 + host);
+    }
+  }
+  const std::string page = written_report(dir, {dir.write("points.csv", csv)});
+  const std::string chart_of = "((i) => document.querySelectorAll('#sweep .chart')[i].options())";
+  const boost::json::value visit =
+      visited(dir, page,
+              {chart_of + "(1).series[0].data.length", chart_of + "(1).yAxis[0].name",
+               chart_of + "(1).xAxis[0].axisLabel.interval",
+               "new Set(" + chart_of + "(0).series.slice(1).map((s) => s.color)).size",
+               "[100, 100.5, 101, 12500, 12.25e6, 0.30000000000000004].map(" + chart_of +
+                   "(0).xAxis[0].axisLabel.formatter).join('|')"});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_int64() == 24);
+  CHECK(visit.at("values").at(1).as_string() == "host.times_gpu");
+  CHECK(visit.at("values").at(2).as_int64() == 0);
+  CHECK(visit.at("values").at(3).as_int64() == 8);
+  CHECK(visit.at("values").at(4).as_string() == "100|100.5|101|12.5 k|12.25 M|0.3");
+}
+
+TEST_CASE(
+    "browser: a plan's report begins with its answer and opens on charts that show something") {
+  if (no_browser("a plan's report")) return;
+  const TempDir dir;
+  const std::string plan = dir / "answers/agents";
+  std::filesystem::create_directories(plan);
+  dir.write("answers/plans.json", "{}");
+  dir.write("answers/agents/plan.json",
+            R"({"plan": "agents", "answer": [{"name": "", "text": "Take 2 engines of tail"},
+                {"name": "holds", "text": "36 sessions at a time"}]})");
+  // Beside the lightest load of `full`, which praise would go to, only another width was run.
+  dir.write("answers/agents/runs.csv",
+            "kv_cache.swa_policy,width,load,seed,met,interactivity_tok_s,tok_s_per_gpu,hit_rate\n"
+            "full,4,1,1,true,95,1000,0.9\ntail,8,8,1,true,78,4400,0.9\n"
+            "tail,8,36,1,true,30,13000,0.8\ntail,8,40,1,false,27,13900,0.8\n");
+  dir.write("answers/agents/deployments.csv",
+            "kv_cache.swa_policy,width,gpus,status,reason,size,held,engines,price_per_hour\n"
+            "tail,8,8,done,,1,36,2,95.68\nfull,4,8,done,,1,4,15,717.6\n");
+  const std::string page = written_report(dir, {dir / "answers"});
+  const boost::json::value visit =
+      visited(dir, page,
+              {"document.querySelector('h1').textContent",
+               "document.querySelector('#verdict .body').textContent",
+               "[...document.querySelectorAll('#sweep select')].map((s) => s.value).join('|')",
+               "document.getElementById('report').textContent.includes('No point has')"});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string() == "Plan: agents");
+  const std::string verdict(visit.at("values").at(1).as_string());
+  CHECK(verdict.starts_with("Take 2 engines of tailholds36 sessions at a time"));
+  CHECK(verdict.find("Highest") == std::string::npos);
+  const std::string choices(visit.at("values").at(2).as_string());
+  CAPTURE(choices);
+  CHECK(choices.starts_with("interactivity_tok_s|tok_s_per_gpu|"));
+  CHECK(choices.find("|held|price_per_hour|") != std::string::npos);
+  CHECK_FALSE(visit.at("values").at(3).as_bool());
+}
+
+TEST_CASE("browser: a comparison alone has no empty sections") {
+  if (no_browser("a comparison alone")) return;
+  const TempDir dir;
+  const std::string page = written_report(
+      dir, {dir.write("compare.json", R"({"a": {"path": "a"}, "b": {"path": "b"}, "figures":
+        {"ttft_p50": {"unit": "ms", "a": 10, "b": 11, "error": 10, "error_unit": "%"}}})")});
+  const boost::json::value visit =
+      visited(dir, page, {"[...document.querySelectorAll('section')].map((s) => s.id).join(' ')"});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string() == "errors");
+}
+
+TEST_CASE("browser: the axis of a distribution is ticked at percentiles that people name") {
+  if (no_browser("the axis of a distribution")) return;
+  const TempDir dir;
+  const ProgramRun run = run_v4cap(
+      {"simulate", kSource + "/scenarios/quickstart.yaml", "--quiet", "--out", dir / "run"});
+  REQUIRE(run.code == ExitCode::done);
+  const boost::json::value visit = visited(
+      dir, written_report(dir, {dir / "run"}),
+      {"((a) => [a.name, ...a.axisLabel.customValues.map(a.axisLabel.formatter)].join(' '))("
+       "document.querySelector('#latency .chart').options().yAxis[0])"});
+  check_quiet(visit);
+  CHECK(visit.at("values").at(0).as_string() == "percentile of the requests p0 p50 p90 p99");
+}
+
 TEST_CASE("browser: twenty names that would be markup are texts") {
   if (no_browser("twenty names that would be markup are texts")) return;
   const TempDir dir;

@@ -67,3 +67,33 @@ TEST_CASE("report lines: a sweep's points are called by the axes that vary") {
     CHECK_FALSE(points[2].steady);
   }
 }
+
+TEST_CASE("report lines: an axis has as much of its name as tells it from the others") {
+  const TempDir dir;
+  const Report report = read_report({dir.write(
+      "points.csv",
+      "kv_cache.tiers.host.times_gpu,kv_cache.tiers.ssd.times_gpu,swa_policy,a.x,b.a.x,status,hit_"
+      "rate,tpot_ms.p50,tok_s_per_gpu.output\n"
+      "2,8,full,1,1,done,0.5,20,100\n10,90,full,1,1,done,0.5,40,150\n")});
+  const DataTable& table = report.sweeps[0].table;
+  const std::vector<std::string> names = {"host.times_gpu", "ssd.times_gpu", "swa_policy", "a.x",
+                                          "b.a.x"};
+  for (std::size_t i = 0; i < names.size(); ++i) CHECK(short_axis_name(table, i) == names[i]);
+  CHECK(pareto_points(report)[1].label == "host.times_gpu=10, ssd.times_gpu=90");
+}
+
+TEST_CASE("report lines: the folder of several plans is read plan by plan") {
+  const TempDir dir;
+  for (const std::string plan : {"agents", "batch"}) {
+    dir.write(plan + "/plan.json", "{}");
+    dir.write(plan + "/runs.csv", "swa_policy,load,met,hit_rate\nfull,1,true,0.5\n");
+    dir.write(plan + "/deployments.csv", "swa_policy,gpus,held\nfull,8,4\n");
+  }
+  CHECK_THROWS_AS(read_report({dir.path()}), InputError);
+  dir.write("plans.json", "{}");
+  const Report report = read_report({dir.path()});
+  REQUIRE(report.plans.size() == 2);
+  CHECK(report.plans[1].label == "batch");
+  REQUIRE(report.sweeps.size() == 4);
+  CHECK(report.sweeps[3].label == "batch, deployments");
+}
