@@ -18,7 +18,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
+#include <optional>
 
 #include "sim/app/command.h"
 #include "sim/app/step_log.h"
@@ -29,6 +31,7 @@
 #include "sim/core/text_file.h"
 #include "sim/cost/profile_fit.h"
 #include "sim/output/json_writer.h"
+#include "sim/output/run_directory.h"
 #include "sim/output/table.h"
 
 namespace v4cap {
@@ -232,6 +235,42 @@ std::string json(const std::vector<FittedFamily>& families) {
   return json.text();
 }
 
+// Puts the files of profiles into a folder that may hold other ones.
+class ProfileFolder {
+ public:
+  // Makes the folder, so that one that cannot be used costs no waiting.
+  ProfileFolder(const std::string& path, bool overwrite)
+      : directory_(path, true), overwrite_(overwrite) {}
+
+  // Both files or none. Throws InputError for a profile of this name that is there, unless it is to
+  // be replaced, and for a name that is none of a file.
+  void write(const Profile& profile) {
+    namespace fs = std::filesystem;
+    if (profile.name.empty() || fs::path(profile.name).filename() != profile.name) {
+      throw InputError(Place{"v4cap fit"},
+                       "expected the name of a file for the profile, got " + shown(profile.name));
+    }
+    const std::string yaml = profile.name + ".yaml", csv = profile.name + ".csv";
+    for (const std::string& file : {yaml, csv}) {
+      const fs::path path = fs::path(directory_.path()) / file;
+      std::error_code ignored;
+      if (overwrite_ || !fs::exists(fs::symlink_status(path, ignored))) continue;
+      throw InputError(Place{path.string()},
+                       "the file exists; choose another name or pass --overwrite");
+    }
+    const ProfileText text = profile_text(profile);
+    std::vector<RunFile> files{{yaml, [&](const TextSink& sink) { sink(text.yaml); }}};
+    if (!text.csv.empty()) {
+      files.push_back({csv, [&](const TextSink& sink) { sink(text.csv); }});
+    }
+    directory_.write(files, {csv});
+  }
+
+ private:
+  RunDirectory directory_;
+  bool overwrite_;
+};
+
 class FitCommand final : public Command {
  public:
   std::string summary() const override {
@@ -262,6 +301,7 @@ class FitCommand final : public Command {
     app.add_option("--to", transfer_.target, "hardware to transfer to: a name or a file");
     app.add_option("--against", transfer_.measured, "measured profile to compare the result with");
     app.add_option("--out", out_, "folder for the profile; nothing is written without it");
+    app.add_flag("--overwrite", overwrite_, "Replace a profile of this name in --out");
   }
 
   ExitCode run(CommandContext& context) override {
@@ -276,9 +316,12 @@ class FitCommand final : public Command {
     if (transfer_.donors.empty() && !transfer_.measured.empty()) {
       throw InputError(place, "--against: expected together with --transfer");
     }
+    if (overwrite_ && out_.empty()) throw InputError(place, "--overwrite: expected with --out");
+    std::optional<ProfileFolder> folder;
+    if (!out_.empty()) folder.emplace(out_, overwrite_);
     if (!transfer_.donors.empty()) {
       const TransferReport report = transfer_report(transfer_);
-      if (!out_.empty()) write_profile(report.profile, out_);
+      if (folder) folder->write(report.profile);
       context.out << (context.options.json ? transfer_json(report) + '\n'
                                            : transfer_text(report, style(context)));
       return ExitCode::done;
@@ -293,7 +336,7 @@ class FitCommand final : public Command {
       families.push_back(fit_family(std::move(one.family), one.series, one.tolerance_pct));
       raw.profile.families.push_back(families.back().family);
     }
-    if (!out_.empty()) write_profile(raw.profile, out_);
+    if (folder) folder->write(raw.profile);
     if (context.options.json) {
       context.out << json(families) << '\n';
     } else {
@@ -334,6 +377,7 @@ class FitCommand final : public Command {
                       engine_version_ = "not recorded";
   ExpertShape shape_;
   std::string samples_, out_;
+  bool overwrite_ = false;
   TransferQuestion transfer_;
 };
 

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "sim/config/profile_file.h"
 #include "tests/sim/app/program_run.h"
@@ -97,6 +99,57 @@ TEST_CASE("fit transfers profiles to another GPU and compares with its own") {
   CHECK(nowhere.err.find("expected --transfer and --to together") != std::string::npos);
   const ProgramRun both = with({"--samples", "s.jsonl"});
   CHECK(both.err.find("expected either STEPS, --samples or --transfer") != std::string::npos);
+}
+
+TEST_CASE("fit makes its folder, adds to one that is there and replaces only what it is told to") {
+  const TempDir dir;
+  const std::string file = dir.write("s.jsonl", kProfile + kFamily + kSamples);
+  const std::string folder = dir / "new/profiles";
+  const std::vector<std::string> command{"fit", "--samples", file, "--out", folder};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return run_v4cap(more);
+  };
+  REQUIRE(with({}).code == ExitCode::done);
+  CHECK(load_profile("./toy.yaml", folder).find("gemm")->rows == 4);
+  dir.write("new/profiles/other.yaml", "not looked at");
+  // The table alone keeps the name, too.
+  std::filesystem::remove(folder + "/toy.yaml");
+  const ProgramRun again = with({});
+  CHECK(again.code == ExitCode::bad_input);
+  CHECK(again.err.find("toy.csv: the file exists; choose another name or pass --overwrite") !=
+        std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder + "/toy.yaml"));
+  CHECK(with({"--overwrite"}).code == ExitCode::done);
+  CHECK(with({}).err.find("toy.yaml: the file exists") != std::string::npos);
+
+  // A profile of steps has no table: that of the one that it replaces goes with it.
+  std::string log;
+  for (int i = 1; i <= 20; ++i) {
+    log += "{\"ms\": " + std::to_string(i) + ", \"decode_tokens\": " + std::to_string(i) + "}\n";
+  }
+  const std::string steps = dir.write("steps.jsonl", log);
+  const std::vector<std::string> of_steps{"fit", steps, "--out", folder, "--name", "toy"};
+  const auto fit_steps_with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), of_steps.begin(), of_steps.end());
+    return run_v4cap(more);
+  };
+  CHECK(fit_steps_with({}).err.find("the file exists") != std::string::npos);
+  REQUIRE(fit_steps_with({"--overwrite"}).code == ExitCode::done);
+  CHECK(load_profile("./toy.yaml", folder).find("step") != nullptr);
+  CHECK_FALSE(std::filesystem::exists(folder + "/toy.csv"));
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    files += entry.is_regular_file() ? 1 : 0;
+  }
+  CHECK(files == 2);
+
+  CHECK(run_v4cap({"fit", steps, "--overwrite"}).err.find("--overwrite: expected with --out") !=
+        std::string::npos);
+  CHECK(run_v4cap({"fit", steps, "--out", folder, "--name", "../toy"})
+            .err.find("expected the name of a file for the profile, got \"../toy\"") !=
+        std::string::npos);
+  CHECK(run_v4cap({"fit", steps, "--out", file}).code == ExitCode::bad_input);
 }
 
 }  // namespace
