@@ -7,7 +7,8 @@
 //               "tolerance_pct": 0.7}}
 //   {"keys": [..], "samples": [[axis value, .., us], ..]}    any number, of the family above
 // v4cap fit STEPS.jsonl: an engine's log of steps (sim/app/step_log.h) becomes a profile of one
-// family `step`.
+// family `step`, by which a simulation times its steps (sim/cost/step_fit_cost.h). What it says of its
+// deployment (--gpu, --model, --tp ..) a scenario on it must agree with.
 //
 // v4cap fit --transfer PROFILE.. --to HARDWARE: measured profiles become one of another GPU
 // (sim/app/transfer_report.h).
@@ -20,12 +21,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "sim/app/command.h"
 #include "sim/app/step_log.h"
 #include "sim/app/transfer_report.h"
 #include "sim/config/data_files.h"
+#include "sim/config/model_file.h"
 #include "sim/config/profile_writer.h"
 #include "sim/core/json.h"
 #include "sim/core/text_file.h"
@@ -279,6 +283,7 @@ class FitCommand final : public Command {
 
   std::vector<std::string> values(std::string_view option) const override {
     if (option == "--to") return data_names(DataKind::hardware, "");
+    if (option == "--model") return data_names(DataKind::model, "");
     if (option == "--transfer" || option == "--against") return data_names(DataKind::profile, "");
     return {};
   }
@@ -286,14 +291,25 @@ class FitCommand final : public Command {
   void add_options(CLI::App& app) override {
     app.add_option("STEPS", steps_, "log of an engine's steps (JSON lines)");
     app.add_option("--samples", samples_, "raw measurements (JSON lines) instead");
-    app.add_option("--name", name_, "name of the profile of STEPS (default steps)");
-    app.add_option("--gpu", gpu_, "GPU of STEPS, as hardware files name it");
-    app.add_option("--engine", engine_, "engine of STEPS");
-    app.add_option("--engine-version", engine_version_, "version of the engine of STEPS");
-    app.add_option("--experts", shape_.experts, "routed experts of the model (default 384)")
-        ->check(CLI::Range(1.0, 1e6));
-    app.add_option("--experts-per-token", shape_.per_token, "of them per token (default 6)")
-        ->check(CLI::Range(0.0, 1e6));
+    of_steps_ = {
+        app.add_option("--name", name_, "name of the profile of STEPS (default steps)"),
+        app.add_option("--gpu", gpu_, "GPU of STEPS, as hardware files name it"),
+        app.add_option("--engine", engine_, "engine of STEPS"),
+        app.add_option("--engine-version", engine_version_, "version of the engine of STEPS"),
+        app.add_option("--model", model_, "model of STEPS: a name or a file"),
+        app.add_option("--tp", deployment_.tensor_parallel, "GPUs of an attention rank of STEPS")
+            ->check(CLI::Range(1, 4096)),
+        app.add_option("--dp", deployment_.data_parallel, "attention ranks of STEPS")
+            ->check(CLI::Range(1, 4096)),
+        app.add_option("--ep", deployment_.expert_parallel, "GPUs that experts are spread over")
+            ->check(CLI::Range(1, 4096)),
+        app.add_option("--draft-tokens", deployment_.draft_tokens, "speculative tokens of a step")
+            ->check(CLI::Range(0, 64)),
+        app.add_option("--experts", experts_, "routed experts (default: the model's, or 384)")
+            ->check(CLI::Range(1.0, 1e6)),
+        app.add_option("--experts-per-token", per_token_,
+                       "of them per token (default: the model's, or 6)")
+            ->check(CLI::Range(0.0, 1e6))};
     app.add_option("--transfer", transfer_.donors,
                    "one or two profiles of an engine to transfer to another GPU instead, "
                    "the nearest first")
@@ -316,6 +332,17 @@ class FitCommand final : public Command {
     if (transfer_.donors.empty() && !transfer_.measured.empty()) {
       throw InputError(place, "--against: expected together with --transfer");
     }
+    if (steps_.empty()) {
+      for (const CLI::Option* option : of_steps_) {
+        if (option->count() == 0) continue;
+        throw InputError(place, option->get_name() + ": expected together with STEPS");
+      }
+    }
+    if (!steps_.empty() && !out_.empty() && gpu_.empty()) {
+      throw InputError(place,
+                       "--gpu: expected with STEPS and --out, as no scenario takes a profile "
+                       "of a GPU that is not stated");
+    }
     if (overwrite_ && out_.empty()) throw InputError(place, "--overwrite: expected with --out");
     std::optional<ProfileFolder> folder;
     if (!out_.empty()) folder.emplace(out_, overwrite_);
@@ -325,9 +352,6 @@ class FitCommand final : public Command {
       context.out << (context.options.json ? transfer_json(report) + '\n'
                                            : transfer_text(report, style(context)));
       return ExitCode::done;
-    }
-    if (shape_.per_token > shape_.experts) {
-      throw InputError(Place{"v4cap fit"}, "--experts-per-token: expected at most --experts");
     }
     RawProfile raw = samples_.empty() ? fitted_steps() : read_samples(samples_);
     std::vector<FittedFamily> families;
@@ -342,6 +366,9 @@ class FitCommand final : public Command {
     } else {
       context.out << text(families, style(context));
     }
+    if (!steps_.empty() && !out_.empty() && !context.options.quiet) {
+      context.err << unstated(raw.profile.families.front().deployment);
+    }
     return ExitCode::done;
   }
 
@@ -350,9 +377,43 @@ class FitCommand final : public Command {
     return text_style(context.out_is_terminal, context.options.no_color, std::getenv("NO_COLOR"));
   }
 
+  // What STEPS are of, and how many experts its tokens choose from.
+  ExpertShape expert_shape(StepDeployment& deployment) const {
+    ExpertShape shape;
+    if (!model_.empty()) {
+      const ModelSpec model = load_model(model_).spec;
+      deployment.model = model.name;
+      // Without experts a step touches all of its weights, whatever its tokens.
+      const double routed = static_cast<double>(model.moe.routed_experts);
+      shape = routed > 0 ? ExpertShape{routed, static_cast<double>(model.moe.active_experts)}
+                         : ExpertShape{1, 1};
+    }
+    shape.experts = experts_.value_or(shape.experts);
+    shape.per_token = per_token_.value_or(shape.per_token);
+    if (shape.per_token > shape.experts) {
+      throw InputError(Place{"v4cap fit"}, "--experts-per-token: expected at most --experts");
+    }
+    return shape;
+  }
+
+  // What a simulation cannot compare with its scenario, "" when it is nothing.
+  static std::string unstated(const StepDeployment& stated) {
+    std::vector<const char*> options;
+    if (stated.model.empty()) options.push_back("--model");
+    if (!stated.tensor_parallel) options.push_back("--tp");
+    if (!stated.data_parallel) options.push_back("--dp");
+    if (!stated.expert_parallel) options.push_back("--ep");
+    if (!stated.draft_tokens) options.push_back("--draft-tokens");
+    if (options.empty()) return "";
+    return fmt::format("not stated, and so not compared with a scenario: {}\n",
+                       fmt::join(options, ", "));
+  }
+
   RawProfile fitted_steps() const {
+    StepDeployment deployment = deployment_;
+    const ExpertShape shape = expert_shape(deployment);
     const std::vector<StepRecord> steps = read_step_log(steps_);
-    const StepValues c = fit_steps(steps, shape_);
+    const StepValues c = fit_steps(steps, shape);
     ProfileFamily family;
     family.name = "step";
     family.grain = ProfileGrain::step;
@@ -360,22 +421,38 @@ class FitCommand final : public Command {
     family.engine_version = engine_version_;
     family.kernel_source = "whole steps";
     family.rows = static_cast<std::int64_t>(steps.size());
-    family.held_out = held_out_steps(steps, shape_);
+    family.held_out = held_out_steps(steps, shape);
     for (std::size_t i = 0; i < c.size(); ++i) family.coefficients[kStepFeatures[i]] = c[i];
-    family.coefficients["experts"] = shape_.experts;
-    family.coefficients["experts_per_token"] = shape_.per_token;
+    family.coefficients["experts"] = shape.experts;
+    family.coefficients["experts_per_token"] = shape.per_token;
+    const StepSizes largest = largest_sizes(steps);
+    for (std::size_t i = 0; i < largest.size(); ++i) family.largest[kStepSizes[i]] = largest[i];
+    family.deployment = std::move(deployment);
     const std::string unknown = "not recorded";
     RawProfile out;
-    out.profile = {name_,   "",      gpu_,    engine_, engine_version_,
-                   unknown, unknown, unknown, unknown, "log of steps",
-                   unknown, {},      {}};
+    out.profile = {name_,
+                   "",
+                   gpu_.empty() ? unknown : gpu_,
+                   engine_,
+                   engine_version_,
+                   unknown,
+                   unknown,
+                   unknown,
+                   unknown,
+                   "log of steps",
+                   unknown,
+                   {},
+                   {}};
     out.profile.families.push_back(std::move(family));
     return out;
   }
 
-  std::string steps_, name_ = "steps", gpu_ = "not recorded", engine_ = "not recorded",
+  std::string steps_, name_ = "steps", gpu_, engine_ = "not recorded",
                       engine_version_ = "not recorded";
-  ExpertShape shape_;
+  std::string model_;
+  StepDeployment deployment_;
+  std::optional<double> experts_, per_token_;
+  std::vector<const CLI::Option*> of_steps_;
   std::string samples_, out_;
   bool overwrite_ = false;
   TransferQuestion transfer_;

@@ -16,6 +16,7 @@
 #include "sim/cost/profile_cost.h"
 #include "sim/cost/roofline.h"
 #include "sim/cost/scaled_cost.h"
+#include "sim/cost/step_fit_cost.h"
 #include "sim/engine/scheduler_traits.h"
 #include "sim/model/node_memory.h"
 #include "traces/bench_serving.h"
@@ -455,11 +456,43 @@ void check_layer_profile(const Scenario& scenario, const Profile& profile, const
 
 namespace {
 
+// Times of whole steps hold for the GPU and the deployment that they were logged on.
+void check_step_profile(const Scenario& scenario, const Profile& profile,
+                        const StepDeployment& logged, const Place& place) {
+  const std::string& gpu = scenario.hardware.gpu.name;
+  if (profile.gpu != gpu) {
+    throw InputError(place, "profile: expected one of " + gpu +
+                                ", times of whole steps are not transferred between GPUs, " +
+                                profile.name + " is of " + profile.gpu);
+  }
+  if (!logged.model.empty() && logged.model != scenario.model.name) {
+    throw InputError(place, "profile: expected steps of " + scenario.model.name + ", those of " +
+                                profile.name + " are of " + logged.model);
+  }
+  const Deployment& d = scenario.deployment;
+  const StepDeployment own{scenario.model.name, d.tensor_parallel, d.data_parallel,
+                           d.expert_parallel, scenario.engine.draft_tokens};
+  const auto has = own.numbers(), is = logged.numbers();
+  for (std::size_t i = 0; i < is.size(); ++i) {
+    const auto& [path, value] = is[i];
+    if (!value || value == has[i].second) continue;
+    throw InputError(place_of(scenario, path), path + std::string(": expected ") +
+                                                   std::to_string(*value) + ", as the steps of " +
+                                                   profile.name + ", got " +
+                                                   std::to_string(*has[i].second));
+  }
+}
+
 // `profile` outlives the model; null under a roofline.
 std::unique_ptr<CostModel> plain_model(const Scenario& scenario, const Profile* profile,
                                        std::vector<std::string>& missing) {
   if (profile == nullptr) {
     return std::make_unique<RooflineCost>(step_setting(scenario), scenario.hardware);
+  }
+  if (const ProfileFamily* const steps = profile->whole_steps()) {
+    auto model = std::make_unique<StepFitCost>(step_setting(scenario), scenario.hardware, *steps);
+    missing = model->missing();
+    return model;
   }
   const HostCost& host = scenario.engine.host;
   if (profile->engine == kLayerEngine) {
@@ -494,7 +527,9 @@ ScenarioCost make_cost(const Scenario& scenario) {
   const std::string folder = std::filesystem::path(scenario.file).parent_path().string();
   const Place place = place_of(scenario, "profile");
   out.profile = std::make_unique<Profile>(load_profile(scenario.profile, folder, place));
-  if (out.profile->engine == kLayerEngine) {
+  if (const ProfileFamily* const steps = out.profile->whole_steps()) {
+    check_step_profile(scenario, *out.profile, steps->deployment, place);
+  } else if (out.profile->engine == kLayerEngine) {
     check_layer_profile(scenario, *out.profile, place);
   } else if (out.profile->gpu != scenario.hardware.gpu.name) {
     out.profile = std::make_unique<Profile>(transferred(scenario, *out.profile, folder, place));

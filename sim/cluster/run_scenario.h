@@ -71,9 +71,10 @@ void check_steps_one_by_one(const Scenario& scenario);
 
 // How long steps take: from the scenario's profile, else from the roofline. A profile of another GPU
 // is transferred to the scenario's (sim/cost/transfer.h); its families are then marked so and its
-// source says from what. One of v4exec is of whole layers (sim/cost/layer_cost.h) and is not
-// transferred. Throws InputError for a profile that is not there, broken, or of another GPU and
-// another engine than the cache layout's.
+// source says from what. One of v4exec is of whole layers (sim/cost/layer_cost.h), one of
+// an engine's log of whole steps (sim/cost/step_fit_cost.h); neither is transferred, and the latter is
+// of the deployment that it states. Throws InputError for a profile that is not there, broken, of
+// another GPU and another engine than the cache layout's, or of steps of another deployment.
 struct ScenarioCost {
   std::unique_ptr<Profile> profile;  // null under a roofline
   std::unique_ptr<CostModel> model;

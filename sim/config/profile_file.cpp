@@ -73,10 +73,35 @@ const std::vector<KeySpec>& coefficient_keys() {
   static const std::vector<KeySpec> keys = [] {
     std::vector<KeySpec> out;
     for (const std::string& name : step_coefficient_names()) {
-      out.push_back(key<double>(name, "coefficient of the step's time").must());
+      const bool is_shape = name == "experts";
+      out.push_back(key<double>(name, "coefficient of the step's time")
+                        .within(is_shape ? 1.0 : 0.0, {})
+                        .must());
     }
     return out;
   }();
+  return keys;
+}
+
+const std::vector<KeySpec>& largest_keys() {
+  static const std::vector<KeySpec> keys = [] {
+    std::vector<KeySpec> out;
+    for (const char* name : kStepSizes) {
+      out.push_back(
+          key<double>(name, "the most that a step of the log had; 0: none had any").must());
+    }
+    return out;
+  }();
+  return keys;
+}
+
+const std::vector<KeySpec>& step_deployment_keys() {
+  static const std::vector<KeySpec> keys = {
+      key<std::string>("model", "that the engine served"),
+      key<std::int64_t>("tensor_parallel", "GPUs of an attention rank").within(1, {}),
+      key<std::int64_t>("data_parallel", "attention ranks").within(1, {}),
+      key<std::int64_t>("expert_parallel", "GPUs that whole experts are spread over").within(1, {}),
+      key<std::int64_t>("draft_tokens", "of a speculating step")};
   return keys;
 }
 
@@ -108,6 +133,9 @@ const std::vector<KeySpec>& family_keys() {
           .must(),
       list_key<std::string>("keys", "what tells series apart"),
       section_key("coefficients", coefficient_keys, "grain step: in place of samples"),
+      section_key("largest", largest_keys, "grain step: of the steps of the log"),
+      section_key("deployment", step_deployment_keys,
+                  "grain step: whose steps they are; a scenario with another one is refused"),
       items_key("axes", axis_keys, "of the samples, in their order; all but grain step"),
       list_key<std::string>("covers", "operators whose time is in it"),
       list_key<std::string>("marks", "what a reader of it must know, by name"),
@@ -177,8 +205,35 @@ HeldOutError read_held_out(Section section) {
 std::map<std::string, double> read_coefficients(Section section) {
   std::map<std::string, double> out;
   for (const std::string& name : step_coefficient_names()) {
-    out[name] = section.required<double>(name);
+    out[name] = section.required<double>(name, at_least(name == "experts" ? 1.0 : 0.0));
   }
+  if (out["experts_per_token"] > out["experts"]) {
+    section.error("experts_per_token", fmt::format("expected at most experts, {:g}, got {:g}",
+                                                   out["experts"], out["experts_per_token"]));
+  }
+  section.reject_unknown();
+  return out;
+}
+
+std::map<std::string, double> read_largest(Section section) {
+  std::map<std::string, double> out;
+  for (const char* name : kStepSizes) out[name] = section.required<double>(name);
+  section.reject_unknown();
+  return out;
+}
+
+StepDeployment read_step_deployment(Section section) {
+  const auto number = [&](const char* key, std::int64_t least) {
+    return section.has(key)
+               ? std::optional(section.required<std::int64_t>(key, at_least<std::int64_t>(least)))
+               : std::nullopt;
+  };
+  StepDeployment out;
+  out.model = section.optional<std::string>("model", "");
+  out.tensor_parallel = number("tensor_parallel", 1);
+  out.data_parallel = number("data_parallel", 1);
+  out.expert_parallel = number("expert_parallel", 1);
+  out.draft_tokens = number("draft_tokens", 0);
   section.reject_unknown();
   return out;
 }
@@ -200,6 +255,8 @@ ProfileFamily read_family(const YamlNode& node, const std::string& path, const s
   const bool is_step = family.grain == ProfileGrain::step;
   if (is_step) {
     family.coefficients = read_coefficients(section.child("coefficients", true));
+    family.largest = read_largest(section.child("largest", true));
+    family.deployment = read_step_deployment(section.child("deployment"));
   } else {
     section.node("axes");
   }
@@ -248,6 +305,26 @@ std::optional<HostCost> read_host_of(Section& section, bool is_required) {
   return read_measured_host(section.child("host", is_required));
 }
 
+// Steps stand for all that happens in them: what else a profile said would never be looked up.
+void check_alone(const Profile& profile, const YamlNode& families) {
+  const ProfileFamily* const steps = profile.whole_steps();
+  if (steps == nullptr || profile.families.size() == 1) return;
+  const auto at = static_cast<std::size_t>(steps - profile.families.data());
+  throw InputError(families.children[at].place, "families: expected " + shown(steps->name) +
+                                                    " alone, as it is of grain step, got " +
+                                                    std::to_string(profile.families.size()) +
+                                                    " families");
+}
+
+// Times of whole steps have the host in them.
+bool is_of_steps(const YamlNode& root) {
+  const YamlNode* const families = root.find("families");
+  return families != nullptr && std::ranges::any_of(families->children, [](const YamlNode& one) {
+           const YamlNode* const grain = one.find("grain");
+           return grain != nullptr && grain->text == "step";
+         });
+}
+
 Profile read_description(const YamlNode& root, const std::string& file) {
   Document document(root, file);
   Section section = document.root(profile_keys);
@@ -268,7 +345,7 @@ Profile read_description(const YamlNode& root, const std::string& file) {
   p.source = section.required<std::string>("source");
   p.licence = section.required<std::string>("licence");
   section.node("families");
-  p.host = read_host_of(section, p.engine == kLayerEngine);
+  p.host = read_host_of(section, p.engine == kLayerEngine && !is_of_steps(root));
   section.reject_unknown();
   document.checkpoint();
   const std::span<const YamlNode> families = items_of(root, "families", Place{file});
@@ -281,6 +358,7 @@ Profile read_description(const YamlNode& root, const std::string& file) {
     if (p.engine == kLayerEngine) check_layer_family(family, node);
     p.families.push_back(std::move(family));
   }
+  check_alone(p, *root.find("families"));
   return p;
 }
 

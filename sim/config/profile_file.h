@@ -12,8 +12,9 @@
 // One line per sample: a value for each axis of the family, then microseconds. An empty field
 // repeats the line before. Samples ascend by first axis, then second, and so on. Every line beneath
 // the header belongs to the last `family=` line, which names the family and a value for each of its
-// keys. Counts must match, so that a cut file is noticed. A profile of grain `step` alone has its
-// coefficients in the YAML file and no table.
+// keys. Counts must match, so that a cut file is noticed. A profile of grain `step` has no
+// other family and no table: its coefficients, the sizes of the steps that they come from and, as far
+// as it is known, whose these were are in the YAML file.
 //
 // `host` of the YAML file, where it is, says what the host takes beside the GPU, with the keys of
 // engine.host in a scenario, whose defaults it becomes:
@@ -24,8 +25,8 @@
 //     graph_step: 42 us
 //     graph_sizes: 1-8:1 16-64:8
 //
-// A profile of engine v4exec must have one, and its families the keys and axes of
-// sim/cost/layer_cost.h.
+// A profile of engine v4exec must have one unless it is of whole steps, and its families the keys and
+// axes of sim/cost/layer_cost.h.
 #pragma once
 
 #include <optional>

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,26 @@ std::string axis_text(const ProfileAxis& axis) {
                      axis.monotone ? ", monotone: true" : "");
 }
 
+std::string numbers_text(const char* key, const std::map<std::string, double>& numbers) {
+  if (numbers.empty()) return "";
+  std::string out = fmt::format("    {}:\n", key);
+  for (const auto& [name, value] : numbers) {
+    out += fmt::format("      {}: {}\n", name, value_text(value));
+  }
+  return out;
+}
+
+std::string deployment_text(const StepDeployment& d) {
+  std::string out;
+  if (!d.model.empty()) out += "      model: " + yaml_scalar(d.model) + '\n';
+  for (const auto& [path, value] : d.numbers()) {
+    const std::string_view key =
+        std::string_view(path).substr(std::string_view(path).find('.') + 1);
+    if (value) out += fmt::format("      {}: {}\n", key, *value);
+  }
+  return out.empty() ? out : "    deployment:\n" + out;
+}
+
 std::string family_text(const ProfileFamily& f) {
   std::string out = fmt::format(
       "  - name: {}\n    grain: {}\n    engine: {}\n    engine_version: {}\n    kernel_source: {}\n"
@@ -43,12 +65,9 @@ std::string family_text(const ProfileFamily& f) {
       f.name, name_of(kProfileGrains, f.grain), yaml_scalar(f.engine),
       yaml_scalar(f.engine_version), yaml_scalar(f.kernel_source));
   if (!f.keys.empty()) out += "    keys: " + list_text(f.keys) + '\n';
-  if (!f.coefficients.empty()) {
-    out += "    coefficients:\n";
-    for (const auto& [name, value] : f.coefficients) {
-      out += fmt::format("      {}: {}\n", name, value_text(value));
-    }
-  }
+  out += numbers_text("coefficients", f.coefficients);
+  out += numbers_text("largest", f.largest);
+  out += deployment_text(f.deployment);
   if (!f.axes.empty()) out += "    axes:\n";
   for (const ProfileAxis& axis : f.axes) out += axis_text(axis);
   if (!f.covers.empty()) out += "    covers: " + list_text(f.covers) + '\n';

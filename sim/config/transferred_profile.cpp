@@ -11,6 +11,10 @@ Profile load_transferred(const std::vector<std::string>& donors, const std::stri
   std::vector<Profile> profiles;
   for (const std::string& name : donors) {
     profiles.push_back(load_profile(name, scenario_dir, place));
+    if (profiles.back().whole_steps() != nullptr) {
+      throw InputError(place, "expected a profile of modules, " + profiles.back().name +
+                                  " is of whole steps, whose times are not transferred");
+    }
     if (profiles.back().engine != profiles.front().engine) {
       throw InputError(place, "expected profiles of one engine, " + profiles.front().name +
                                   " is of " + profiles.front().engine + " and " +

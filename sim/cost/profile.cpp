@@ -27,4 +27,9 @@ const ProfileFamily* Profile::find(std::string_view family) const {
   return it == families.end() ? nullptr : &*it;
 }
 
+const ProfileFamily* Profile::whole_steps() const {
+  const auto it = std::ranges::find(families, ProfileGrain::step, &ProfileFamily::grain);
+  return it == families.end() ? nullptr : &*it;
+}
+
 }  // namespace v4cap

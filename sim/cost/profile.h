@@ -5,6 +5,7 @@
 // is one choice of the family's keys (model=deepseek-v4-pro tp=8), with a grid over its axes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -40,6 +41,21 @@ struct ProfileSeries {
   SampleGrid grid;                // us over the family's axes
 };
 
+// Whose steps a log is of, as far as it is known: names and widths as a scenario has them.
+struct StepDeployment {
+  std::string model;  // "": not stated
+  std::optional<std::int64_t> tensor_parallel, data_parallel, expert_parallel, draft_tokens;
+
+  // The numbers by the paths that they have in a scenario.
+  using Number = std::pair<const char*, std::optional<std::int64_t>>;
+  std::array<Number, 4> numbers() const {
+    return {Number{"deployment.tensor_parallel", tensor_parallel},
+            Number{"deployment.data_parallel", data_parallel},
+            Number{"deployment.expert_parallel", expert_parallel},
+            Number{"engine.draft_tokens", draft_tokens}};
+  }
+};
+
 struct ProfileFamily {
   std::string name;
   ProfileGrain grain = ProfileGrain::module;
@@ -53,8 +69,10 @@ struct ProfileFamily {
   std::map<std::string, std::int64_t> refused_rows;  // by reason
   std::int64_t rows = 0;                             // accepted, before thinning
   std::vector<ProfileSeries> series;                 // in the order of the file
-  std::map<std::string, double> coefficients;        // of grain step, else empty
-  Raised raised;                                     // by monotone axes, when read
+  // Of grain step, else empty: coefficients, and the most of what any step had (kStepSizes).
+  std::map<std::string, double> coefficients, largest;
+  StepDeployment deployment;
+  Raised raised;  // by monotone axes, when read
 
   bool has_mark(std::string_view mark) const;
   // The series with exactly these keys, in any order; nullptr when there is none, or when a name is
@@ -73,6 +91,8 @@ struct Profile {
   std::optional<HostCost> host;
 
   const ProfileFamily* find(std::string_view family) const;  // nullptr when absent
+  // The family of grain step, which has no other beside it; nullptr when absent.
+  const ProfileFamily* whole_steps() const;
 };
 
 }  // namespace v4cap

@@ -22,6 +22,24 @@ std::vector<std::string> step_coefficient_names() {
   return names;
 }
 
+StepSizes step_sizes(const StepRecord& step) {
+  double tokens = 0, past = 0;
+  for (const StepRecord::Prefill& one : step.prefills) {
+    tokens += one.tokens;
+    past = std::max(past, one.past);
+  }
+  return {step.decode_tokens, step.decode_context, tokens, past};
+}
+
+StepSizes largest_sizes(const std::vector<StepRecord>& steps) {
+  StepSizes largest{};
+  for (const StepRecord& step : steps) {
+    const StepSizes sizes = step_sizes(step);
+    for (std::size_t i = 0; i < sizes.size(); ++i) largest[i] = std::max(largest[i], sizes[i]);
+  }
+  return largest;
+}
+
 StepValues step_features(const StepRecord& step, const ExpertShape& shape) {
   double tokens = 0, past = 0, square = 0;
   for (const StepRecord::Prefill& one : step.prefills) {

@@ -40,6 +40,18 @@ inline constexpr std::array kStepFeatures = {"decode_step",    "prefill_step",  
                                              "prefill_square", "experts_touched"};
 using StepValues = std::array<double, kStepFeatures.size()>;
 
+// How large a step is, by what bounds the steps of a log:
+//   decode_tokens   requests that decode
+//   decode_context  sum of their tokens
+//   prefill_tokens  sum of the tokens of chunks
+//   prefill_past    tokens before a chunk, of the chunk that has most
+inline constexpr std::array kStepSizes = {"decode_tokens", "decode_context", "prefill_tokens",
+                                          "prefill_past"};
+using StepSizes = std::array<double, kStepSizes.size()>;
+StepSizes step_sizes(const StepRecord& step);
+// The most of each in any of the steps.
+StepSizes largest_sizes(const std::vector<StepRecord>& steps);
+
 // The features, and `experts` and `experts_per_token` for the shape.
 std::vector<std::string> step_coefficient_names();
 

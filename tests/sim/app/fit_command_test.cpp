@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "sim/cluster/run_scenario.h"
 #include "sim/config/profile_file.h"
+#include "sim/config/scenario_file.h"
 #include "tests/sim/app/program_run.h"
 #include "tests/temp_dir.h"
 
@@ -134,9 +137,10 @@ TEST_CASE("fit makes its folder, adds to one that is there and replaces only wha
     more.insert(more.begin(), of_steps.begin(), of_steps.end());
     return run_v4cap(more);
   };
-  CHECK(fit_steps_with({}).err.find("the file exists") != std::string::npos);
-  REQUIRE(fit_steps_with({"--overwrite"}).code == ExitCode::done);
-  CHECK(load_profile("./toy.yaml", folder).find("step") != nullptr);
+  CHECK(fit_steps_with({}).err.find("--gpu: expected with STEPS and --out") != std::string::npos);
+  CHECK(fit_steps_with({"--gpu", "B200"}).err.find("the file exists") != std::string::npos);
+  REQUIRE(fit_steps_with({"--gpu", "B200", "--overwrite"}).code == ExitCode::done);
+  CHECK(load_profile("./toy.yaml", folder).whole_steps() != nullptr);
   CHECK_FALSE(std::filesystem::exists(folder + "/toy.csv"));
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -144,12 +148,89 @@ TEST_CASE("fit makes its folder, adds to one that is there and replaces only wha
   }
   CHECK(files == 2);
 
+  CHECK(with({"--gpu", "B200"}).err.find("--gpu: expected together with STEPS") !=
+        std::string::npos);
   CHECK(run_v4cap({"fit", steps, "--overwrite"}).err.find("--overwrite: expected with --out") !=
         std::string::npos);
-  CHECK(run_v4cap({"fit", steps, "--out", folder, "--name", "../toy"})
+  CHECK(run_v4cap({"fit", steps, "--out", folder, "--gpu", "B200", "--name", "../toy"})
             .err.find("expected the name of a file for the profile, got \"../toy\"") !=
         std::string::npos);
-  CHECK(run_v4cap({"fit", steps, "--out", file}).code == ExitCode::bad_input);
+  CHECK(run_v4cap({"fit", steps, "--out", file, "--gpu", "B200"}).code == ExitCode::bad_input);
+}
+
+TEST_CASE("a scenario is timed by what fit made of samples, and of a transfer") {
+  // The times of one family, ten times as long as they were.
+  const TempDir dir;
+  const Profile real = load_profile("b200-sglang-0.5.14", "");
+  const ProfileFamily& experts = *real.find("experts");
+  const auto lines = [&](double factor) {
+    std::string text =
+        R"({"profile": {"name": "mine", "gpu": "B200", "engine": "sglang", "engine_version": "1", )"
+        R"("device": "d", "driver": "n", "clocks": "c", "date": "2026-08-21", "source": "s", )"
+        R"("licence": "l"}})"
+        "\n"
+        R"({"family": {"name": "experts", "grain": "operator", "engine": "sglang", )"
+        R"("engine_version": "1", "kernel_source": "k", "tolerance_pct": 0, "keys": [)";
+    const auto list = [&](const auto& items, const auto& item_text) {
+      for (std::size_t i = 0; i < items.size(); ++i)
+        text += (i == 0 ? "" : ", ") + item_text(items[i]);
+    };
+    const auto quoted = [](const std::string& s) { return '"' + s + '"'; };
+    list(experts.keys, quoted);
+    text += "], \"axes\": [";
+    list(experts.axes, [](const ProfileAxis& a) {
+      return R"({"name": ")" + a.name + R"(", "unit": ")" + a.unit + R"("})";
+    });
+    text += "]}}\n";
+    for (const ProfileSeries& series : experts.series) {
+      text += "{\"keys\": [";
+      list(series.keys, quoted);
+      text += "], \"samples\": [";
+      list(series.grid.samples(), [&](const Sample& sample) {
+        std::string row = "[";
+        for (std::size_t i = 0; i < experts.axes.size(); ++i) {
+          row += fmt::format("{}, ", sample.at[i]);
+        }
+        return row + fmt::format("{}]", factor * sample.us);
+      });
+      text += "]}\n";
+    }
+    return text;
+  };
+  const auto made = [&](const std::string& folder, double factor) {
+    const std::string file = dir.write("samples.jsonl", lines(factor));
+    REQUIRE(run_v4cap({"fit", "--samples", file, "--out", dir / folder}).code == ExitCode::done);
+    return dir / (folder + "/mine.yaml");
+  };
+  const auto decode = [](const std::string& hardware, const std::string& profile) {
+    ScenarioOptions options;
+    options.find_traces = false;
+    const Scenario s =
+        parse_scenario("model: deepseek-v4-pro\nhardware: " + hardware + "\nprofile: " + profile +
+                           "\nworkload: {trace: none}\ndeployment: {tensor_parallel: 8}\n"
+                           "kv_cache: {layout: sglang}\n",
+                       "s.yaml", options);
+    StepPlan plan;
+    plan.pieces.assign(64, {.kind = PieceKind::decode, .past = Tokens{9'000}, .tokens = Tokens{1}});
+    return make_cost(s).model->step_time(plan);
+  };
+  const auto measured_s = [](const StepTime& time) {
+    return time.share.measured_s + time.share.interpolated_s + time.share.extrapolated_s;
+  };
+  const StepTime own = decode("hgx-b200", made("own", 1)),
+                 slow = decode("hgx-b200", made("slow", 10));
+  CHECK(measured_s(own) > 0);
+  CHECK(measured_s(slow) == doctest::Approx(10 * measured_s(own)).epsilon(0.01));
+  CHECK(slow.total > own.total);
+
+  REQUIRE(run_v4cap({"fit", "--transfer", "b200-sglang-0.5.14", "--to", "hgx-b300", "--out",
+                     dir / "moved"})
+              .code == ExitCode::done);
+  const StepTime moved = decode("hgx-b300", dir / "moved/hgx-b300-from-b200-sglang-0.5.14.yaml");
+  CHECK(moved.share.transferred_s > 0.5 * to_seconds(moved.total));
+  CHECK(measured_s(moved) == 0);
+  const StepTime rescaled = decode("hgx-b300", "b200-sglang-0.5.14");
+  CHECK(to_seconds(moved.total) == doctest::Approx(to_seconds(rescaled.total)).epsilon(1e-3));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "sim/config/profile_file.h"
 #include "sim/core/error.h"
+#include "sim/cost/step_fit.h"
 #include "tests/temp_dir.h"
 
 namespace v4cap {
@@ -171,8 +172,46 @@ TEST_CASE("a profile without a host says nothing of one, and one of whole steps 
   ProfileFamily step;
   step.name = "step";
   step.grain = ProfileGrain::step;
+  double value = 0.1;
+  for (const std::string& name : step_coefficient_names()) step.coefficients[name] = value += 1.7;
+  step.coefficients["experts"] = 384;
+  for (const char* name : kStepSizes) step.largest[name] = value += 1000.3;
+  step.deployment = {"deepseek-v4-pro", 4, {}, 8, 0};
+  step.engine = step.engine_version = step.kernel_source = "x";
   p.families = {step};
   CHECK(profile_text(p).csv.empty());
+  const Profile back = written_and_read(p, dir);
+  REQUIRE(back.whole_steps() != nullptr);
+  CHECK(back.whole_steps()->coefficients == step.coefficients);
+  CHECK(back.whole_steps()->largest == step.largest);
+  CHECK(back.whole_steps()->deployment.model == "deepseek-v4-pro");
+  CHECK(back.whole_steps()->deployment.numbers() == step.deployment.numbers());
+
+  // Nothing is known of the host that it ran on, but that its times are among those of the steps.
+  p.engine = "v4exec";
+  CHECK(written_and_read(p, dir).whole_steps() != nullptr);
+  const auto refusal = [&](const Profile& profile) -> std::string {
+    try {
+      written_and_read(profile, dir);
+    } catch (const InputError& e) {
+      const std::string message = e.what();
+      return message.substr(message.find("yaml:"));
+    }
+    return "accepted";
+  };
+  p.families.back().coefficients["decode_token"] = -1;
+  CHECK(refusal(p).find("families[0].coefficients.decode_token: expected") != std::string::npos);
+  p.families.back().coefficients["decode_token"] = 1;
+  p.families.back().coefficients["experts_per_token"] = 385;
+  CHECK(refusal(p).find("experts_per_token: expected at most experts, 384, got 385") !=
+        std::string::npos);
+  p.families = {step};
+  p.families.back().largest.clear();
+  CHECK(refusal(p).find("largest") != std::string::npos);
+  p = made_profile();
+  p.families.push_back(step);
+  CHECK(refusal(p).find("families: expected \"step\" alone, as it is of grain step, got " +
+                        std::to_string(p.families.size()) + " families") != std::string::npos);
 }
 
 TEST_CASE("a folder that is not there is named when a profile cannot be written") {
