@@ -432,13 +432,24 @@ class Searcher {
     find_frontier();
   }
 
+  // Whether the answer has a run that serves users and GPUs as well as this one of another
+  // deployment but for what noise is: a tie is no reason for the other.
+  bool ties_with_best(std::size_t i, const Trial& other) const {
+    constexpr double kTie = 0.99;
+    if (!out_.best || *out_.best == i) return false;
+    return std::ranges::any_of(first_seed_runs(at(*out_.best)), [&](const Trial& t) {
+      return !is_saturated(t) && t.interactivity >= kTie * other.interactivity &&
+             t.tok_s_per_gpu >= kTie * other.tok_s_per_gpu;
+    });
+  }
+
   // The more tokens a GPU serves, the fewer each user gets.
   void find_frontier() {
     std::vector<FrontierPoint> points;
     for (std::size_t i = 0; i < out_.deployments.size(); ++i) {
       for (const Trial& t : first_seed_runs(out_.deployments[i])) {
         // A queue that grows for as long as the run lasts has no steady rate.
-        if (t.interactivity <= 0 || is_saturated(t)) continue;
+        if (t.interactivity <= 0 || is_saturated(t) || ties_with_best(i, t)) continue;
         points.push_back({i, t});
       }
     }
