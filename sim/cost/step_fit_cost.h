@@ -7,7 +7,9 @@
 //          rebuilds, copies of kept points, prefill or decode where the log had none. A step with
 //          nothing else takes what the roofline says of it.
 //
-// A log's times are those between two steps: the host is in them, and is not counted beside them.
+// A log's times are those between two steps: the host is in them, and is not counted beside them. With
+// a host that launches steps ahead (HostCost::overlapped) all of a step is taken to be the GPU's: where
+// the log's steps waited for the host, the simulated engine plans the next ones earlier than it did.
 // Time within the sizes of the log's steps is counted as interpolated, beyond any of them as
 // extrapolated. Drafts are what the engine of the log had, whatever the scenario's.
 #pragma once

@@ -83,7 +83,7 @@ TEST_CASE("steps of a fit: a step takes the sum of its features, the host among 
   CHECK(time.host == Duration{});
   CHECK_FALSE(time.clamped);
   CHECK(time.roofline_floor > Duration{});
-  CHECK(time.share.interpolated_s == doctest::Approx(1e-6 * us));
+  CHECK(1e6 * time.share.interpolated_s == doctest::Approx(us));
   CHECK(explained_us(model, {&plan}) == doctest::Approx(us));
   CHECK(model.missing().empty());
 
@@ -96,8 +96,8 @@ TEST_CASE("steps of a fit: beyond any size of the log time is extrapolated") {
   const StepFitCost model = cost(steps());
   const auto extrapolated = [&](const StepPlan& plan) {
     const StepTime time = model.step_time(plan);
-    CHECK(time.share.extrapolated_s + time.share.interpolated_s ==
-          doctest::Approx(to_seconds(time.total)));
+    CHECK(1e6 * (time.share.extrapolated_s + time.share.interpolated_s) ==
+          doctest::Approx(us_of(time)).epsilon(1e-7));
     return time.share.extrapolated_s > 0;
   };
   CHECK_FALSE(extrapolated(plan_of({decode(999'999)})));
@@ -137,8 +137,8 @@ TEST_CASE("steps of a fit: what the log had no step of takes what the roofline a
   const StepTime time = model.step_time(both);
   const double fitted = us_of(model.step_time(decodes));
   CHECK(us_of(time) == doctest::Approx(fitted + adds(both, decodes)).epsilon(1e-6));
-  CHECK(time.share.interpolated_s == doctest::Approx(1e-6 * fitted));
-  CHECK(time.share.roofline_s == doctest::Approx(1e-6 * adds(both, decodes)));
+  CHECK(1e6 * time.share.interpolated_s == doctest::Approx(fitted).epsilon(1e-7));
+  CHECK(1e6 * time.share.roofline_s == doctest::Approx(adds(both, decodes)).epsilon(1e-6));
   CHECK(explained_us(model, {&both}) == doctest::Approx(us_of(time)));
   CHECK(model.step_time(chunk).total == roofline.step_time(chunk).total);
   CHECK(model.step_time(chunk).share.interpolated_s == 0);
@@ -160,7 +160,7 @@ TEST_CASE("steps of a fit: what the log had no step of takes what the roofline a
   CHECK(adds(rest, both) > 0);
   CHECK(us_of(more) ==
         doctest::Approx(us_of(whole.step_time(both)) + adds(rest, both)).epsilon(1e-6));
-  CHECK(more.share.roofline_s == doctest::Approx(1e-6 * adds(rest, both)));
+  CHECK(1e6 * more.share.roofline_s == doctest::Approx(adds(rest, both)).epsilon(1e-6));
 }
 
 TEST_CASE("steps of a fit: a time below the roofline gives way to it") {
@@ -171,8 +171,8 @@ TEST_CASE("steps of a fit: a time below the roofline gives way to it") {
   const StepTime time = model.step_time(plan);
   CHECK(time.clamped);
   CHECK(time.total == time.roofline_floor);
-  CHECK(time.share.interpolated_s == doctest::Approx(1e-6));
-  CHECK(time.share.roofline_s == doctest::Approx(to_seconds(time.total) - 1e-6));
+  CHECK(1e6 * time.share.interpolated_s == doctest::Approx(1).epsilon(1e-9));
+  CHECK(1e6 * time.share.roofline_s == doctest::Approx(us_of(time) - 1).epsilon(1e-9));
   CHECK(explained_us(model, {&plan}) == doctest::Approx(us_of(time)));
 }
 
